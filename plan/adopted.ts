@@ -1,0 +1,32 @@
+/**
+ * Settings that an earlier run read before it changed them and wrote into its journal. They are the originals: what is
+ * read now is what that run left behind. Pure.
+ */
+import type { Json } from '../drivers/ports.ts';
+import type { Undo } from './model.ts';
+import { isOpen } from './sides.ts';
+import type { Situation } from './situation.ts';
+
+/** The facts that the save step `id` found in the run whose journal is still open, or `null`. The newest claim counts. */
+export function adopted({ parts }: Situation, id: string): Record<string, Json> | null {
+  const journals = parts.stores
+    .flatMap((view) => view.nodes.filter(isOpen).map((node) => node.seen!.journal!))
+    .sort((a, b) => b.epoch - a.epoch);
+  for (const { saved } of journals) {
+    const receipt = saved[id];
+    if (!isObject(receipt)) continue;
+    // A journal keeps the whole receipt of the save step.
+    return isObject(receipt.facts) ? receipt.facts : receipt;
+  }
+  return null;
+}
+
+/** Where a step or an undo that puts settings back has them from: the open journal, else this run's own save step. */
+export function savedBy(situation: Situation, id: string): Pick<Undo, 'input' | 'needs'> {
+  const saved = adopted(situation, id);
+  return saved === null ? { input: {}, needs: { saved: id } } : { input: { saved } };
+}
+
+function isObject(value: Json | undefined): value is { [key: string]: Json } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

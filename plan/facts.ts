@@ -1,0 +1,234 @@
+/** What people decide on: measured, with ages, and with everything that speaks against it. */
+import type { Finding, Lag, LossStatement, Position } from '../drivers/ports.ts';
+import { factsDigest } from './digest.ts';
+import { estimateOf } from './estimate.ts';
+import { warning } from './findings/finding.ts';
+import { requestFindings } from './findings/request.ts';
+import { stateFindings } from './findings/state.ts';
+import { lagOf, storeFindings } from './findings/stores.ts';
+import { surroundingFindings } from './findings/surroundings.ts';
+import { combineLoss, lossOf, noLoss } from './loss.ts';
+import type { CompileInput, Facts, Stage } from './model.ts';
+import { weightsOf } from './parts.ts';
+import { furtherOf } from './positions.ts';
+import { nodesAt, reached, type StoreView, sideState } from './sides.ts';
+import { isStaged, type Situation, situationOf, targetNode } from './situation.ts';
+import { stagesOf } from './stages/index.ts';
+
+/**
+ * Measures what a decision at a gate needs: state, lag, loss, positions, fences, blockers and warnings.
+ * Blockers whose code the request accepts become warnings. Never throws.
+ */
+export function assess(input: CompileInput): Facts {
+  const situation = situationOf(input);
+  return factsOf(situation, stagesOf(situation));
+}
+
+/** {@link assess} for a situation whose stages are known already. */
+export function factsOf(situation: Situation, stages: readonly Stage[]): Facts {
+  const { input, reading, parts } = situation;
+  const lag = lags(situation);
+  const loss = lossStatement(situation);
+  const accepted = new Set(input.request.override ?? []);
+  const all = [
+    ...requestFindings(situation),
+    ...stateFindings(situation),
+    ...storeFindings(situation),
+    ...surroundingFindings(situation, stages),
+    ...waitFindings(situation, stages, lag),
+    ...lossFindings(situation, loss),
+  ];
+  const taken = (one: Finding) => one.override !== undefined && accepted.has(one.override);
+  const blockers = all.filter((one) => one.severity === 'blocker' && !taken(one));
+  const overridden = all
+    .filter((one) => one.severity === 'blocker' && taken(one))
+    .map((one) => ({ ...one, severity: 'warning' as const, message: `Accepted (${one.override}): ${one.message}` }));
+  const byStore = <T>(read: (view: StoreView) => T) =>
+    Object.fromEntries(parts.stores.map((view) => [view.store.name, read(view)]));
+  const facts: Omit<Facts, 'digest'> = {
+    measuredAt: input.now,
+    classified: reading.classified,
+    lag,
+    loss,
+    positions: byStore((view) => positionsOf(situation, view)),
+    fence: byStore((view) => fenceSentence(situation, view)),
+    stores: byStore((view) => identityOf(situation, view)),
+    weights: Object.fromEntries([...parts.endpoints, ...parts.edges].map((one) => [one.name, weightsOf(input, one)])),
+    asks: asksOf(situation, loss, [...all], overridden),
+    blockers,
+    warnings: [...overridden, ...all.filter((one) => one.severity !== 'blocker')],
+  };
+  return { ...facts, digest: factsDigest(facts) };
+}
+
+function lags(situation: Situation): Record<string, Lag | null> {
+  return Object.fromEntries(
+    situation.parts.stores.map((view) => {
+      const target = targetNode(situation, view);
+      return [view.store.name, target === null ? null : lagOf(view, target)];
+    }),
+  );
+}
+
+function lossStatement(situation: Situation): LossStatement {
+  const { input, parts, moving, mode, from, course, reading } = situation;
+  const { action } = input.request;
+  if (course.nothing !== null || parts.stores.length === 0) return noLoss('No data is moved.');
+  if (action === 'trafficRamp') return noLoss('Traffic moves, the writable side stays where it is.');
+  if (action === 'reprotect') return noLoss('The writable side stays; data of a side that is rebuilt is kept aside.');
+  if (reading.classified.state === 'twoWritable') return leftBehind(situation);
+  if (moving.length === 0) {
+    return noLoss('The promotion has happened; what it lost is in the record of the run that made it.');
+  }
+  // A planned run is refused where the source is lost; people then want to know what an unplanned one would lose.
+  if (mode === 'planned' && reading.classified.state !== 'sourceLost') {
+    return noLoss('The source is fenced, and the target must have applied its final position before it is promoted.');
+  }
+  return combineLoss(
+    moving.map((view) => {
+      const source = nodesAt(view, from);
+      const target = targetNode(situation, view);
+      const fenced = source.filter((node) => node.state === 'fenced');
+      const closed = source.length > 0 && fenced.length === source.length;
+      const final = source.map((node) => node.seen?.fence?.finalPosition ?? null).reduce(furtherOf, null);
+      const at = fenced.map((node) => node.seen?.journal?.fencedAt ?? node.seen!.observedAt);
+      return [
+        view.store.name,
+        lossOf({
+          samples: input.observations.samples[view.store.name] ?? [],
+          reached: target === null ? null : reached(target),
+          finalPosition: final,
+          closedAt: closed ? Math.max(...at) : null,
+          sync:
+            source.map((node) => node.seen?.sync ?? null).find((sync) => sync !== null) ?? target?.seen?.sync ?? null,
+          now: input.now,
+        }),
+      ] as const;
+    }),
+  );
+}
+
+/**
+ * Two sides accept writes: what the one that is fenced has acknowledged since they parted stays behind on it. They
+ * parted after the last sample in which the target was a replica; what it held then is all that is surely common.
+ */
+function leftBehind({ input, parts, from, to }: Situation): LossStatement {
+  return combineLoss(
+    parts.stores
+      .filter((view) => view.writable.length > 1)
+      .map((view) => {
+        const samples = input.observations.samples[view.store.name] ?? [];
+        const source = view.writable.find((node) => node.region === from);
+        return [
+          view.store.name,
+          lossOf({
+            samples: samples.filter((sample) => sample.region === from),
+            reached: samples
+              .filter((sample) => sample.region === to && sample.state === 'replica')
+              .reduce<Position | null>((furthest, sample) => furtherOf(furthest, sample.position), null),
+            finalPosition: null,
+            closedAt: null,
+            sync: source?.seen?.sync ?? null,
+            now: input.now,
+          }),
+        ] as const;
+      }),
+  );
+}
+
+/** The target's candidates first, then every other replica. */
+function positionsOf({ to }: Situation, view: StoreView): Facts['positions'][string] {
+  const rows = view.nodes.map((node) => ({
+    node: node.name,
+    region: node.region,
+    state: node.state as string,
+    applied: node.seen?.position ?? null,
+    received: node.seen?.received ?? null,
+  }));
+  return [...rows.filter((row) => row.region === to), ...rows.filter((row) => row.region !== to)];
+}
+
+function fenceSentence({ from, mode, input }: Situation, view: StoreView): string {
+  const suffices = input.service.tier.fenceProof;
+  if (from === null) return 'Which side would have to be fenced is not known.';
+  const side = nodesAt(view, from);
+  if (side.length === 0) return `${view.store.name} has no side in ${from}: nothing to fence.`;
+  if (!isStaged(view.store)) return `Its provider fences ${from} in the same call that switches.`;
+  switch (sideState(view, from)) {
+    case 'writable':
+      return `${from} accepts writes; it is fenced before anything is promoted (${suffices} suffices).`;
+    case 'fenced': {
+      const fence = side.find((node) => node.seen?.fence)?.seen?.fence;
+      const final = fence?.finalPosition ? `final position ${fence.finalPosition.text}` : 'final position unknown';
+      return `${from} is fenced (${fence?.strength ?? 'unknown'}, ${final}); it is proven again under this run's claim.`;
+    }
+    case 'stopped':
+      return `${from} is stopped, but nothing keeps it from starting writable yet.`;
+    case 'unreachable':
+      return mode === 'planned'
+        ? `${from} does not answer: it cannot be fenced.`
+        : `${from} does not answer: without proof from elsewhere a person must accept the risk before the promotion.`;
+    case 'replica':
+      return `${from} is in recovery.`;
+    default:
+      return `It is not known whether ${from} accepts writes.`;
+  }
+}
+
+/** What tokens carry: the timeline of the writable side, else of the target before it is promoted. */
+function identityOf(situation: Situation, view: StoreView): Facts['stores'][string] {
+  const target = targetNode(situation, view);
+  // With two writable sides the token is for the one that is to be fenced.
+  const source = view.writable.find((node) => node.region === situation.from) ?? view.writable[0];
+  const seen = (source ?? target)?.seen ?? null;
+  const known = view.nodes.find((node) => node.seen?.systemId)?.seen ?? null;
+  return { systemId: seen?.systemId ?? known?.systemId ?? null, timeline: seen?.timeline ?? null };
+}
+
+function waitFindings(situation: Situation, stages: readonly Stage[], lag: Record<string, Lag | null>): Finding[] {
+  const { tier } = situation.input.service;
+  const { seconds, freezeSeconds } = estimateOf(stages, lag);
+  const found: Finding[] = [];
+  if (seconds * 1000 > tier.rtoMs) {
+    const message = `The plan takes about ${Math.round(seconds)} s, the recovery time objective is ${tier.rtoMs / 1000} s.`;
+    found.push(warning('rtoExceeded', message, 'Shorten the ramp and its bakes, or widen the objective.'));
+  }
+  if (freezeSeconds * 1000 > tier.freezeBudgetMs) {
+    const message = `Nobody can write for about ${freezeSeconds} s, the budget is ${tier.freezeBudgetMs / 1000} s.`;
+    found.push(warning('freezeBudgetShort', message, 'Widen freezeBudget of the tier.'));
+  }
+  return found;
+}
+
+function lossFindings({ input, mode }: Situation, loss: LossStatement): Finding[] {
+  if (mode !== 'unplanned' || loss.seconds === null || loss.seconds * 1000 <= input.service.tier.rpoMs) return [];
+  const message = `Up to ${loss.seconds.toFixed(1)} s of writes may be lost, the objective is ${input.service.tier.rpoMs / 1000} s.`;
+  return [
+    warning('lossAboveObjective', message, 'Look for a replica that is further, or accept the loss at the gate.'),
+  ];
+}
+
+/** Why a person must decide, whatever the policy: an unknown or open window, a deduced source, an accepted risk. */
+function asksOf(
+  situation: Situation,
+  loss: LossStatement,
+  all: readonly Finding[],
+  overridden: readonly Finding[],
+): string[] {
+  const { reading, course, mode, input } = situation;
+  const { action } = input.request;
+  if (course.nothing !== null || (action !== 'failover' && action !== 'failback')) return [];
+  const asks: string[] = [];
+  if (['partlyPromoted', 'noneWritable', 'twoWritable', 'unknown', 'sourceLost'].includes(reading.classified.state)) {
+    asks.push(reading.classified.text);
+  }
+  if (mode === 'unplanned' && loss.kind === 'unknown') asks.push('How much is lost is not known.');
+  if (mode === 'unplanned' && loss.kind !== 'none' && loss.toTime === null) {
+    asks.push('The loss window is still open: the source is not fenced.');
+  }
+  const pressing = ['betterCandidate', 'lossAboveObjective', 'sourceMayLive', 'promotesFenced'];
+  if (['sample', 'request', 'none'].includes(reading.fromSource)) pressing.push('sourceDeduced');
+  asks.push(...all.filter((one) => pressing.includes(one.code)).map((one) => one.message));
+  asks.push(...overridden.map((one) => one.message));
+  return asks;
+}

@@ -1,0 +1,140 @@
+/** What is wrong with the stores of a run that moves their writable side. Pure. */
+import type { Finding, Lag } from '../../drivers/ports.ts';
+import { comparePositions } from '../positions.ts';
+import { FRESHNESS_MS, follows, isOpen, type NodeView, nodesAt, reached, type StoreView, sideState } from '../sides.ts';
+import { movesStores, type Situation, targetNode } from '../situation.ts';
+import { blocker, reprotectCommand, stops, warning } from './finding.ts';
+
+export function storeFindings(situation: Situation): Finding[] {
+  const { input, course, moving, parts, from } = situation;
+  if (course.nothing !== null) return [];
+  const found = parts.stores.flatMap((view) => identityFindings(view));
+  for (const view of parts.stores) {
+    for (const node of view.nodes.filter(isOpen)) {
+      const journal = node.seen!.journal!;
+      const message = `${node.name} in ${node.region} has an open journal of ${journal.workflowId} (run ${journal.runId}).`;
+      const remedy = 'Its saved settings are adopted and put back by this run.';
+      found.push(warning('openJournal', message, remedy, { component: view.store.name, region: node.region }));
+    }
+  }
+  if (!movesStores(situation)) return found;
+  for (const view of moving) {
+    found.push(...targetFindings(situation, view));
+    if (from !== null) found.push(...sourceFindings(situation, view));
+    const own = input.observations.preflight[view.store.name] ?? [];
+    // A way begun earlier finds the source as the first run left it; the steps themselves look at what they need.
+    found.push(...(course.resumeAt === null ? own : own.map((one) => ({ ...one, severity: 'warning' as const }))));
+  }
+  return found;
+}
+
+function identityFindings(view: StoreView): Finding[] {
+  const ids = new Map(view.nodes.flatMap((node) => (node.seen?.systemId ? [[node.seen.systemId, node] as const] : [])));
+  if (ids.size < 2) return [];
+  const names = [...ids].map(([id, node]) => `${node.name} in ${node.region} is ${id}`).join(', ');
+  const message = `The nodes of ${view.store.name} are not one system: ${names}.`;
+  const remedy = 'Correct the addresses in the topology, or rebuild the wrong one as a replica.';
+  return [blocker('wrongSystemId', message, remedy, { component: view.store.name })];
+}
+
+function targetFindings(situation: Situation, view: StoreView): Finding[] {
+  const { to, mode, course, reading, input } = situation;
+  const rest = { component: view.store.name, region: to };
+  const { name } = view.store;
+  if (view.store.sides[to] === undefined) {
+    return [blocker('noSide', `${name} has no side in ${to}.`, 'Choose another region or add the side.', rest)];
+  }
+  const target = targetNode(situation, view);
+  if (target?.state === 'fenced' && reading.classified.state === 'sourceLost') {
+    // The target of an earlier run died before it was promoted: the fenced old source is the rescue.
+    const message = `${target.name} in ${to} is fenced: promoting it makes it writable again, on a new timeline.`;
+    const remedy = `Make sure that nothing was written in ${situation.from} meanwhile.`;
+    return [warning('promotesFenced', message, remedy, rest)];
+  }
+  if (target === null || target.state !== 'replica') {
+    // What cannot be read at all is told by the state.
+    if (target === null && sideState(view, to) !== 'stopped') return [];
+    const remedy = `Bring it back as a replica first: ${reprotectCommand(input.service.name)}`;
+    return [blocker('notReplica', `${name} in ${to} is no replica (${target?.state ?? 'stopped'}).`, remedy, rest)];
+  }
+  const found: Finding[] = [];
+  const whole = course.resumeAt === null && reading.classified.state !== 'sourceLost';
+  if (whole && !follows(view, target)) {
+    const message = `${target.name} in ${to} does not stream (${target.detail || 'no connection to its primary'}).`;
+    const remedy = `Mend its replication, or rebuild it: ${reprotectCommand(input.service.name)}`;
+    found.push(stops(mode, 'notStreaming', message, remedy, rest));
+  }
+  if (whole && mode === 'planned') found.push(...lagFindings(situation, view, target));
+  return [...found, ...betterFindings(situation, view, target)];
+}
+
+/** Lag against the objective: the tier's RPO, or the cut-over lag where that is wider. */
+function lagFindings({ input, to }: Situation, view: StoreView, target: NodeView): Finding[] {
+  const { name } = view.store;
+  const rest = { component: name, region: to };
+  const lag = lagOf(view, target);
+  const remedy = 'Wait for a fresh reading; check that the primary can be reached from Rampart.';
+  if (lag === null || (lag.bytes === null && lag.seconds === null)) {
+    return [blocker('lagUnknown', `How far ${name} in ${to} lags is not known.`, remedy, rest)];
+  }
+  const age = lag.freshnessMs + (input.now - lag.measuredAt);
+  if (!lag.fresh || age > FRESHNESS_MS) {
+    const message = `The lag of ${name} in ${to} is ${Math.round(age / 1000)} s old: that is no reading.`;
+    return [blocker('lagStale', message, remedy, rest)];
+  }
+  const { tier, cutoverLag } = input.service;
+  const limitMs = Math.max(tier.rpoMs, cutoverLag.ms);
+  const late = lag.seconds !== null && lag.seconds * 1000 > limitMs;
+  const heavy = lag.seconds === null && lag.bytes !== null && lag.bytes > cutoverLag.bytes;
+  if (!late && !heavy) return [];
+  const amount = late
+    ? `${lag.seconds} s, objective ${limitMs / 1000} s`
+    : `${lag.bytes} B, objective ${cutoverLag.bytes} B`;
+  const message = `${name} in ${to} lags by ${amount}.`;
+  return [
+    blocker('lagAboveObjective', message, 'Wait until it has caught up, or accept a longer wait by name.', {
+      ...rest,
+      override: 'lagAboveObjective',
+    }),
+  ];
+}
+
+/** The replica's own reading, or what its primary says of it. */
+export function lagOf(view: StoreView, target: NodeView): Lag | null {
+  if (target.seen?.lag) return target.seen.lag;
+  const told = view.writable.flatMap((node) => node.seen?.replicas ?? []).find((fact) => fact.node === target.name);
+  return told?.lag ?? null;
+}
+
+/** A replica elsewhere that holds more than the target does: choosing it would lose less. */
+export function betterFindings({ mode, to, reading }: Situation, view: StoreView, target: NodeView): Finding[] {
+  if (mode === 'planned' && reading.classified.state !== 'noneWritable') return [];
+  const mine = reached(target);
+  const better = view.nodes.filter((node) => {
+    const theirs = reached(node);
+    return (
+      node.state === 'replica' &&
+      node !== target &&
+      theirs !== null &&
+      mine !== null &&
+      comparePositions(theirs, mine) > 0
+    );
+  });
+  return better.map((node) => {
+    const message = `${node.name} in ${node.region} holds more (${reached(node)!.text}) than ${target.name} in ${to} (${mine!.text}).`;
+    const remedy = `Going to ${node.region} loses less.`;
+    return warning('betterCandidate', message, remedy, { component: view.store.name, region: node.region });
+  });
+}
+
+/** A planned run fences every node of the source side, so every one must be readable. */
+function sourceFindings({ from, mode, course }: Situation, view: StoreView): Finding[] {
+  const blind = nodesAt(view, from).filter((node) => ['unreachable', 'unknown', 'stopped'].includes(node.state));
+  const primary = sideState(view, from) === 'writable';
+  if (mode !== 'planned' || course.past || !primary) return [];
+  return blind.map((node) => {
+    const message = `${node.name} in ${from} cannot be fenced with its side: ${node.detail || node.state}.`;
+    const remedy = 'Bring it back, or take it out of the topology.';
+    return blocker('sourceNode', message, remedy, { component: view.store.name, region: from });
+  });
+}

@@ -1,0 +1,178 @@
+/** drain, reprotect and settle: the source is emptied, protected again as far as it can be, and the run cleans up. */
+import type { RegionName } from '../../topology/model.ts';
+import { savedBy } from '../adopted.ts';
+import type { Step } from '../model.ts';
+import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
+import { isStaged, type Situation, targetNode } from '../situation.ts';
+import { targetPlace } from './cut.ts';
+import { givenUp, step } from './step.ts';
+
+const moves = (situation: Situation) => ['failover', 'failback'].includes(situation.input.request.action);
+
+/** Requests and connections at the source come to their end. A source that cannot be reached is passed over. */
+export function drainSteps(situation: Situation): Step[] {
+  const { from, parts, mode, course } = situation;
+  if (from === null || !moves(situation)) return [];
+  return parts.workloads
+    .filter((workload) => workload.sides[from] !== undefined)
+    .map((workload) =>
+      step(situation, 'drain', 'drainWorkload', {
+        id: `drain:${workload.name}@${from}`,
+        summary: `Drain ${workload.name} in ${from}`,
+        component: workload.name,
+        region: from,
+        place: queueOf(workload, from),
+        input: { mode },
+        effect: 'reversible',
+        ...(parts.stores.length > 0 || course.past
+          ? {}
+          : {
+              undo: {
+                summary: `Let ${workload.name} in ${from} take requests again`,
+                ...(mode === 'unplanned'
+                  ? { verb: 'scaleWorkload' as const, input: {} }
+                  : { verb: 'restoreWorkload' as const, ...savedBy(situation, `save:${workload.name}@${from}`) }),
+              },
+            }),
+        ...givenUp(situation, from),
+      }),
+    );
+}
+
+/** Old primary, siblings and other regions follow the new primary where that destroys nothing; else it stays debt. */
+export function reprotectSteps(situation: Situation): Step[] {
+  if (situation.mode === 'unplanned' || !moves(situation)) return [];
+  return rejoinSteps(situation, situation.regions);
+}
+
+/** One rejoin per place-group of every side that should follow the primary at the target. */
+export function rejoinSteps(situation: Situation, regions: readonly RegionName[]): Step[] {
+  const { to, parts, from } = situation;
+  return parts.stores
+    .filter((view) => isStaged(view.store))
+    .flatMap((view) => {
+      const primary = targetNode(situation, view)?.name;
+      return regions
+        .filter((region) => view.store.sides[region] !== undefined)
+        .flatMap((region) => {
+          const groups =
+            region === to
+              ? placeGroups(view.store, region, (node) => node.name !== primary)
+              : placeGroups(view.store, region);
+          return groups.map((group) =>
+            step(situation, 'reprotect', 'rejoin', {
+              id: `rejoin:${view.store.name}@${region}${group.suffix}`,
+              summary:
+                region === from
+                  ? `Let ${view.store.name} in ${region} follow ${to}`
+                  : `Point the replicas of ${view.store.name} in ${region} at the primary in ${to}`,
+              component: view.store.name,
+              region,
+              nodes: group.nodes,
+              place: group.queue,
+              input: { primary: to },
+              effect: 'reversible',
+              onFailure: 'continue',
+            }),
+          );
+        });
+    });
+}
+
+/** Destructive repair, behind its own gate, of what a rejoin could not bring back. The old data is kept aside. */
+export function rebuildSteps(situation: Situation, rejoins: readonly Step[]): Step[] {
+  return rejoins.map((rejoin) =>
+    step(situation, 'reprotect', 'rebuild', {
+      id: rejoin.id.replace(/^rejoin:/, 'rebuild:'),
+      summary: `Rebuild ${rejoin.component} in ${rejoin.region} from ${situation.to}, keeping the old data aside`,
+      component: rejoin.component,
+      region: rejoin.region,
+      nodes: rejoin.nodes,
+      place: rejoin.place,
+      input: { primary: situation.to },
+      needs: { rejoin: rejoin.id },
+      onlyIf: { step: rejoin.id, fact: 'needs', equals: 'rebuild' },
+      effect: 'irreversible',
+      onFailure: 'hold',
+    }),
+  );
+}
+
+/** Settings go back, the end is observed, and the journals close last. */
+export function settleSteps(situation: Situation, earlier: readonly Step[]): Step[] {
+  const { from, to, parts, mode } = situation;
+  const had = (id: string) => earlier.some((one) => one.id === id);
+  const restored: Step[] = [];
+  for (const router of [...parts.endpoints, ...parts.edges].filter((one) => had(`save:${one.name}`))) {
+    restored.push(
+      step(situation, 'settle', 'restoreRouter', {
+        id: `settle:${router.name}`,
+        summary: `Restore the settings of ${router.name}`,
+        component: router.name,
+        place: router.queue,
+        ...savedBy(situation, `save:${router.name}`),
+        effect: 'reversible',
+      }),
+    );
+  }
+  for (const workload of parts.workloads.filter((one) => had(`drain:${one.name}@${from}`))) {
+    restored.push(
+      // Not what it was: it was active, and the active side is another one now.
+      step(situation, 'settle', 'quiesceWorkload', {
+        id: `settle:${workload.name}@${from}`,
+        summary: `Leave ${workload.name} in ${from} as standby`,
+        component: workload.name,
+        region: from,
+        place: queueOf(workload, from),
+        effect: 'reversible',
+        ...givenUp(situation, from),
+      }),
+    );
+  }
+  const seen = parts.stores.flatMap((view) => finalReadings(situation, view));
+  const before = [...restored, ...seen].map((one) => one.id);
+  const closes = earlier
+    .filter((one) => one.verb === 'claim')
+    .map((claim) =>
+      step(situation, 'settle', 'closeJournal', {
+        id: claim.id.replace(/^claim:/, 'close:'),
+        summary: `Close the journal of ${claim.component} in ${claim.region}`,
+        component: claim.component,
+        region: claim.region,
+        nodes: claim.nodes,
+        place: claim.place,
+        after: before,
+        effect: 'reversible',
+        ...(mode === 'planned' && claim.region === to ? {} : { onFailure: 'continue' as const }),
+        ...givenUp(situation, claim.region),
+      }),
+    );
+  return [...restored, ...seen, ...closes];
+}
+
+/** What the run leaves behind: every side's state, and one writable side. */
+function finalReadings(situation: Situation, view: StoreView): Step[] {
+  const { from, to, input } = situation;
+  const { store } = view;
+  const observe = step(situation, 'settle', 'observeStore', {
+    id: `observe:${store.name}`,
+    summary: `Observe every side of ${store.name}`,
+    component: store.name,
+    place: store.queue,
+    onFailure: 'continue',
+  });
+  // A ramp leaves the writable side where it was; there is nothing of the target to probe.
+  if (input.request.action === 'trafficRamp' && !nodesAt(view, to).some((node) => node.state === 'writable')) {
+    return [observe];
+  }
+  const writable = step(situation, 'settle', 'verifyWritable', {
+    id: `writable:${store.name}`,
+    summary: `Verify once more that ${store.name} is writable in ${to} and nowhere else`,
+    component: store.name,
+    region: to,
+    ...targetPlace(situation, view),
+    input: { from, to },
+    onFailure: 'hold',
+  });
+  return [observe, writable];
+}

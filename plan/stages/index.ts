@@ -1,0 +1,143 @@
+/** The stages of a plan, in order. Reads like the runbook: each line is one stage, made in its own file. */
+import type { ApprovalPolicy } from '../../topology/model.ts';
+import type { Gate, Stage, StageName, Step } from '../model.ts';
+import { laidOut, type Situation } from '../situation.ts';
+import { drainSteps, rebuildSteps, rejoinSteps, reprotectSteps, settleSteps } from './after.ts';
+import {
+  catchUpSteps,
+  fenceSteps,
+  promoteSteps,
+  quiesceSteps,
+  routeSteps,
+  switchoverSteps,
+  verifySteps,
+} from './cut.ts';
+import { ownSteps } from './own.ts';
+import { preflightSteps } from './preflight.ts';
+import { claimSteps, convergeSteps, routerSteps, saveSteps, workloadSteps } from './prepare.ts';
+import { rampSteps } from './ramp.ts';
+
+/** Compiles the stages. Empty when there is nothing to do or nowhere to go: the findings then say why. */
+export function stagesOf(situation: Situation): Stage[] {
+  if (!laidOut(situation)) return [];
+  const { action } = situation.input.request;
+  const body = action === 'reprotect' ? reprotectStages(situation) : movingStages(situation);
+  const steps = body.flatMap((stage) => stage.steps);
+  const preflight = stage('preflight', [...preflightSteps(situation, steps), ...ownSteps(situation, 'preflight')]);
+  return [preflight, ...body].filter((one) => one.steps.length > 0);
+}
+
+function stage(name: StageName, steps: Step[], gate?: Gate): Stage {
+  return gate === undefined ? { name, steps } : { name, gate, steps };
+}
+
+/** Failover, failback and traffic ramp. */
+function movingStages(situation: Situation): Stage[] {
+  const own = (name: StageName) => ownSteps(situation, name);
+  const prepare = prepareSteps(situation);
+  const promotions = promoteSteps(situation);
+  const stages: Stage[] = [
+    stage('prepare', prepare),
+    stage('quiesce', [...quiesceSteps(situation), ...own('quiesce')]),
+    stage('promote-atomic', [...switchoverSteps(situation), ...own('promote-atomic')]),
+    stage('fence', [...fenceSteps(situation), ...own('fence')]),
+    stage('catch-up', [...catchUpSteps(situation), ...own('catch-up')]),
+    stage('promote', [...promotions, ...own('promote')], promotions.length > 0 ? promoteGate(situation) : undefined),
+    stage('verify', [...verifySteps(situation), ...own('verify')]),
+    stage('route', [...routeSteps(situation), ...own('route')]),
+    stage('ramp', [...rampSteps(situation), ...own('ramp')]),
+    stage('drain', [...drainSteps(situation), ...own('drain')]),
+    stage('reprotect', [...reprotectSteps(situation), ...own('reprotect')]),
+  ];
+  const earlier = stages.flatMap((one) => one.steps);
+  stages.push(stage('settle', withOwnFirst(settleSteps(situation, earlier), own('settle'))));
+  return withCutoverGate(situation, stages);
+}
+
+/** Brings the sides that do not follow back: first without destroying anything, else behind a gate of its own. */
+function reprotectStages(situation: Situation): Stage[] {
+  const { parts, input, regions, to } = situation;
+  const wanted = input.request.from === undefined ? regions : [...new Set([input.request.from, to])];
+  const claims = claimSteps(situation, []);
+  const ids = claims.filter((one) => one.verb === 'claim').map((one) => one.id);
+  const prepare = [...claims, ...ownSteps(situation, 'prepare').map((one) => ({ ...one, after: ids }))];
+  const rejoins = rejoinSteps(situation, wanted);
+  const repairable = rejoins.filter((step) => parts.stores.some((view) => view.store.name === step.component));
+  const rebuild: Gate = {
+    name: 'rebuild',
+    kind: 'always',
+    title: `Rebuild what cannot follow ${to} as it is? The old data is kept aside until it is released.`,
+    policy: input.service.approvals.rebuild,
+  };
+  const stages: Stage[] = [
+    stage('prepare', prepare),
+    stage('reprotect', [...rejoins, ...ownSteps(situation, 'reprotect')]),
+    stage('reprotect', rebuildSteps(situation, repairable), rebuild),
+  ];
+  const earlier = stages.flatMap((one) => one.steps);
+  stages.push(stage('settle', withOwnFirst(settleSteps(situation, earlier), ownSteps(situation, 'settle'))));
+  return withCutoverGate(situation, stages);
+}
+
+function prepareSteps(situation: Situation): Step[] {
+  const saves = saveSteps(situation);
+  const claims = claimSteps(situation, saves);
+  // Whatever changes something waits for every claim, and so for every setting that is written into the journals.
+  const last = claims.filter((one) => one.verb === 'claim');
+  const ids = (last.length > 0 ? last : saves).map((one) => one.id);
+  const own = ownSteps(situation, 'prepare').map((one) => ({ ...one, after: ids }));
+  const steps = [...saves, ...claims, ...routerSteps(situation, ids), ...workloadSteps(situation, ids), ...own];
+  return [...steps, ...convergeSteps(situation, steps)];
+}
+
+/** The journals close last, also after a team's own steps. */
+function withOwnFirst(settle: Step[], own: Step[]): Step[] {
+  const ids = own.map((one) => one.id);
+  const built = settle.map((one) =>
+    one.verb === 'closeJournal' ? { ...one, after: [...(one.after ?? []), ...ids] } : one,
+  );
+  return [...own, ...built];
+}
+
+/** The gate sits on the first stage with an effect: a run that waits there has changed nothing. */
+function withCutoverGate(situation: Situation, stages: Stage[]): Stage[] {
+  const present = stages.filter((one) => one.steps.length > 0);
+  const first = present.findIndex((one) => one.steps.some((step) => step.effect !== 'none'));
+  return present.map((one, i) => (i === first ? { ...one, gate: one.gate ?? cutoverGate(situation) } : one));
+}
+
+function cutoverGate(situation: Situation): Gate {
+  const { input, reading, from, to, mode } = situation;
+  const { approvals } = input.service;
+  const { action } = input.request;
+  if (reading.classified.state === 'unknown' && (action === 'failover' || action === 'failback')) {
+    const title = `What is missing: ${reading.classified.missing.join('; ') || reading.classified.text}`;
+    return { name: 'needsHuman', kind: 'always', title, policy: atLeastOne(approvals.needsHuman) };
+  }
+  if (action === 'reprotect') {
+    // Claiming and following destroy nothing; what does has the gate `rebuild`.
+    const policy = { ...approvals.cutover, required: 0 };
+    return { name: 'cutover', kind: 'always', title: `Let every side follow ${to}?`, policy };
+  }
+  const title =
+    action === 'trafficRamp'
+      ? `Move traffic from ${from} to ${to}?`
+      : `Move ${input.service.name} from ${from} to ${to} (${mode})?`;
+  // Readings that are no ordinary start never go on by themselves, however little the policy asks for.
+  const alarming = ['sourceLost', 'partlyPromoted', 'noneWritable', 'twoWritable'].includes(reading.classified.state);
+  const policy = alarming && action !== 'trafficRamp' ? atLeastOne(approvals.cutover) : approvals.cutover;
+  return { name: 'cutover', kind: 'always', title, policy };
+}
+
+function atLeastOne(policy: ApprovalPolicy): ApprovalPolicy {
+  return policy.required > 0 ? policy : { ...policy, required: 1 };
+}
+
+function promoteGate({ input, to }: Situation): Gate {
+  return {
+    name: 'promote',
+    kind: 'conditional',
+    title: `Promote ${to} although a proof is weak, a reading is stale, or the loss grew?`,
+    policy: input.service.approvals.promote,
+  };
+}
