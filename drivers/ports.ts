@@ -1,0 +1,397 @@
+/**
+ * The interfaces every driven system is reached through, and the facts they speak in.
+ * Types only: importable from pure and workflow code.
+ *
+ * Every method is a desired-state call: look first; already there → a receipt with `already: true`; else act and
+ * poll until observed. It may be called again at any time, concurrently by a stale attempt, or after a crash in
+ * its middle. Unreachable, healthy and down are three different answers; unknown never counts as good.
+ */
+import type { ZodType } from 'zod';
+import type { Component, RegionName } from '../topology/model.ts';
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type Role = 'store' | 'router' | 'workload' | 'check';
+
+/** Milliseconds since the epoch. */
+export type Millis = number;
+
+/**
+ * How sure it is that the old primary cannot accept a write, strongest first:
+ * `stopped`: stopped and unable to restart writable; `provider`: the provider says the writer moved;
+ * `sessions`: no session can write, verified; `lease`: its lease ran out; `person`: somebody accepts in writing; `none`.
+ */
+export type FenceStrength = 'stopped' | 'provider' | 'sessions' | 'lease' | 'person' | 'none';
+
+/** A place in a store's stream of changes. */
+export interface Position {
+  /** As the system prints it, for example `0/3054458`. */
+  text: string;
+  /** Decimal integer that orders positions of one timeline (for PostgreSQL the byte address). A string: exceeds 2^53. */
+  order: string;
+  timeline: number;
+}
+
+export interface Lag {
+  /** Bytes the replica has not applied; `null` when not known. */
+  bytes: number | null;
+  /** Seconds of change the replica has not applied; 0 on an idle, caught-up replica; `null` when not known. */
+  seconds: number | null;
+  measuredAt: Millis;
+  /** Age, in milliseconds at `measuredAt`, of the source's side of the comparison. */
+  freshnessMs: number;
+  /** False when the source's position could not be read within the driver's freshness bound: then this is no reading. */
+  fresh: boolean;
+}
+
+/** Where a claim came from and what it says; kept per place by the driven system. */
+export interface Claim {
+  epoch: number;
+  runId: string;
+  seq: number;
+  at: Millis;
+}
+
+/** What a run writes down outside Temporal before it changes anything, so that its undos survive every history. */
+export interface Journal {
+  runId: string;
+  workflowId: string;
+  epoch: number;
+  service: string;
+  component: string;
+  /** Original settings to put back, by step id. */
+  saved: Record<string, Json>;
+  fencedAt: Millis | null;
+  freezeBudgetMs: number;
+  lastTouched: Millis;
+  open: boolean;
+}
+
+/** What every mutation carries so that a stale or second actor is refused. */
+export interface Token {
+  systemId: string | null;
+  expectedTimeline: number | null;
+  epoch: number;
+  runId: string;
+  seq: number;
+}
+
+export interface ReplicaFact {
+  node: string;
+  state: string;
+  applied: Position | null;
+  lag: Lag;
+  sync: 'sync' | 'potential' | 'quorum' | 'async' | 'unknown';
+}
+
+export type NodeState = 'writable' | 'replica' | 'fenced' | 'stopped' | 'unreachable' | 'unknown';
+
+export interface NodeObservation {
+  node: string;
+  region: RegionName;
+  /**
+   * `writable`: accepts writes; `replica`: in recovery; `fenced`: proven unable to write; `stopped`: not running and
+   * nothing keeps it from starting writable; `unreachable`: nobody answered; `unknown`: answered, but not conclusively.
+   */
+  state: NodeState;
+  /** `local`: read by a worker beside it (control data, files); `network`: only by its client protocol. */
+  via: 'local' | 'network';
+  observedAt: Millis;
+  systemId: string | null;
+  timeline: number | null;
+  /** Writable: end of its log. Replica: applied. Fenced or stopped: final position, when proven. */
+  position: Position | null;
+  /** Replica: the greatest position received, information only. */
+  received: Position | null;
+  /** Replica: what it replicates from, as `host:port` plus the node it is, when known. */
+  upstream: { address: string; node: string | null; streaming: boolean } | null;
+  /** Replica: against its upstream's present position, when that could be read. */
+  lag: Lag | null;
+  replicas: ReplicaFact[];
+  fence: { strength: FenceStrength; finalPosition: Position | null; durable: boolean } | null;
+  sync: { enabled: boolean; cancelledWaiters: 'none' | 'possible' | 'unknown' } | null;
+  claim: Claim | null;
+  journal: Journal | null;
+  /** One sentence for people: why it is unreachable or unknown, or what is special. */
+  detail: string;
+}
+
+export interface Finding {
+  code: string;
+  severity: 'blocker' | 'warning' | 'info';
+  component: string | null;
+  region: string | null;
+  message: string;
+  /** What to do about it, in the imperative. */
+  remedy: string;
+  /** Override code that lets a person accept it; absent = cannot be overridden. */
+  override?: string;
+}
+
+/** What an activity returns: small, typed, secret-free. */
+export interface Receipt {
+  /** True when the desired state was already there and nothing was changed. */
+  already: boolean;
+  at: Millis;
+  /** One sentence of what was observed. */
+  summary: string;
+  facts: Record<string, Json>;
+}
+
+export interface FenceReceipt extends Receipt {
+  fence: {
+    region: RegionName;
+    /** I1: what proves that it cannot write. */
+    cannotWrite: FenceStrength;
+    /** I3: the last position it can ever have acknowledged; `null` = unknown. */
+    finalPosition: Position | null;
+    durable: boolean;
+    systemId: string | null;
+    timeline: number | null;
+    epoch: number;
+    /** True when it must be rewound or rebuilt before it can follow the new primary. */
+    needsRewind: boolean;
+    provenAt: Millis;
+  };
+}
+
+export interface LossStatement {
+  kind: 'none' | 'measured' | 'bounded' | 'unknown';
+  /** The window in which acknowledged writes may be missing; `toTime: null` = still open. ISO 8601. */
+  fromTime: string | null;
+  toTime: string | null;
+  seconds: number | null;
+  /** Lower bound in bytes. */
+  atLeastBytes: number | null;
+  /** Upper bound, only if the source's end of log was read. */
+  atMostBytes: number | null;
+  /** What synchronous replication does and does not promise here. */
+  note: string;
+}
+
+export interface CatchUpReceipt extends Receipt {
+  catchUp: {
+    region: RegionName;
+    node: string;
+    applied: Position | null;
+    received: Position | null;
+    complete: boolean;
+    loss: LossStatement;
+  };
+}
+
+export interface PromoteReceipt extends Receipt {
+  promote: { region: RegionName; node: string; timeline: number; forkPosition: Position | null };
+}
+
+export interface ClaimReceipt extends Receipt {
+  claim: { region: RegionName; previous: Claim | null; current: Claim | null };
+}
+
+/** What a driver is given at each call. */
+export interface DriverContext {
+  /** Aborts when the activity is cancelled or its worker stops. Every wait must honour it. */
+  signal: AbortSignal;
+  /** Reports progress facts; also how cancellation reaches the activity. */
+  heartbeat(facts: Record<string, Json>): void;
+  now(): Millis;
+  log: DriverLog;
+  /** Resolves a secret reference (`${env:NAME}`, `${file:/path}`); a plain string is returned as it is. Never log it. */
+  secret(ref: string): Promise<string>;
+  /** `undefined` on reads; required by every mutating method of a store. */
+  token?: Token;
+  /** The place this worker serves. */
+  place: { region: RegionName | null; place: string | null };
+  /** Directory private to this worker's place, for claims and journals of systems without a data directory of their own. */
+  stateDir: string;
+  run: { workflowId: string; runId: string; service: string };
+}
+
+export interface DriverLog {
+  debug(message: string, facts?: Record<string, unknown>): void;
+  info(message: string, facts?: Record<string, unknown>): void;
+  warn(message: string, facts?: Record<string, unknown>): void;
+  error(message: string, facts?: Record<string, unknown>): void;
+}
+
+/** The nodes a call concerns: one region's, restricted to those whose steps run at this worker's place. */
+export interface At {
+  region: RegionName;
+  /** Node names; all of the side when absent. */
+  nodes?: string[];
+}
+
+export interface Capabilities {
+  role: Role;
+  /** store: staged = fence, catch up, promote apart; atomic = one provider call switches. */
+  cutover?: 'staged' | 'atomic';
+  fenceProofs?: FenceStrength[];
+  /** store: whether an old primary can return without copying everything. */
+  rewind?: boolean;
+  /** router: weighted = percent with sum 100; onOff; endpoint = exactly one region. */
+  kind?: 'weighted' | 'onOff' | 'endpoint';
+  /** router: smallest step in percent. */
+  resolutionPercent?: number;
+  /** router: how long clients may keep the old answer, in milliseconds. */
+  ttlMs?: number;
+  /** router: what is known after a change. */
+  verify?: 'sampled' | 'readback';
+  /** What cannot be verified, for the plan's warnings. */
+  unverifiable?: string[];
+}
+
+export interface Store {
+  /** Reads every node of the side (or those given); never throws for an unreachable node. */
+  observe(at: At): Promise<NodeObservation[]>;
+  /** One cheap reading for the sampler: position and role. */
+  sample(at: At): Promise<NodeObservation[]>;
+  /** `limit`: lag at which a planned cut-over may begin, in milliseconds and bytes; beyond it is a finding. */
+  preflight(
+    mode: 'planned' | 'unplanned',
+    from: RegionName,
+    to: RegionName,
+    limit?: { ms: number; bytes: number },
+  ): Promise<Finding[]>;
+  readClaim(at: At): Promise<ClaimReceipt>;
+  /** Compare-and-set: accepted when `token.epoch` is greater than the stored epoch, or is the same claim. Opens the journal. */
+  claim(at: At, journal: Journal): Promise<ClaimReceipt>;
+  /** Saves into and touches the open journal of this claim; `open: false` closes it. */
+  journal(at: At, change: Partial<Pick<Journal, 'saved' | 'fencedAt' | 'open'>>): Promise<Receipt>;
+  /** Waits until `to` lags no more than the limits and the source is checkpointed, so that the freeze is short. */
+  converge(from: RegionName, to: RegionName, limit: { ms: number; bytes: number }): Promise<Receipt>;
+  fence(at: At): Promise<FenceReceipt>;
+  /** Refused (`Conflict`) when the target is promoted, the claim is not ours, or the deadline has passed. */
+  unfence(at: At, guard: { to: RegionName; deadline: Millis | null }): Promise<Receipt>;
+  /** `fence` undefined or without final position: records what was reached and states the loss. */
+  awaitCatchUp(fence: FenceReceipt | null, to: At, samples: SampleReading[]): Promise<CatchUpReceipt>;
+  /** Read only: is the fence still in force? */
+  prove(at: At): Promise<FenceReceipt>;
+  /** `proof: null` only with a recorded override. Asks "already promoted?" first. */
+  promote(
+    to: At,
+    from: RegionName,
+    proof: FenceReceipt | null,
+    planned: { timeline: number | null },
+  ): Promise<PromoteReceipt>;
+  /** Writes a higher token; `facts.revoked` is true only when no promotion has begun and the node reads back in recovery. */
+  revokePromote(to: At): Promise<Receipt>;
+  /** Exactly one writable node, a write probe, and settings that cannot hang the first commit. */
+  verifyWritable(to: At, from: RegionName): Promise<Receipt>;
+  /** Makes the old primary follow the new one without destroying anything; `facts.needs: 'rebuild'` when it cannot. */
+  rejoin(at: At, primary: RegionName): Promise<Receipt>;
+  /** Destructive: rewind or copy anew; keeps the old data aside. Only behind its gate. */
+  rebuild(at: At, primary: RegionName): Promise<Receipt>;
+  /** Lets go of data kept aside by `rebuild`. */
+  release(at: At): Promise<Receipt>;
+  drainOutgoing?(from: RegionName): Promise<Receipt>;
+  /** Atomic stores: the one provider call. */
+  switchover?(from: RegionName, to: RegionName, mode: 'planned' | 'unplanned'): Promise<PromoteReceipt>;
+  /** The manual commands for the store's present state, step by step, for when nothing of Rampart runs. */
+  escape(from: RegionName, to: RegionName): Promise<string[]>;
+}
+
+/** A sampler's past reading of one node, kept outside its region. */
+export interface SampleReading {
+  node: string;
+  region: RegionName;
+  position: Position | null;
+  state: NodeState;
+  at: Millis;
+}
+
+/** Weights in percent by region; they add up to 100. */
+export type Weights = Record<RegionName, number>;
+
+export interface RouterObservation {
+  reachable: boolean;
+  weights: Weights | null;
+  /** Whether what is configured is what the system says it applies. */
+  applied: boolean;
+  observedAt: Millis;
+  detail: string;
+  claim: Claim | null;
+}
+
+export interface Router {
+  observe(): Promise<RouterObservation>;
+  /** Sets and reads back. Never all zero. Weight 0 is written, not left out. `base`: refuse (`Conflict`) when it has changed. */
+  setWeights(weights: Weights): Promise<Receipt>;
+  /** Counts what clients get, where that can be sampled; `facts.observed` holds percent by region. */
+  verifyWeights(weights: Weights): Promise<Receipt>;
+  /** Reads what `prepare` will change (TTL, …), for the undo. */
+  save(): Promise<Receipt>;
+  prepare(): Promise<Receipt>;
+  restore(saved: Record<string, Json>): Promise<Receipt>;
+  fence?(region: RegionName): Promise<Receipt>;
+  escape(to: RegionName): Promise<string[]>;
+}
+
+export type WorkloadState = 'active' | 'standby' | 'drained' | 'unknown';
+
+export interface WorkloadObservation {
+  region: RegionName;
+  reachable: boolean;
+  state: WorkloadState;
+  ready: boolean | null;
+  /** Requests in flight, when the system says. */
+  inflight: number | null;
+  capacity: { present: number; wanted: number } | null;
+  observedAt: Millis;
+  detail: string;
+  /** The greatest token the workload has taken, when it keeps one. */
+  claim?: Claim | null;
+}
+
+export interface Workload {
+  observe(region: RegionName): Promise<WorkloadObservation>;
+  /** Reads what `scale`, `quiesce` and `drain` change, for the undo. */
+  save(region: RegionName): Promise<Receipt>;
+  /**
+   * Healthy and with capacity for the traffic to come. `wait: false` only asks for it: without its database an app may
+   * not get ready, and an unplanned run must not wait for that before it promotes.
+   */
+  scale(region: RegionName, options?: { wait: boolean }): Promise<Receipt>;
+  /** Stops writes in the region; reads may go on. */
+  quiesce(region: RegionName): Promise<Receipt>;
+  drain(region: RegionName): Promise<Receipt>;
+  restore(region: RegionName, saved: Record<string, Json>): Promise<Receipt>;
+  escape(region: RegionName, state: WorkloadState): Promise<string[]>;
+}
+
+export interface CheckResult {
+  outcome: 'pass' | 'fail' | 'unknown';
+  observed: string;
+  threshold: string;
+  at: Millis;
+  detail: string;
+}
+
+export interface Check {
+  run(region: RegionName): Promise<CheckResult>;
+}
+
+export interface PortOf {
+  store: Store;
+  router: Router;
+  workload: Workload;
+  check: Check;
+}
+
+/**
+ * One driven system. `config` validates what is common to all sides, `node` one node of a side.
+ * `open` imports the system's SDK lazily and must not connect yet.
+ */
+export interface Driver<R extends Role = Role> {
+  type: string;
+  role: R;
+  summary: string;
+  config: ZodType;
+  node: ZodType;
+  capabilities(config: Record<string, Json>): Capabilities;
+  /** Whether a node's steps need a worker beside it (local commands, data directory). */
+  local(node: Record<string, Json>): boolean;
+  /** Fields (dotted paths in config or node) that hold secrets: only references are allowed there. */
+  secrets: string[];
+  /** Cross-field problems of one component; messages without position. */
+  validate?(component: Component): Array<{ path: (string | number)[]; message: string; code: string }>;
+  open(component: Component, context: DriverContext): PortOf[R];
+}

@@ -1,0 +1,166 @@
+/** The same work by hand: commands for the store's present state, for the day when nothing of Rampart runs. */
+import { dirname } from 'node:path';
+import type { RegionName } from '../../topology/model.ts';
+import type { NodeObservation } from '../ports.ts';
+import { addressOf, type Cluster, nodesAt, type PgNode } from './config.ts';
+import { observeNode } from './observe.ts';
+
+/**
+ * @returns lines for a shell; `#` begins an explanation. Passwords are never in them: psql asks.
+ */
+export async function escapeCommands(cluster: Cluster, from: RegionName, to: RegionName): Promise<string[]> {
+  const seen = new Map<PgNode, NodeObservation>();
+  await Promise.all(cluster.nodes.map(async (node) => seen.set(node, await observeNode(cluster, node))));
+  const state = (node: PgNode): string => seen.get(node)!.state;
+  const sources = nodesAt(cluster, { region: from });
+  const targets = nodesAt(cluster, { region: to });
+  const promoted = targets.find((node) => state(node) === 'writable');
+  const target = promoted ?? best(targets, seen);
+  const lines = [
+    `# ${cluster.component}, PostgreSQL, from ${from} to ${to}`,
+    ...cluster.nodes.map((node) => `#   ${node.name} (${addressOf(node)}): ${state(node)}. ${seen.get(node)!.detail}`),
+  ];
+  let step = 0;
+  const add = (title: string, commands: string[]): void => {
+    step++;
+    lines.push('', `# ${step}. ${title}`, ...commands);
+  };
+  if (promoted === undefined) {
+    for (const node of sources.filter((each) => state(each) !== 'replica')) {
+      add(`Make ${node.name} unable to write, and prove it${placeOf(node)}`, fenceCommands(cluster, node));
+    }
+    add(`See that ${target.name} has everything`, [
+      ...psql(cluster, target, 'SELECT pg_last_wal_replay_lsn(), pg_last_wal_receive_lsn(), pg_is_wal_replay_paused()'),
+      '# With a clean stop, pg_last_wal_replay_lsn must be greater than the "Latest checkpoint location" above.',
+      '# Without one, what is missing is lost: note both values before you go on.',
+    ]);
+    add(`Promote ${target.name}. From here there is no way back but a failback`, [
+      ...psql(cluster, target, 'SELECT pg_promote(true, 60)'),
+      ...psql(cluster, target, 'SELECT pg_is_in_recovery()'),
+    ]);
+  }
+  add(`See that ${target.name} takes writes and waits for nobody`, [
+    '# If synchronous_standby_names is not empty and its replicas are gone, every commit hangs:',
+    ...psql(cluster, target, 'SHOW synchronous_standby_names'),
+    ...psql(cluster, target, "ALTER SYSTEM SET synchronous_standby_names = ''"),
+    ...psql(cluster, target, 'SELECT pg_reload_conf()'),
+    ...openCommands(cluster, target),
+    ...psql(cluster, target, 'CHECKPOINT'),
+    `# Then point the writer endpoint at ${addressOf(target)}.`,
+  ]);
+  for (const node of cluster.nodes.filter((each) => each !== target)) {
+    add(`Later: make ${node.name} follow ${target.name}${placeOf(node)}`, followCommands(cluster, node, target));
+  }
+  if (promoted === undefined) {
+    lines.push('', `# Or back: only while no node of ${to} is promoted`);
+    for (const node of sources) lines.push(...unfenceCommands(cluster, node));
+  }
+  return lines;
+}
+
+function best(targets: PgNode[], seen: Map<PgNode, NodeObservation>): PgNode {
+  const order = (node: PgNode): bigint => BigInt(seen.get(node)!.position?.order ?? 0);
+  return targets.reduce((a, b) => (order(b) > order(a) ? b : a));
+}
+
+const placeOf = (node: PgNode): string => (node.dataDir === null ? '' : ` (on the machine of ${node.name})`);
+
+function psql(cluster: Cluster, node: PgNode, sql: string): string[] {
+  return [`psql -h ${node.host} -p ${node.port} -U ${node.user} -d ${cluster.config.controlDatabase} -c ${quote(sql)}`];
+}
+
+/** One word for a POSIX shell. */
+function quote(text: string): string {
+  return /^[\w./:=@,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+const tool = (node: PgNode, name: string): string => quote(node.bin === null ? name : `${node.bin}/${name}`);
+
+function fenceCommands(cluster: Cluster, node: PgNode): string[] {
+  if (node.fence === 'command' && node.control.fence !== undefined) {
+    return [node.control.fence.map(quote).join(' '), ...(node.dataDir === null ? [] : stopCommands(node))];
+  }
+  if (node.dataDir !== null && node.fence !== 'sql') return stopCommands(node);
+  return [
+    '# Refuse new connections to every database but the control database, then end what is open; repeat until none is left.',
+    ...psql(
+      cluster,
+      node,
+      `SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS false', datname) FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database() \\gexec`,
+    ).map((line) => line.replace(' -c ', ' <<< ')),
+    ...psql(
+      cluster,
+      node,
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IS NOT NULL AND datname <> current_database() AND backend_type <> 'autovacuum worker'",
+    ),
+    ...psql(cluster, node, 'SELECT pg_current_wal_insert_lsn()'),
+  ];
+}
+
+function stopCommands(node: PgNode): string[] {
+  const dir = quote(node.dataDir!);
+  const stop =
+    node.control.kind === 'systemd' && node.control.unit !== undefined
+      ? `systemctl stop ${quote(node.control.unit)}`
+      : `${tool(node, 'pg_ctl')} stop -m fast -D ${dir}`;
+  return [
+    stop,
+    `touch ${dir}/standby.signal && chown --reference=${dir} ${dir}/standby.signal && sync`,
+    `${tool(node, 'pg_controldata')} ${dir} | grep -E 'cluster state|Latest checkpoint location'`,
+    '# It must say "shut down". If it says "in production", the server was killed and its last position is not known.',
+  ];
+}
+
+function openCommands(cluster: Cluster, target: PgNode): string[] {
+  if (cluster.nodes.every((node) => node.fence !== 'sql')) return [];
+  return [
+    '# The fence by SQL was replicated: open the databases here.',
+    ...psql(cluster, target, `ALTER DATABASE "${cluster.config.database}" WITH ALLOW_CONNECTIONS true`),
+  ];
+}
+
+function followCommands(cluster: Cluster, node: PgNode, primary: PgNode): string[] {
+  const { host, port } = primary.replication;
+  const user = cluster.config.replication.user ?? primary.user;
+  const slot =
+    node.slot === null
+      ? []
+      : psql(cluster, primary, `SELECT pg_create_physical_replication_slot('${node.slot}', true)`);
+  const conninfo = `host=${host} port=${port} user=${user} password=… application_name=${node.name}`;
+  const settings = [`primary_conninfo = '${conninfo}'`, `primary_slot_name = '${node.slot ?? ''}'`];
+  if (node.dataDir === null) {
+    return [
+      ...slot,
+      ...settings.flatMap((setting) => psql(cluster, node, `ALTER SYSTEM SET ${setting}`)),
+      ...psql(cluster, node, 'SELECT pg_reload_conf()'),
+    ];
+  }
+  const dir = quote(node.dataDir);
+  return [
+    ...slot,
+    `touch ${dir}/standby.signal && chown --reference=${dir} ${dir}/standby.signal`,
+    `# Add to ${node.dataDir}/postgresql.auto.conf, in place of the lines that are there:`,
+    ...settings.map((setting) => `#   ${setting}`),
+    startCommand(node),
+    '# If its log says "forked off current database system timeline", it has rows of its own. Keep a copy, stop it fast, then:',
+    `cp -a ${dir} ${quote(`${node.dataDir}.before`)}`,
+    `${tool(node, 'pg_rewind')} --target-pgdata ${dir} --source-server 'host=${primary.host} port=${primary.port} user=${primary.user} dbname=${cluster.config.controlDatabase}'`,
+    `# pg_rewind copies the primary's settings: put back *.conf from ${node.dataDir}.before, then the steps above.`,
+  ];
+}
+
+function startCommand(node: PgNode): string {
+  const { control } = node;
+  if (control.start !== undefined) return control.start.map(quote).join(' ');
+  if (control.kind === 'systemd' && control.unit !== undefined) return `systemctl start ${quote(control.unit)}`;
+  const log = node.logFile ?? `${dirname(node.dataDir!)}/postgres.log`;
+  return `${tool(node, 'pg_ctl')} start -D ${quote(node.dataDir!)} -l ${quote(log)}`;
+}
+
+function unfenceCommands(cluster: Cluster, node: PgNode): string[] {
+  if (node.dataDir !== null && node.fence !== 'sql') {
+    const dir = quote(node.dataDir);
+    return [`${tool(node, 'pg_ctl')} stop -m fast -D ${dir}`, `rm ${dir}/standby.signal`, startCommand(node)];
+  }
+  return psql(cluster, node, `ALTER DATABASE "${cluster.config.database}" WITH ALLOW_CONNECTIONS true`);
+}

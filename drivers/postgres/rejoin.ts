@@ -1,0 +1,195 @@
+/**
+ * Makes a node follow the new primary without destroying anything: the old primary after a clean fence, and replicas
+ * (siblings of the target, other regions) that still point at the old one. A node with log of its own beyond the fork
+ * is left as it is and reported: only `rebuild` may repair it.
+ */
+
+import type { RegionName } from '../../topology/model.ts';
+import { RampartError } from '../errors.ts';
+import type { At, Json, Receipt } from '../ports.ts';
+import { type Identity, tokenOf, withClaim } from './claim.ts';
+import { type Cluster, nodesAt, type PgNode } from './config.ts';
+import { writableNode } from './converge.ts';
+import { awaitStreaming, conninfoFor, readAutoConf, repointRunning, repointStopped } from './follow.ts';
+import type { Fork } from './lsn.ts';
+import { known, type NodeFiles, type NodeReading, readNode } from './reading.ts';
+import { awaitStarted, hasSignal, type LocalNode, local, requestStart, writeSignal } from './server.ts';
+import { changeSetting, readSetting } from './settings.ts';
+import { dropLeftSlots, dropSlot, ensureSlot } from './slots.ts';
+import { readStatus, type ServerStatus } from './status.ts';
+import { restoreSync } from './sync-settings.ts';
+import { ancestryOf, forksOf } from './timeline.ts';
+
+/** Longest wait for the node to stream, milliseconds: it may have log to replay first. */
+const FOLLOW_MS = 60_000;
+const START_MS = 300_000;
+
+export interface Primary {
+  node: PgNode;
+  status: ServerStatus;
+  timeline: number;
+  forks: Fork[] | null;
+}
+
+/** The primary that nodes are to follow. */
+export async function primaryOf(cluster: Cluster, region: RegionName): Promise<Primary> {
+  const node = await writableNode(cluster, region);
+  const status = await readStatus(cluster, node);
+  return { node, status, timeline: status.timeline, forks: await forksOf(cluster, node, status.timeline) };
+}
+
+/**
+ * @returns `facts.needs: 'rebuild'` with the nodes in `facts.diverged` when a node cannot follow as it is
+ * @throws SplitBrain when the node is writable
+ */
+export async function rejoin(cluster: Cluster, at: At, region: RegionName): Promise<Receipt> {
+  tokenOf(cluster.context);
+  const primary = await primaryOf(cluster, region);
+  const results: NodeResult[] = [];
+  for (const node of nodesAt(cluster, at)) {
+    if (node !== primary.node) results.push(await rejoinNode(cluster, node, primary));
+  }
+  const droppedSlots = await dropLeftSlots(cluster, primary.node);
+  const sync = await restoreSync(cluster, primary.node);
+  const diverged = results.filter((result) => result.outcome === 'diverged');
+  return {
+    already: results.every((result) => result.outcome === 'already'),
+    at: cluster.context.now(),
+    summary: results.map((result) => result.summary).join('; ') || `${at.region} has no node that could follow`,
+    facts: {
+      ...(diverged.length > 0 ? { needs: 'rebuild', diverged: diverged.map((result) => result.node) } : {}),
+      droppedSlots,
+      syncRestored: sync.restored as Json,
+      syncWaiting: sync.waiting as Json,
+    },
+  };
+}
+
+interface NodeResult {
+  node: string;
+  outcome: 'already' | 'joined' | 'diverged';
+  summary: string;
+}
+
+async function rejoinNode(cluster: Cluster, node: PgNode, primary: Primary): Promise<NodeResult> {
+  const reading = await readNode(cluster, node);
+  const server = known(reading.server);
+  const files = known(reading.files);
+  const systemId = server?.systemId ?? files?.control.systemId ?? null;
+  if (systemId !== null && systemId !== primary.status.systemId) {
+    throw new RampartError(
+      'PreconditionFailed',
+      `${node.name} has system identifier ${systemId}, the primary ${primary.status.systemId}`,
+      {
+        remedy: 'Check host, port and dataDir of the node: it is another database.',
+      },
+    );
+  }
+  const identity: Identity = { systemId, timeline: null };
+  if (server === null && files === null) throw unreadable(node, reading);
+  if (server !== null && !server.inRecovery) return writable(node, reading);
+  const diverged = divergence(reading, primary);
+  if (diverged !== null) return { node: node.name, outcome: 'diverged', summary: diverged };
+  const before = await presentConninfo(cluster, node, reading);
+  const conninfo = await conninfoFor(cluster, node, primary.node, before);
+  await ensureSlot(cluster, primary.node, node);
+  const changed = await withClaim(cluster, node, identity, async () => {
+    if (server !== null) return repointRunning(cluster, node, conninfo);
+    return startAsReplica(cluster, local(node), conninfo);
+  });
+  if (server === null) await awaitStarted(cluster, local(node), START_MS);
+  const fork = server === null ? forkFor(files!, primary) : forkOfServer(server, primary);
+  const followed = await awaitStreaming(cluster, node, { ...primary, fork }, FOLLOW_MS);
+  if (!followed.streaming) {
+    if (followed.diverged) {
+      // Until the repair the slot would only hold log back on the primary; and the node, which goes on trying, would
+      // keep it busy.
+      await changeSetting(cluster, node, 'primary_slot_name', '');
+      await dropSlot(cluster, primary.node, node);
+      return {
+        node: node.name,
+        outcome: 'diverged',
+        summary: `${node.name} has log of its own: ${followed.why}`,
+      };
+    }
+    throw new RampartError('NotApplied', `${node.name} does not stream from ${primary.node.name}: ${followed.why}`, {
+      remedy: `Look at the log of ${node.name}: address, replication role and pg_hba.conf of ${primary.node.name}.`,
+    });
+  }
+  await settle(cluster, node, identity);
+  const what = changed ? 'follows' : 'followed already';
+  return {
+    node: node.name,
+    outcome: changed ? 'joined' : 'already',
+    summary: `${node.name} ${what} ${primary.node.name} on timeline ${primary.timeline}`,
+  };
+}
+
+/** A node that streams is no fenced side any more. */
+export async function settle(cluster: Cluster, node: PgNode, identity: Identity): Promise<void> {
+  await withClaim(cluster, node, identity, async ({ record, save }) => {
+    if (record.fence !== null) await save({ fence: null });
+  });
+}
+
+/** Starts a stopped server read-only, pointed at the primary. Under the node's lock. */
+export async function startAsReplica(cluster: Cluster, node: LocalNode, conninfo: string): Promise<boolean> {
+  if (!(await hasSignal(node))) await writeSignal(node);
+  await repointStopped(node, conninfo);
+  await requestStart(cluster, node);
+  return true;
+}
+
+async function presentConninfo(cluster: Cluster, node: PgNode, reading: NodeReading): Promise<string> {
+  if (known(reading.server) !== null) return (await readSetting(cluster, node, 'primary_conninfo')) ?? '';
+  return readAutoConf(local(node), 'primary_conninfo');
+}
+
+/** Why the node cannot follow, as far as it can be told before it is started; `null` = it can, or one has to try. */
+export function divergence({ node, files, server }: NodeReading, primary: Primary): string | null {
+  const status = known(server);
+  const control = known(files)?.control ?? null;
+  const at =
+    status !== null
+      ? status.position
+      : control?.state === 'shut down'
+        ? control.checkpoint
+        : control?.state === 'shut down in recovery'
+          ? control.minRecovery
+          : null;
+  if (at === null) return null;
+  const isRecordStart = status === null && control?.state === 'shut down';
+  const { ancestry, fork } = ancestryOf(at, primary, isRecordStart);
+  if (ancestry !== 'diverged') return null;
+  const left =
+    fork === null ? 'which is not in its history' : `which ${primary.node.name} left at ${fork.end.toString(16)}`;
+  return `${node.name} has log of its own: it is at ${at.text} on timeline ${at.timeline}, ${left}`;
+}
+
+function forkFor(files: NodeFiles, primary: Primary): Fork | null {
+  return primary.forks?.find((fork) => fork.timeline === files.control.timeline) ?? null;
+}
+
+function forkOfServer(server: ServerStatus, primary: Primary): Fork | null {
+  return primary.forks?.find((fork) => fork.timeline === server.timeline) ?? null;
+}
+
+/** A running server that takes writes, or would if its databases were not closed. */
+function writable(node: PgNode, reading: NodeReading): NodeResult {
+  const fence = known(reading.record)?.fence ?? null;
+  if (fence?.how === 'sql') {
+    const summary = `${node.name} was fenced by SQL and went on writing log of its own`;
+    return { node: node.name, outcome: 'diverged', summary };
+  }
+  throw new RampartError('SplitBrain', `${node.name} is writable: it cannot follow anybody`, {
+    remedy: `Fence ${node.name} first.`,
+  });
+}
+
+function unreadable(node: PgNode, reading: NodeReading): RampartError {
+  const { server } = reading;
+  const why = server instanceof RampartError ? server.message : 'no answer';
+  return new RampartError('ProviderUnavailable', `${node.name} cannot be read: ${why}`, {
+    remedy: 'Start it, or bring back the worker beside it.',
+  });
+}

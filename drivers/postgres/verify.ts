@@ -1,0 +1,134 @@
+/** Proves that exactly one side takes writes, by writing. */
+
+import type { RegionName } from '../../topology/model.ts';
+import { RampartError } from '../errors.ts';
+import type { At, Receipt } from '../ports.ts';
+import { chooseTarget } from './catch-up.ts';
+import { tokenOf, withClaim } from './claim.ts';
+import type { Cluster, PgNode } from './config.ts';
+import { asFailure } from './reading.ts';
+import { ensureTables } from './record.ts';
+import { query } from './sql.ts';
+import { readStatus, type ServerStatus } from './status.ts';
+import { hangingSync, suspendHangingSync } from './sync-settings.ts';
+
+/** How long the other nodes may take to answer, milliseconds: this runs in the freeze. */
+const OTHERS_MS = 500;
+/** A first commit that takes longer (milliseconds) waits for something that is not there. */
+const PROBE_MS = 5_000;
+
+/**
+ * @throws SplitBrain when another node is writable too; PreconditionFailed when the target is not; NotApplied when the
+ * write probe does not come through
+ */
+export async function verifyWritable(cluster: Cluster, to: At, from: RegionName): Promise<Receipt> {
+  tokenOf(cluster.context);
+  const node = await chooseTarget(cluster, to);
+  const status = await readStatus(cluster, node);
+  if (status.inRecovery) {
+    throw new RampartError('PreconditionFailed', `${node.name} is in recovery: it takes no writes`, {
+      remedy: 'Promote it first.',
+    });
+  }
+  const suspended = await unhang(cluster, node, status);
+  const [unseen, ms] = await Promise.all([assertAlone(cluster, node, from), probe(cluster, node)]);
+  checkpointLater(cluster, node);
+  return {
+    already: false,
+    at: cluster.context.now(),
+    summary: `${node.name} took a write in ${Math.round(ms)} ms and is the only writable node${unseen.length > 0 ? ` of those that answer (not ${unseen.join(', ')})` : ''}`,
+    facts: { probeMs: Math.round(ms), unseen, suspended, timeline: status.timeline },
+  };
+}
+
+/** Normally `promote` has seen to it; the claim is only asked for when something must be changed. */
+async function unhang(cluster: Cluster, node: PgNode, status: ServerStatus): Promise<string[]> {
+  if (hangingSync(status).length === 0) return [];
+  const identity = { systemId: status.systemId, timeline: null };
+  return withClaim(cluster, node, identity, () => suspendHangingSync(cluster, node, status));
+}
+
+/** @returns the nodes that did not answer: for the source's, the fence is the proof */
+async function assertAlone(cluster: Cluster, node: PgNode, from: RegionName): Promise<string[]> {
+  const others = cluster.nodes.filter((other) => other !== node);
+  const read = await Promise.all(
+    others.map((other) =>
+      readStatus(cluster, other, { connectTimeoutMs: OTHERS_MS, timeoutMs: OTHERS_MS }).catch(asFailure),
+    ),
+  );
+  const writable = others.filter((_, i) => {
+    const status = read[i]!;
+    return !(status instanceof RampartError) && !status.inRecovery;
+  });
+  const fencedBySql = writable.filter((other) => other.fence === 'sql' && other.region === from);
+  const bad = [];
+  for (const other of writable) {
+    // It runs, and its databases refuse every session: that is the fence by SQL.
+    if (fencedBySql.includes(other) && (await refusesWriters(cluster, other))) continue;
+    bad.push(other.name);
+  }
+  if (bad.length > 0) {
+    throw new RampartError('SplitBrain', `besides ${node.name}, ${bad.join(', ')} takes writes too`, {
+      remedy: `Fence ${bad.join(', ')} now; \`rampart escape\` prints the commands.`,
+    });
+  }
+  return others.filter((_, i) => read[i] instanceof RampartError).map((other) => other.name);
+}
+
+async function refusesWriters(cluster: Cluster, node: PgNode): Promise<boolean> {
+  const refused = await query(cluster, node, 'SELECT 1', [], {
+    database: cluster.config.database,
+    connectTimeoutMs: OTHERS_MS,
+  }).then(
+    () => false,
+    (error) => error instanceof RampartError && error.details.code === '55000',
+  );
+  return refused;
+}
+
+/** Writes a row the way the service would, synchronous replication included. @returns milliseconds */
+async function probe(cluster: Cluster, node: PgNode): Promise<number> {
+  const started = performance.now();
+  try {
+    await writeProbe(cluster, node);
+  } catch (error) {
+    if (!(error instanceof RampartError)) throw error;
+    throw new RampartError('NotApplied', `${node.name} does not take the write probe: ${error.message}`, {
+      remedy:
+        'See that the role may write to schema rampart and that no commit waits for a synchronous replica (wait_event SyncRep).',
+      cause: error,
+    });
+  }
+  return performance.now() - started;
+}
+
+async function writeProbe(cluster: Cluster, node: PgNode): Promise<void> {
+  const { database } = cluster.config;
+  const upsert = `INSERT INTO rampart.probe (component, at) VALUES ($1, clock_timestamp())
+    ON CONFLICT (component) DO UPDATE SET at = excluded.at`;
+  try {
+    await query(cluster, node, upsert, [cluster.component], { database, timeoutMs: PROBE_MS });
+  } catch (error) {
+    // 42P01: no such table; 3F000: no such schema. Normally `converge` has made them before the freeze.
+    const code = error instanceof RampartError ? error.details.code : undefined;
+    if (code !== '42P01' && code !== '3F000') throw error;
+    await ensureProbeTable(cluster, node);
+    await query(cluster, node, upsert, [cluster.component], { database, timeoutMs: PROBE_MS });
+  }
+}
+
+/** Makes the table for the write probe, where it is missing. */
+export function ensureProbeTable(cluster: Cluster, node: PgNode): Promise<void> {
+  const probe = 'component text PRIMARY KEY, at timestamptz NOT NULL';
+  return ensureTables(cluster, node, cluster.config.database, { probe });
+}
+
+/** pg_rewind needs a checkpoint on the new timeline. Not waited for: it must not lengthen the freeze. */
+function checkpointLater(cluster: Cluster, node: PgNode): void {
+  query(cluster, node, 'CHECKPOINT', [], { timeoutMs: 600_000 }).catch((error: unknown) => {
+    cluster.context.log.warn('the checkpoint after the promotion failed; a repair will ask for it again', {
+      node: node.name,
+      why: error instanceof Error ? error.message : String(error),
+    });
+  });
+}
