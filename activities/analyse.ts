@@ -1,0 +1,69 @@
+/** The bake after a weight: measure the checks at an interval, fail as soon as too many did not pass. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { activityInfo } from '@temporalio/activity';
+import { RampartError } from '../drivers/errors.ts';
+import type { CheckResult, DriverContext, Receipt } from '../drivers/ports.ts';
+import type { StepCall } from '../plan/model.ts';
+import type { ActivityDeps } from './deps.ts';
+import { open } from './perform.ts';
+
+interface Progress {
+  startedAt: number;
+  measured: number;
+  failed: Record<string, number>;
+}
+
+/**
+ * Input: durationMs, intervalMs, failureLimit (fails when failed > failureLimit), region, percent; checks in `related`.
+ * A measurement without an answer counts against the limit like a failed one: unknown is not good.
+ * @throws RampartError AnalysisFailed with observed against threshold
+ */
+export async function analyse(deps: ActivityDeps, call: StepCall, context: DriverContext): Promise<Receipt> {
+  const durationMs = Number(call.input.durationMs);
+  const intervalMs = Math.max(Number(call.input.intervalMs), 50);
+  const limit = Number(call.input.failureLimit ?? 0);
+  const region = String(call.input.region ?? call.to);
+  // A bake that moves to another worker goes on from where it was, so that a restart does not double it.
+  const before = activityInfo().heartbeatDetails as Partial<Progress> | undefined;
+  const progress: Progress = {
+    startedAt: before?.startedAt ?? context.now(),
+    measured: before?.measured ?? 0,
+    failed: before?.failed ?? {},
+  };
+  const last: Record<string, CheckResult> = {};
+  for (;;) {
+    const results = await Promise.all(
+      call.related.map(
+        async (component) => [component.name, await open(deps, component, 'check', context).run(region)] as const,
+      ),
+    );
+    progress.measured += 1;
+    for (const [name, result] of results) {
+      last[name] = result;
+      if (result.outcome !== 'pass') progress.failed[name] = (progress.failed[name] ?? 0) + 1;
+    }
+    context.heartbeat({ startedAt: progress.startedAt, measured: progress.measured, failed: progress.failed });
+    const breached = Object.entries(progress.failed).filter(([, n]) => n > limit);
+    if (breached.length > 0)
+      throw new RampartError(
+        'AnalysisFailed',
+        `at ${String(call.input.percent)} % in ${region}: ${breached.map(([name, n]) => `${lineOf(name, last[name]!)} (${n} of ${progress.measured} measurements did not pass, ${limit} tolerated)`).join('; ')}`,
+        { remedy: 'The traffic goes back to the last good weights; look at the service, then retry.' },
+      );
+    const left = progress.startedAt + durationMs - context.now();
+    if (left <= 0) break;
+    await sleep(Math.min(intervalMs, left), undefined, { signal: context.signal });
+  }
+  const lines = Object.entries(last).map(([name, result]) => lineOf(name, result));
+  return {
+    already: false,
+    at: context.now(),
+    summary: `${String(call.input.percent)} % held for ${durationMs / 1000} s: ${lines.join('; ') || 'no checks to measure'}`,
+    facts: { outcome: 'pass', measurements: lines, measured: progress.measured },
+  };
+}
+
+export function lineOf(name: string, result: CheckResult): string {
+  return `${name}: ${result.outcome}, observed ${result.observed} against ${result.threshold}${result.detail ? ` (${result.detail})` : ''}`;
+}

@@ -1,0 +1,89 @@
+/** What activities take and return, as workflows see them. Types only. */
+import type {
+  CheckResult,
+  Finding,
+  NodeObservation,
+  Receipt,
+  RouterObservation,
+  SampleReading,
+  WorkloadObservation,
+} from '../drivers/ports.ts';
+import type { Material } from '../plan/material.ts';
+import type { CompileInput, Facts, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
+import type { Component, Service } from '../topology/model.ts';
+
+export interface RawRequest {
+  input: unknown;
+  workflowType: string;
+  workflowId: string;
+}
+
+/** A request made whole, with the part of the topology it concerns. */
+export interface Resolved {
+  request: Request;
+  service: Service;
+  components: Record<string, Component>;
+  topologyDigest: string;
+  lock: string;
+  /** Search attributes that are registered on the namespace; only these may be upserted. */
+  searchAttributes: string[];
+  /** Prefix for links into the Web UI, without a trailing slash; `null` when not configured. */
+  ui: string | null;
+  namespace: string;
+}
+
+export interface ObserveCall {
+  run: StepCall['run'];
+  component: Component;
+  region: string | null;
+  nodes: string[] | null;
+}
+
+export interface PreflightCall extends ObserveCall {
+  mode: Mode;
+  from: string;
+  to: string;
+}
+
+export interface WatchCall {
+  compile: Omit<CompileInput, 'observations' | 'now'>;
+  run: StepCall['run'];
+  /** What of the facts is shown now. */
+  shown: Material;
+  observations: CompileInput['observations'];
+  /** News is returned at the earliest after this time, in milliseconds. */
+  quietMs: number;
+  /** Longest time to watch, in milliseconds; returns `null` when nothing material changed. */
+  forMs: number;
+}
+
+/** Everything that is not a step of a plan. */
+export interface PlanningActivities {
+  resolveRequest(raw: RawRequest): Promise<Resolved>;
+  observeStore(call: ObserveCall): Promise<NodeObservation[]>;
+  observeRouter(call: ObserveCall): Promise<RouterObservation>;
+  observeWorkload(call: ObserveCall): Promise<WorkloadObservation>;
+  observeCheck(call: ObserveCall): Promise<CheckResult>;
+  preflightStore(call: PreflightCall): Promise<Finding[]>;
+  readSamples(call: ObserveCall): Promise<SampleReading[]>;
+  /** Asks Temporal to cancel the run itself, which is how a workflow gets the status Canceled. */
+  cancelRun(call: { workflowId: string; runId: string }): Promise<void>;
+  probePlace(call: { queue: string }): Promise<{ build: string; at: number }>;
+  /** Which way the plan would go, before the stores' own preflight has been asked. */
+  findDirection(input: CompileInput): Promise<{ from: string | null; to: string; mode: Mode }>;
+  compilePlan(input: CompileInput): Promise<Plan>;
+  assessFacts(input: CompileInput): Promise<Facts>;
+  /** Observes the control-plane view again and again; returns on a material change of the facts. */
+  watchFacts(call: WatchCall): Promise<Facts | null>;
+  /** Refreshes the page of manual commands on disk; best effort. */
+  writeEscapePage(call: { plan: Plan; phase: string; run: StepCall['run'] }): Promise<{ path: string }>;
+}
+
+export type StepActivities = {
+  [V in Exclude<Verb, 'observeStore' | 'preflightStore' | 'ownActivity' | 'ownWorkflow'>]: (
+    call: StepCall,
+  ) => Promise<Receipt>;
+} & {
+  finalObservation(call: StepCall): Promise<Receipt>;
+  preflightStep(call: StepCall): Promise<Receipt>;
+};

@@ -1,0 +1,77 @@
+/** Everything that is not a step of a plan: reading the request, observing, compiling, and the page for bad days. */
+
+import type { SampleReading } from '../drivers/ports.ts';
+import { drivers as registered } from '../drivers/registry.ts';
+import { compilePlan } from '../plan/compile.ts';
+import { assess } from '../plan/facts.ts';
+import type { CompileInput } from '../plan/model.ts';
+import type { Component } from '../topology/model.ts';
+import { lockOf } from '../topology/model.ts';
+import type { ObserveCall, PlanningActivities } from './contract.ts';
+import type { ActivityDeps } from './deps.ts';
+import { writeEscapePage } from './escape-page.ts';
+import { open, perform } from './perform.ts';
+import { readRequest } from './request.ts';
+import { watchFacts } from './watch.ts';
+
+/** Identity of activities that run before a service is known. */
+const NOBODY = { workflowId: '', runId: '', service: '', by: null };
+
+export function createPlanningActivities(deps: ActivityDeps): PlanningActivities {
+  const at = (call: ObserveCall) => ({ region: call.region!, ...(call.nodes === null ? {} : { nodes: call.nodes }) });
+  return {
+    resolveRequest: (raw) =>
+      perform(deps, { ...NOBODY, workflowId: raw.workflowId }, null, async () => {
+        const topology = await deps.topology();
+        const { request, service } = readRequest(raw, topology);
+        const names = [...service.components, ...service.checks, ...service.ramp.analysis];
+        const components: Record<string, Component> = {};
+        for (const name of names) components[name] = topology.components[name]!;
+        return {
+          request,
+          service,
+          components,
+          topologyDigest: topology.digest,
+          lock: lockOf(service),
+          searchAttributes: await deps.searchAttributes(),
+          ui: deps.ui,
+          namespace: deps.namespace,
+        };
+      }),
+    observeStore: (call) =>
+      perform(deps, call.run, null, (context) => open(deps, call.component, 'store', context).observe(at(call))),
+    observeRouter: (call) =>
+      perform(deps, call.run, null, (context) => open(deps, call.component, 'router', context).observe()),
+    observeWorkload: (call) =>
+      perform(deps, call.run, null, (context) => open(deps, call.component, 'workload', context).observe(call.region!)),
+    observeCheck: (call) =>
+      perform(deps, call.run, null, (context) => open(deps, call.component, 'check', context).run(call.region!)),
+    preflightStore: (call) =>
+      perform(deps, call.run, null, (context) =>
+        open(deps, call.component, 'store', context).preflight(call.mode, call.from, call.to),
+      ),
+    readSamples: async (call) => thin(deps.samples(call.component.name)),
+    cancelRun: (call) => deps.cancelRun(call.workflowId, call.runId),
+    probePlace: async () => ({ build: deps.build, at: Date.now() }),
+    findDirection: async (input) => {
+      const { from, to, mode } = compilePlan(input);
+      return { from, to, mode };
+    },
+    compilePlan: async (input: CompileInput) => compilePlan(input),
+    assessFacts: async (input: CompileInput) => assess(input),
+    watchFacts: (call) => perform(deps, call.run, null, (context) => watchFacts(deps, call, context)),
+    writeEscapePage: (call) => perform(deps, call.run, null, (context) => writeEscapePage(deps, call, context)),
+  };
+}
+
+/** Readings that go into a history: all of the last minute, and of the time before only enough to bound a loss. */
+const RECENT = 120;
+const OLDER_EVERY = 15;
+
+export function thin(samples: SampleReading[]): SampleReading[] {
+  const older = samples.slice(0, -RECENT).filter((_, i) => i % OLDER_EVERY === 0);
+  return [...older, ...samples.slice(-RECENT)];
+}
+
+/** The drivers of this build; a worker may be given others in tests. */
+export const builtInDrivers = registered;
