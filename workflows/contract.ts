@@ -1,0 +1,102 @@
+/**
+ * Wire names and shapes shared by workflows and clients. Renaming anything here breaks running workflows and saved
+ * commands. Types and constants only.
+ */
+
+import type { Lag, LossStatement, Millis, Weights } from '../drivers/ports.ts';
+import type { Outcome, RunRecord, StepRecord } from '../evidence/record.ts';
+import type { Facts, Mode, StageName } from '../plan/model.ts';
+
+export const CONTROL_QUEUE = 'rampart';
+
+/** Workflow types that people and programs start. */
+export const WORKFLOWS = ['failover', 'failback', 'trafficRamp', 'reprotect', 'release', 'plan'] as const;
+
+export const SEARCH_ATTRIBUTES = {
+  RampartService: 'KEYWORD',
+  RampartPhase: 'KEYWORD',
+  RampartAction: 'KEYWORD',
+  RampartMode: 'KEYWORD',
+  RampartFrom: 'KEYWORD',
+  RampartTo: 'KEYWORD',
+  RampartTrafficPercent: 'INT',
+  RampartAwaiting: 'KEYWORD_LIST',
+} as const;
+
+export interface DecideInput {
+  gate?: string;
+  decision: 'approve' | 'reject';
+  by: string;
+  comment?: string;
+  maxLoss?: { seconds?: number; bytes?: number };
+  override?: string[];
+}
+export interface ByInput {
+  by: string;
+  reason?: string;
+}
+export interface StepInput extends ByInput {
+  /** Step id, for example `drain:app@eu-west`. `retry` may leave it out: all failed steps. */
+  step?: string;
+}
+export interface EscalateInput extends ByInput {
+  /** Region to rescue to; default: the plan's target. It may be the old source. */
+  to?: string;
+  override?: string[];
+}
+
+/** What a message answers: one sentence of what it did. */
+export interface MessageAnswer {
+  applied: boolean;
+  text: string;
+}
+
+export interface GateView {
+  id: string;
+  name: string;
+  title: string;
+  openedAt: Millis;
+  expiresAt: Millis | null;
+  onTimeout: string;
+  required: number;
+  approvedBy: string[];
+  approvers: string[];
+  fourEyes: boolean;
+  /** Why it opened, or opened again. */
+  reason: string;
+  facts: Facts;
+  loss: LossStatement;
+  /** Override codes an approval must carry. */
+  needsOverride: string[];
+}
+
+/** `status` query: what a screen shows. `evidence` has everything. */
+export interface RunStatus {
+  workflowId: string;
+  runId: string;
+  service: string;
+  action: string;
+  mode: Mode;
+  from: string | null;
+  to: string | null;
+  /** Stage name, or `planning`, `compensating`, `holding`, `closed`. */
+  phase: StageName | 'planning' | 'compensating' | 'holding' | 'closed';
+  planDigest: string | null;
+  startedAt: Millis;
+  now: Millis;
+  gate: GateView | null;
+  holding: { reason: string; since: Millis; choices: string[] } | null;
+  paused: { by: string; since: Millis } | null;
+  stages: Array<{ name: StageName; state: 'pending' | 'running' | 'done' | 'skipped' | 'failed' }>;
+  steps: Array<Pick<StepRecord, 'id' | 'stage' | 'summary' | 'state' | 'startedAt' | 'endedAt' | 'result' | 'error'>>;
+  weights: Record<string, Weights>;
+  trafficPercent: number | null;
+  lag: Record<string, Lag | null>;
+  loss: LossStatement | null;
+  freeze: RunRecord['freeze'];
+  pointOfNoReturn: RunRecord['pointOfNoReturn'];
+  debt: RunRecord['debt'];
+  outcome: Outcome | null;
+  text: string;
+  log: Array<{ at: Millis; text: string }>;
+}

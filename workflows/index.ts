@@ -1,0 +1,7 @@
+/** The workflows by their wire names. The only file the worker bundles from. */
+export { failback } from './failback.ts';
+export { failover } from './failover.ts';
+export { plan } from './plan.ts';
+export { release } from './release.ts';
+export { reprotect } from './reprotect.ts';
+export { trafficRamp } from './traffic-ramp.ts';

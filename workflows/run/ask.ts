@@ -1,0 +1,326 @@
+/** Opens a gate, shows living facts, waits for people, and measures again before their word counts. */
+import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
+import type { CatchUpReceipt, LossStatement } from '../../drivers/ports.ts';
+import { materialOf } from '../../plan/material.ts';
+import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
+import { causeOf, GateClosed, Interrupted } from './errors.ts';
+import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
+import { lossText } from './loss-text.ts';
+import { compileBase } from './measure.ts';
+import { measureAgain, watcher, withDirection } from './prepare.ts';
+import { showProgress } from './progress.ts';
+import { freshenProofs, weakProof } from './proof.ts';
+import type { Run } from './state.ts';
+
+/** One watch of the facts at a gate, in milliseconds; then it is scheduled anew. */
+const WATCH_MS = 300_000;
+/**
+ * News is shown after 5 s, 10 s, 20 s, then every half minute for ten minutes, then ever more rarely: a gate may be open
+ * for days, each look adds tens of kilobytes to the history, and an approval is measured again anyway.
+ */
+const QUIET_MS = [5_000, 10_000, 20_000];
+const BUSY_QUIET_MS = 30_000;
+const BUSY_LOOKS = 22;
+const LONGEST_QUIET_MS = 600_000;
+/** The server ends a workflow whose history passes 50 MiB; a gate that nobody answers for weeks must not come near. */
+const MOST_HISTORY_BYTES = 12 * 1024 * 1024;
+
+function quietMs(news: number): number {
+  if (news < BUSY_LOOKS) return QUIET_MS[news] ?? BUSY_QUIET_MS;
+  return Math.min(BUSY_QUIET_MS * 1.5 ** (news - BUSY_LOOKS), LONGEST_QUIET_MS);
+}
+
+const NO_LOSS: LossStatement = {
+  kind: 'none',
+  fromTime: null,
+  toTime: null,
+  seconds: 0,
+  atLeastBytes: 0,
+  atMostBytes: 0,
+  note: '',
+};
+
+/**
+ * Passes a stage's gate.
+ * @param observations what the facts shown first were read from
+ * @throws {GateClosed} rejected or expired; {Interrupted} by abort, escalate, withdraw or the freeze's end
+ */
+export async function passGate(run: Run, stage: Stage, observations: Observations): Promise<void> {
+  const gate = stage.gate!;
+  if (gate.kind === 'always') return askAlways(run, gate, observations);
+  for (;;) {
+    await run.interruptible(() => Promise.all(stage.steps.map((step) => freshenProofs(run, step))));
+    if (run.interrupt !== null) throw new Interrupted(run.takeInterrupt()!);
+    const why = reasonsToAsk(run, stage);
+    if (why.length === 0) return;
+    const open = openGate(
+      run,
+      gate,
+      why.map((w) => w.text).join('; '),
+      run.facts!,
+      lossNow(run),
+      why.map((w) => w.override),
+    );
+    await decide(run, open, observations, false);
+    rememberPromotion(run, open, stage);
+    // What people accepted in writing no longer asks; what became worse while they decided does.
+  }
+}
+
+async function askAlways(run: Run, gate: Gate, first: Observations): Promise<void> {
+  let facts = run.facts!;
+  let observations = first;
+  let reason = '';
+  for (;;) {
+    const blockers = facts.blockers.filter((b) => b.override === undefined || !run.overrides.has(b.override));
+    const needs = needsOf(run, facts);
+    const nobody =
+      gate.policy.required === 0 &&
+      blockers.length === 0 &&
+      (facts.asks ?? []).length === 0 &&
+      lossAccepted(run, facts.loss);
+    if (nobody) {
+      run.note(`gate ${gate.name}: nobody is needed by policy, and nothing in the facts asks for a person`);
+      run.maxLoss ??= { seconds: 0, bytes: 0 };
+      return;
+    }
+    const open = openGate(run, gate, reason, facts, facts.loss, needs);
+    await decide(run, open, observations, true);
+    remember(run, open);
+    const again = await run.interruptible(() => measureAgain(run.resolved!, run.plan!, identityOf(run)));
+    run.facts = again.facts;
+    const changed = worse(run, open, again.facts);
+    if (changed === null) return;
+    ({ facts, observations } = again);
+    reason = `asked again: ${changed}`;
+  }
+}
+
+/** What makes an approval given for `open` not count for the facts measured now; `null` when it counts. */
+function worse(run: Run, open: OpenGate, now: Facts): string | null {
+  // A rebuild is asked about data that is kept anyway; only what could lose writes depends on the state it was shown in.
+  if (open.gate.name !== 'rebuild' && now.classified.state !== open.facts.classified.state)
+    return `when approved it was "${open.facts.classified.text}", now it is "${now.classified.text}"`;
+  const blockers = now.blockers.filter((b) => b.override === undefined || !run.overrides.has(b.override));
+  if (blockers.length > 0) return blockers.map((b) => b.message).join('; ');
+  if (run.plan!.mode === 'unplanned' && !lossAccepted(run, now.loss))
+    return `the loss is now ${lossText(now.loss)}, more than was approved`;
+  return null;
+}
+
+/** The conditional gate before the promotion: weak or stale proof, or more loss than people have accepted. */
+function reasonsToAsk(run: Run, stage: Stage): Array<{ text: string; override: string }> {
+  const out: Array<{ text: string; override: string }> = [];
+  for (const store of storesOf(stage)) {
+    const weak = run.overrides.has('weakFence') ? null : weakProof(run, store);
+    if (weak !== null) out.push({ text: weak, override: 'weakFence' });
+  }
+  const loss = lossNow(run);
+  run.loss = loss;
+  if (!lossAccepted(run, loss))
+    out.push({ text: `the loss is ${lossText(loss)}, more than was approved`, override: 'lossAccepted' });
+  return out;
+}
+
+function storesOf(stage: Stage): Set<string> {
+  return new Set(stage.steps.filter((s) => s.verb === 'promote').map((s) => s.component!));
+}
+
+/**
+ * An open or unknown window always asks, until people have approved one in this plan; even then what is known of its
+ * length so far must be within what they accepted.
+ */
+function lossAccepted(run: Run, loss: LossStatement): boolean {
+  if (isUnknown(loss) && run.unknownLossAccepted) {
+    const most = run.maxLoss?.seconds ?? null;
+    return loss.seconds === null || most === null || loss.seconds <= most;
+  }
+  return !exceeds(loss, run.maxLoss ?? { seconds: 0, bytes: null });
+}
+
+/** The worst of what the catch-up steps stated; before them, the facts' estimate. */
+export function lossNow(run: Run): LossStatement {
+  const steps = run.plan!.stages.flatMap((s) => s.steps).filter((s) => s.verb === 'awaitCatchUp');
+  const stated = steps.flatMap((s) => {
+    const receipt = run.receipts.get(s.id) as CatchUpReceipt | undefined;
+    return receipt?.catchUp === undefined ? [] : [receipt.catchUp.loss];
+  });
+  if (stated.length < steps.length || steps.length === 0) return run.facts?.loss ?? NO_LOSS;
+  return stated.reduce(worseLoss, NO_LOSS);
+}
+
+function worseLoss(a: LossStatement, b: LossStatement): LossStatement {
+  const rank = (l: LossStatement) => ['none', 'measured', 'bounded', 'unknown'].indexOf(l.kind);
+  if (rank(a) !== rank(b)) return rank(a) > rank(b) ? a : b;
+  return (a.seconds ?? Number.POSITIVE_INFINITY) >= (b.seconds ?? Number.POSITIVE_INFINITY) ? a : b;
+}
+
+function openGate(run: Run, gate: Gate, reason: string, facts: Facts, loss: LossStatement, needs: string[]): OpenGate {
+  const id = run.nextGateId(gate.name);
+  const open: OpenGate = {
+    id,
+    gate,
+    asking: Number(id.split('.').at(-1)),
+    openedAt: Date.now(),
+    expiresAt: Date.now() + gate.policy.timeoutMs,
+    reason,
+    facts,
+    loss,
+    needsOverride: [...new Set(needs)],
+    mode: run.plan!.mode,
+    rpoMs: run.plan!.policy.rpoMs,
+    requester: run.plan!.request.by ?? null,
+    approvals: [],
+    state: 'open',
+    text: '',
+  };
+  run.gate = open;
+  run.note(`gate ${id} opened${reason ? `: ${reason}` : ''}`);
+  showProgress(run);
+  return open;
+}
+
+/** At this gate people accept a weak fence of these stores and this loss, for this plan; nothing more. */
+function rememberPromotion(run: Run, open: OpenGate, stage: Stage): void {
+  const codes = new Set(open.approvals.flatMap((d) => d.override));
+  if (codes.has('weakFence'))
+    for (const store of storesOf(stage)) if (weakProof(run, store) !== null) run.weakFenceAccepted.add(store);
+  if (!codes.has('lossAccepted')) return;
+  if (isUnknown(open.loss)) run.unknownLossAccepted = true;
+  const more = (a: number | null | undefined, b: number | null) => (a == null ? b : Math.max(a, b ?? a));
+  run.maxLoss = {
+    seconds: more(run.maxLoss?.seconds, open.loss.seconds),
+    bytes: run.maxLoss?.bytes == null ? null : more(run.maxLoss.bytes, open.loss.atMostBytes ?? open.loss.atLeastBytes),
+  };
+}
+
+function remember(run: Run, open: OpenGate): void {
+  for (const d of open.approvals) for (const code of d.override) run.overrides.add(code);
+  if (open.approvals.length > 0 && isUnknown(open.loss)) run.unknownLossAccepted = true;
+  const accepted = open.approvals.map((d) => d.maxLoss);
+  const least = (values: Array<number | null>) => {
+    const known = values.filter((v): v is number => v !== null);
+    return known.length === 0 ? null : Math.min(...known);
+  };
+  run.maxLoss =
+    accepted.length === 0
+      ? acceptedLoss(open, undefined)
+      : { seconds: least(accepted.map((a) => a.seconds)), bytes: least(accepted.map((a) => a.bytes)) };
+}
+
+/** Waits for the decision while one observer keeps the facts shown alive. */
+async function decide(run: Run, open: OpenGate, observations: Observations, watched: boolean): Promise<void> {
+  const since = Date.now();
+  const watch = new CancellationScope();
+  const watching = watched ? watch.run(() => keepFactsAlive(run, open, observations)).catch(ignoreCancellation) : null;
+  try {
+    for (;;) {
+      const decided = await condition(
+        () => open.state !== 'open' || run.interrupt !== null,
+        Math.max(open.expiresAt - Date.now(), 1),
+        { summary: `gate ${open.id}` },
+      );
+      const interrupt = run.interrupt === null ? null : run.takeInterrupt();
+      if (interrupt !== null) throw new Interrupted(interrupt);
+      if (open.state === 'rejected') throw new GateClosed(open.id, 'rejected', open.text);
+      if (open.state === 'approved') return;
+      if (!decided && (await expired(run, open))) return;
+    }
+  } finally {
+    run.waited('gate', open.id, since);
+    run.gate = null;
+    watch.cancel();
+    await watching;
+  }
+}
+
+/** @returns true when the policy lets the run go on without a person */
+async function expired(run: Run, open: OpenGate): Promise<boolean> {
+  const policy = open.gate.policy;
+  if (policy.onTimeout === 'proceed' && open.needsOverride.length === 0) {
+    run.note(`gate ${open.id}: nobody decided in time; the policy says proceed`);
+    open.state = 'approved';
+    return true;
+  }
+  if (policy.onTimeout === 'hold') {
+    run.note(`gate ${open.id}: nobody decided in time; the policy says hold, so it keeps waiting`);
+    open.expiresAt = Date.now() + policy.timeoutMs;
+    return false;
+  }
+  open.state = 'expired';
+  throw new GateClosed(open.id, 'expired', `gate ${open.id}: nobody decided within ${policy.timeoutMs / 1000} s`);
+}
+
+async function keepFactsAlive(run: Run, open: OpenGate, observations: Observations): Promise<void> {
+  // The samples are read where they are kept; carried along they would fill the history.
+  const first = { ...observations, samples: {} };
+  for (let news = 0; ; ) {
+    if (workflowInfo().historySize > MOST_HISTORY_BYTES) {
+      run.note(`gate ${open.id}: the shown facts stay as they are from now on; an approval is measured again anyway`);
+      return;
+    }
+    try {
+      const facts = await watcher.watchFacts({
+        compile: compileBase(withDirection(run.resolved!, run.plan!)),
+        run: identityOf(run),
+        shown: materialOf(open.facts),
+        observations: first,
+        quietMs: quietMs(news),
+        forMs: Math.max(WATCH_MS, quietMs(news)),
+      });
+      if (facts === null) continue;
+      news += 1;
+      showFacts(run, open, facts);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      run.note(`gate ${open.id}: facts could not be refreshed: ${causeOf(error).message}`);
+      // Without a reading there is nothing to show that is newer; the next watch tries again.
+      await condition(() => open.state !== 'open', 30_000);
+    }
+  }
+}
+
+/** Newer facts replace the shown ones. If a decision would be about something else now, it is a new asking (I10). */
+function showFacts(run: Run, open: OpenGate, facts: Facts): void {
+  const before = materialOf(open.facts);
+  const now = materialOf(facts);
+  const worse =
+    before.state !== now.state ||
+    now.blockers.some((b) => !before.blockers.includes(b)) ||
+    (!isUnknown(open.loss) && exceeds(facts.loss, acceptedLoss(open, undefined)));
+  open.facts = facts;
+  open.loss = facts.loss;
+  run.facts = facts;
+  if (worse && open.state === 'open') {
+    const was = open.id;
+    open.id = run.nextGateId(open.gate.name);
+    open.asking = Number(open.id.split('.').at(-1));
+    open.approvals = [];
+    open.needsOverride = needsOf(run, facts);
+    open.expiresAt = Date.now() + open.gate.policy.timeoutMs;
+    open.reason = `asked again: ${facts.classified.text}; loss ${lossText(facts.loss)}`;
+    run.note(`gate ${was} is asked again as ${open.id}: the facts changed: ${facts.classified.text}`);
+  }
+  showProgress(run);
+}
+
+/** Override codes that an approval of these facts must carry. */
+function needsOf(run: Run, facts: Facts): string[] {
+  const codes = facts.blockers.flatMap((b) =>
+    b.override === undefined || run.overrides.has(b.override) ? [] : [b.override],
+  );
+  return [...new Set(codes)];
+}
+
+function ignoreCancellation(error: unknown): void {
+  if (!isCancellation(error)) throw error;
+}
+
+export function identityOf(run: Run) {
+  return {
+    workflowId: run.record.workflowId,
+    runId: run.record.runId,
+    service: run.record.service,
+    by: run.plan?.request.by ?? run.record.request.by ?? null,
+  };
+}

@@ -1,0 +1,187 @@
+/**
+ * Compensation (I7, I8): undos newest first, outside every cancellation but a person's `escalate`, with unlimited
+ * retry. Each runs without a schedule-to-start limit, because Temporal does not retry such a time-out; a ping beside
+ * it tells people when the worker it waits for is absent.
+ */
+import { CancellationScope, condition, isCancellation, Trigger } from '@temporalio/workflow';
+import type { Step } from '../../plan/model.ts';
+import { TIMEOUT_MS } from '../../plan/timeouts.ts';
+import { causeOf, Interrupted } from './errors.ts';
+import { callFor, optionsFor, schedule } from './schedule.ts';
+import type { Run } from './state.ts';
+import type { UndoEntry } from './undo.ts';
+
+/** An undo that is not done after this long gets a ping of its queue beside it, in milliseconds. */
+const PING_AFTER_MS = 5_000;
+const PING_EVERY_MS = 30_000;
+
+export interface Compensated {
+  done: number;
+  failed: UndoEntry[];
+}
+
+/**
+ * Runs the pending undos that `which` selects, newest first. A failed one (its system refused for good) is kept as
+ * debt and the next one still runs; one whose worker is absent goes on waiting beside the others, and the end of the
+ * compensation waits for it.
+ * @throws {Interrupted} only for `escalate`: what was not undone yet stays on the stack
+ */
+export async function compensate(run: Run, which: (entry: UndoEntry) => boolean = () => true): Promise<Compensated> {
+  const result: Compensated = { done: 0, failed: [] };
+  const before = run.phase;
+  run.phase = 'compensating';
+  const escalation = (kind: string) => kind === 'escalate';
+  try {
+    await run.interruptible(async () => {
+      const waiting: Promise<void>[] = [];
+      for (const entry of run.undo.pending().filter(which)) {
+        const absent = new Trigger<'absent'>();
+        const undone = undoOne(run, entry, () => absent.resolve('absent')).then((ok) => {
+          if (ok) result.done += 1;
+          else result.failed.push(entry);
+        });
+        waiting.push(undone);
+        // Its outcome is awaited below; here only so that a rejection before that is not unhandled.
+        undone.catch(() => undefined);
+        await Promise.race([undone, absent]);
+      }
+      await Promise.all(waiting);
+    }, escalation);
+  } catch (error) {
+    if (run.interrupt?.kind === 'escalate') throw new Interrupted(run.takeInterrupt()!);
+    throw error;
+  } finally {
+    if (run.phase === 'compensating') run.phase = before;
+  }
+  return result;
+}
+
+/** @returns whether it was undone; `false` when its system refused for good */
+async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promise<boolean> {
+  const { step, undo, record } = entry;
+  record.state = 'running';
+  record.startedAt ??= Date.now();
+  // A scheduled unfence voids every earlier proof of that store, whatever becomes of it.
+  if (undo.verb === 'unfence') voidProofs(run, step.component);
+  try {
+    await withPing(run, undo.place ?? step.place, entry, onAbsent, () => send(run, entry));
+    record.state = 'done';
+    record.endedAt = Date.now();
+    run.undo.settled(entry);
+    run.receipts.delete(step.id);
+    run.payDebt('undoWaiting', step.component);
+    run.note(`undone: ${undo.summary}`);
+    return true;
+  } catch (error) {
+    if (isCancellation(error) && run.interrupt?.kind === 'escalate') {
+      record.state = 'registered';
+      record.note = 'it was sent and may still act';
+      throw error;
+    }
+    const cause = causeOf(error);
+    record.state = 'failed';
+    record.endedAt = Date.now();
+    record.note = cause.message;
+    run.undo.settled(entry);
+    run.addDebt({
+      code: 'undoFailed',
+      component: step.component,
+      region: step.region,
+      message: `not undone: ${undo.summary}: ${cause.message}`,
+      remedy: `put it back by hand; \`rampart escape ${run.record.service}\` prints the commands`,
+    });
+    return false;
+  }
+}
+
+function send(run: Run, entry: UndoEntry) {
+  const { step, undo } = entry;
+  const undoStep: Step = {
+    ...step,
+    id: `undo:${step.id}`,
+    summary: undo.summary,
+    verb: undo.verb,
+    input: undo.input,
+    place: undo.place ?? step.place,
+    // Its own limit, not the forward step's: that one may be as short as the freeze.
+    timeoutMs: undo.verb.startsWith('own') ? step.timeoutMs : TIMEOUT_MS[undo.verb],
+    effect: 'reversible',
+  };
+  delete undoStep.undo;
+  delete undoStep.attempts;
+  // The deadline of the freeze does not bind an undo: it is what ends the freeze.
+  const call = { ...callFor(run, undoStep, entry.given), deadline: null };
+  return schedule(undo.verb, call, optionsFor(undoStep, null, { undo: true }));
+}
+
+async function withPing<T>(
+  run: Run,
+  queue: string,
+  entry: UndoEntry,
+  onAbsent: () => void,
+  fn: () => Promise<T>,
+): Promise<T> {
+  let over = false;
+  const watch = new CancellationScope();
+  const watching = watch
+    .run(async () => {
+      if (await condition(() => over, PING_AFTER_MS)) return;
+      for (;;) {
+        const ping: Step = {
+          id: `ping:${queue}`,
+          summary: `Ping ${queue}`,
+          verb: 'ping',
+          component: null,
+          region: entry.step.region,
+          place: queue,
+          input: {},
+          effect: 'none',
+          timeoutMs: 5_000,
+          attempts: 1,
+          onFailure: 'continue',
+        };
+        try {
+          await schedule('ping', callFor(run, ping, {}), optionsFor(ping, 'fence'));
+          entry.record.note = 'its worker answers; still trying';
+        } catch (error) {
+          if (isCancellation(error)) throw error;
+          entry.record.note = `waits for a worker on ${queue}: ${causeOf(error).message}`;
+          entry.record.state = 'debt';
+          onAbsent();
+          run.addDebt({
+            code: 'undoWaiting',
+            component: entry.step.component,
+            region: entry.step.region,
+            message: `${entry.undo.summary}: ${entry.record.note}`,
+            remedy: 'start a worker there, or escalate',
+          });
+        }
+        if (await condition(() => over, PING_EVERY_MS)) return;
+      }
+    })
+    .catch((error: unknown) => {
+      if (!isCancellation(error)) throw error;
+    });
+  try {
+    return await fn();
+  } finally {
+    over = true;
+    watch.cancel();
+    await watching;
+  }
+}
+
+function voidProofs(run: Run, component: string | null): void {
+  for (const step of run.plan!.stages.flatMap((s) => s.steps))
+    if (step.component === component && (step.verb === 'fence' || step.verb === 'prove')) run.receipts.delete(step.id);
+}
+
+/** Undos on the present plan's frozen stages: what ends the freeze by itself before the point of no return. */
+export function inFreeze(run: Run): (entry: UndoEntry) => boolean {
+  const frozen = new Set(
+    run
+      .plan!.stages.filter((s) => ['quiesce', 'fence', 'promote-atomic'].includes(s.name))
+      .flatMap((s) => s.steps.map((x) => x.id)),
+  );
+  return (entry) => frozen.has(entry.step.id);
+}

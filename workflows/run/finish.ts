@@ -1,0 +1,73 @@
+/** The end of a run: settings that are still to be put back, the debt it leaves, and the record closed. */
+import type { Outcome } from '../../evidence/record.ts';
+import { causeOf } from './errors.ts';
+import { showProgress } from './progress.ts';
+import { callFor, optionsFor, schedule } from './schedule.ts';
+import type { Run } from './state.ts';
+import type { UndoEntry } from './undo.ts';
+
+/**
+ * Settings of routers that a plan changed which escalation replaced: the values read before that are the originals,
+ * whatever the new plan read. Tried once each: what fails is debt, never a reason to hold a safe service.
+ */
+export async function restoreSettings(run: Run): Promise<void> {
+  for (const entry of run.undo.settingsLeft(run.record.plans.length)) {
+    try {
+      await putBack(run, entry);
+      entry.record.state = 'done';
+      entry.record.endedAt = Date.now();
+    } catch (error) {
+      entry.record.state = 'debt';
+      entry.record.note = causeOf(error).message;
+      run.addDebt({
+        code: 'settingNotRestored',
+        component: entry.step.component,
+        region: entry.step.region,
+        message: `not put back: ${entry.undo.summary}: ${causeOf(error).message}`,
+        remedy: `put it back by hand; \`rampart escape ${run.record.service}\` prints the commands`,
+      });
+    }
+  }
+}
+
+/** Sends an undo once, with the limits of an ordinary step. */
+export function putBack(run: Run, { step, undo, given }: UndoEntry) {
+  const restore = {
+    ...step,
+    id: `undo:${step.id}`,
+    summary: undo.summary,
+    verb: undo.verb,
+    input: undo.input,
+    place: undo.place ?? step.place,
+    effect: 'reversible' as const,
+  };
+  return schedule(undo.verb, callFor(run, restore, given), optionsFor(restore, null));
+}
+
+/** Closes a run that came to its end, naming what it leaves unprotected. */
+export function finish(run: Run): void {
+  const p = run.plan!;
+  const stores = Object.values(p.components).filter((c) => c.role === 'store');
+  if (p.mode === 'unplanned' && p.from !== null)
+    for (const store of stores.filter((c) => c.sides[p.from!] !== undefined)) {
+      const back = run.record.steps.some(
+        (s) => ['rejoin', 'rebuild'].includes(s.verb) && s.component === store.name && s.state === 'done',
+      );
+      if (!back)
+        run.addDebt({
+          code: 'replicaMissing',
+          component: store.name,
+          region: p.from,
+          message: `${store.name} in ${p.from} is no replica: ${p.to} is unprotected`,
+          remedy: `rampart reprotect ${run.record.service}`,
+        });
+    }
+  const debts = run.record.debt.length;
+  const debt = debts === 0 ? '' : ` It leaves ${debts} protection debt${debts === 1 ? '' : 's'}.`;
+  close(run, 'completed', `${p.request.action} of ${run.record.service} to ${p.to} is complete.${debt}`);
+}
+
+export function close(run: Run, outcome: Outcome, text: string): void {
+  run.close(outcome, text);
+  showProgress(run);
+}

@@ -1,0 +1,61 @@
+/** Holding: the run has stopped at a defined state and says which words of a person move it on. */
+import { condition } from '@temporalio/workflow';
+import { FROZEN, type Stage, type StageName, type Step, UNSKIPPABLE } from '../../plan/model.ts';
+import { Interrupted } from './errors.ts';
+import type { Run } from './state.ts';
+
+export type Answer = { kind: 'retry' } | { kind: 'skip'; step: string };
+
+/**
+ * Waits until a person says retry or skip.
+ * @throws {Interrupted} on abort or escalate
+ */
+export async function hold(run: Run, reason: string, failed: Step[], stage: StageName | null): Promise<Answer> {
+  const since = Date.now();
+  const skippable = failed.length > 0 && stage !== null && !UNSKIPPABLE.includes(stage);
+  run.holding = {
+    reason,
+    since,
+    choices: ['retry', ...(skippable ? ['skip'] : []), 'abort', 'escalate'],
+    answer: null,
+    failed,
+  };
+  run.phase = 'holding';
+  run.note(`holding: ${reason}`);
+  try {
+    await condition(() => run.holding!.answer !== null || run.interrupt !== null);
+    if (run.interrupt !== null) throw new Interrupted(run.takeInterrupt()!);
+    const answer = run.holding.answer!;
+    if (answer.kind === 'retry') return { kind: 'retry' };
+    run.skipped.add(answer.step);
+    const record = run.record.steps.findLast((s) => s.id === answer.step);
+    if (record !== undefined) record.state = 'skipped';
+    run.note(`${answer.step} skipped by ${answer.by}: ${answer.reason}`);
+    return { kind: 'skip', step: answer.step };
+  } finally {
+    run.waited('hold', reason, since);
+    run.holding = null;
+  }
+}
+
+/** A pause takes effect between stages and between weights, never once writes have been stopped. */
+export async function checkpoint(run: Run, stage: Stage): Promise<void> {
+  await waitWhilePaused(run, stage);
+  if (run.interrupt !== null) throw new Interrupted(run.takeInterrupt()!);
+}
+
+/** Between the first stage that stops writes and the one that lets them go on again. */
+function insideCut(run: Run, stage: Stage): boolean {
+  return FROZEN.includes(stage.name) && [...run.doneStages].some((s) => FROZEN.includes(s.name));
+}
+
+/** Returns at a person's `resume`, or at a word that ends what is paused. */
+export async function waitWhilePaused(run: Run, stage: Stage): Promise<void> {
+  if (run.paused !== null && !insideCut(run, stage)) {
+    const since = Date.now();
+    const { by } = run.paused;
+    run.note(`paused by ${by}`);
+    await condition(() => run.paused === null || run.interrupt !== null);
+    run.waited('pause', `paused by ${by}`, since);
+  }
+}

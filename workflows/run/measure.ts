@@ -1,0 +1,216 @@
+/** Looks at everything a plan depends on, each thing from the place that can see it best. */
+import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
+import type { ObserveCall, PlanningActivities, Resolved } from '../../activities/contract.ts';
+import type { CheckResult, NodeObservation } from '../../drivers/ports.ts';
+import type { CompileInput, Observations, StepCall } from '../../plan/model.ts';
+import type { Component, Node } from '../../topology/model.ts';
+import { CONTROL_QUEUE } from '../contract.ts';
+import { causeOf } from './errors.ts';
+
+/** An observation must be quick: what does not answer in this time is unreachable, in milliseconds. */
+const OBSERVE_MS = 10_000;
+/** How long an observation waits for a worker beside the system before it is made over the network instead. */
+const WORKER_MS = 3_000;
+
+export type RunIdentity = StepCall['run'];
+
+function planning(queue: string, summary: string): PlanningActivities {
+  const options: ActivityOptions = {
+    taskQueue: queue,
+    summary,
+    startToCloseTimeout: OBSERVE_MS,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: { maximumAttempts: 2, initialInterval: 200 },
+    ...(queue === CONTROL_QUEUE ? {} : { scheduleToStartTimeout: WORKER_MS }),
+  };
+  return proxyActivities<PlanningActivities>(options);
+}
+
+/** @returns observations of every component; nothing in it is older than this call */
+export async function observeAll(resolved: Resolved, identity: RunIdentity): Promise<Observations> {
+  const { service, components } = resolved;
+  const out: Observations = {
+    stores: {},
+    routers: {},
+    workloads: {},
+    checks: {},
+    places: {},
+    preflight: {},
+    samples: {},
+  };
+  const queues = new Set<string>([CONTROL_QUEUE]);
+  const work: Promise<void>[] = [];
+  for (const name of [...service.components, ...service.checks]) {
+    const component = components[name]!;
+    queues.add(component.queue);
+    for (const side of Object.values(component.sides)) for (const node of side.nodes) queues.add(node.queue);
+    work.push(observeComponent(out, component, identity));
+  }
+  for (const queue of [...queues].sort()) work.push(probe(out, queue));
+  await Promise.all(work);
+  return out;
+}
+
+async function observeComponent(out: Observations, component: Component, identity: RunIdentity): Promise<void> {
+  const call: ObserveCall = { run: identity, component, region: null, nodes: null };
+  const regions = Object.keys(component.sides).sort();
+  if (component.role === 'store') {
+    const [sides, samples] = await Promise.all([
+      Promise.all(regions.map((region) => observeSide(call, region))),
+      planning(CONTROL_QUEUE, `samples:${component.name}`)
+        .readSamples(call)
+        .catch(() => []),
+    ]);
+    out.stores[component.name] = sides.flat();
+    out.samples[component.name] = samples;
+  } else if (component.role === 'router') {
+    out.routers[component.name] = await planning(component.queue, `observe:${component.name}`)
+      .observeRouter(call)
+      .catch((error: unknown) => ({
+        reachable: false,
+        weights: null,
+        applied: false,
+        observedAt: Date.now(),
+        detail: causeOf(error).message,
+        claim: null,
+      }));
+  } else if (component.role === 'workload') {
+    out.workloads[component.name] = await Promise.all(
+      regions.map((region) =>
+        planning(queueOf(component, region), `observe:${component.name}@${region}`)
+          .observeWorkload({ ...call, region })
+          .catch((error: unknown) => ({
+            region,
+            reachable: false,
+            state: 'unknown' as const,
+            ready: null,
+            inflight: null,
+            capacity: null,
+            observedAt: Date.now(),
+            detail: causeOf(error).message,
+          })),
+      ),
+    );
+  } else {
+    const results = await Promise.all(
+      regions.map(
+        async (region): Promise<[string, CheckResult]> => [
+          region,
+          await planning(queueOf(component, region), `check:${component.name}@${region}`)
+            .observeCheck({ ...call, region })
+            .catch((error: unknown) => ({
+              outcome: 'unknown' as const,
+              observed: 'no answer',
+              threshold: '',
+              at: Date.now(),
+              detail: causeOf(error).message,
+            })),
+        ],
+      ),
+    );
+    out.checks[component.name] = Object.fromEntries(results);
+  }
+}
+
+function queueOf(component: Component, region: string): string {
+  return component.sides[region]?.nodes[0]?.queue ?? component.queue;
+}
+
+/** Nodes are read by the worker beside them; where none answers, over the network from the control place. */
+async function observeSide(call: ObserveCall, region: string): Promise<NodeObservation[]> {
+  const byQueue = new Map<string, Node[]>();
+  for (const node of call.component.sides[region]!.nodes)
+    byQueue.set(node.queue, [...(byQueue.get(node.queue) ?? []), node]);
+  const groups = await Promise.all(
+    [...byQueue].map(async ([queue, nodes]) => {
+      const group: ObserveCall = { ...call, region, nodes: nodes.map((n) => n.name) };
+      const summary = `observe:${call.component.name}@${region}`;
+      try {
+        return await planning(queue, summary).observeStore(group);
+      } catch (error) {
+        const why = causeOf(error);
+        if (queue === CONTROL_QUEUE) return group.nodes!.map((n) => unreadable(n, region, why.message));
+        try {
+          const seen = await planning(CONTROL_QUEUE, `${summary} by network`).observeStore(group);
+          return seen.map((o) => ({ ...o, detail: `${o.detail}; worker absent on ${queue}` }));
+        } catch (second) {
+          return group.nodes!.map((n) =>
+            unreadable(n, region, `worker absent on ${queue}; ${causeOf(second).message}`),
+          );
+        }
+      }
+    }),
+  );
+  return groups.flat();
+}
+
+function unreadable(node: string, region: string, detail: string): NodeObservation {
+  return {
+    node,
+    region,
+    state: 'unreachable',
+    via: 'network',
+    observedAt: Date.now(),
+    systemId: null,
+    timeline: null,
+    position: null,
+    received: null,
+    upstream: null,
+    lag: null,
+    replicas: [],
+    fence: null,
+    sync: null,
+    claim: null,
+    journal: null,
+    detail,
+  };
+}
+
+async function probe(out: Observations, queue: string): Promise<void> {
+  try {
+    out.places[queue] = await planning(queue, `ping:${queue}`).probePlace({ queue });
+  } catch {
+    // No answer is the finding: the compiler turns a missing build into a blocker or a warning, by mode.
+    out.places[queue] = { build: null, at: Date.now() };
+  }
+}
+
+/** The stores' own findings, from the control place, once it is known which side is which. */
+export async function preflightAll(
+  resolved: Resolved,
+  identity: RunIdentity,
+  direction: { from: string; to: string; mode: 'planned' | 'unplanned' },
+): Promise<Observations['preflight']> {
+  const stores = resolved.service.components.filter((c) => resolved.components[c]?.role === 'store');
+  const findings = await Promise.all(
+    stores.map(async (name) => {
+      const component = resolved.components[name]!;
+      const call = { run: identity, component, region: null, nodes: null, ...direction };
+      try {
+        return await planning(CONTROL_QUEUE, `preflight:${name}`).preflightStore(call);
+      } catch (error) {
+        return [
+          {
+            code: 'preflightFailed',
+            severity: direction.mode === 'planned' ? ('blocker' as const) : ('warning' as const),
+            component: name,
+            region: null,
+            message: `preflight could not be finished: ${causeOf(error).message}`,
+            remedy: 'run `rampart doctor` to see which endpoint or right is missing',
+          },
+        ];
+      }
+    }),
+  );
+  return Object.fromEntries(stores.map((name, i) => [name, findings[i]!]));
+}
+
+/** @returns the compiler's input without observations: what `watchFacts` and `assessFacts` need besides */
+export function compileBase(resolved: Resolved): Omit<CompileInput, 'observations' | 'now'> {
+  return {
+    request: resolved.request,
+    topologyDigest: resolved.topologyDigest,
+    service: resolved.service,
+    components: resolved.components,
+  };
+}

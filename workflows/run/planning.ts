@@ -1,0 +1,137 @@
+/** From a request to a plan that may be followed: observe, compile, and settle what speaks against it. */
+import { isCancellation } from '@temporalio/workflow';
+import type { Observations, Plan, Request } from '../../plan/model.ts';
+import { identityOf } from './ask.ts';
+import { causeOf, type Interrupt, Interrupted, RefusedRun } from './errors.ts';
+import { hold } from './hold.ts';
+import { preparePlan, refreshEscapePage } from './prepare.ts';
+import type { Run } from './state.ts';
+
+export interface Planned {
+  plan: Plan;
+  observations: Observations;
+}
+
+/** Escalation turns a run into an unplanned one; `from` comes from the observation, never from the old plan. */
+export function escalated(run: Run, interrupt: Interrupt): Request {
+  const old = run.resolved!.request;
+  return {
+    action: 'failover',
+    service: old.service,
+    to: interrupt.to ?? run.plan?.to ?? old.to,
+    mode: 'unplanned',
+    reason: interrupt.reason,
+    by: interrupt.by,
+    // Who escalates has seen that the run is in trouble: the source need not be dead in full. What people accepted
+    // for the old plan does not count for the new one: its source, its fence and its loss are others.
+    override: [...new Set([...(interrupt.override ?? []), 'healthySource'])],
+  };
+}
+
+/**
+ * Plans until there is a plan to follow.
+ * @returns `null` when there is nothing to do
+ * @throws {RefusedRun} before anything was done, when the request or the state of the world forbids a start;
+ *   {Interrupted} on a person's word; `escalate` is taken here and leads to another plan
+ */
+export async function makePlan(run: Run, why: string): Promise<Planned | null> {
+  for (let reason = why; ; ) {
+    try {
+      return await tryPlan(run, reason);
+    } catch (error) {
+      const word = error instanceof Interrupted ? error.interrupt : run.takeInterrupt();
+      if (word === null) throw error;
+      if (word.kind !== 'escalate') throw new Interrupted(word);
+      reason = `escalated by ${word.by}: ${word.reason}`;
+      run.resolved = { ...run.resolved!, request: escalated(run, word) };
+    }
+  }
+}
+
+async function tryPlan(run: Run, why: string): Promise<Planned | null> {
+  for (;;) {
+    run.phase = 'planning';
+    const planned = await observeAndCompile(run);
+    if (planned === null) continue;
+    begin(run, planned, why);
+    const p = planned.plan;
+    const asked = run.record.request.digest;
+    if (run.record.plans.length === 1 && asked !== undefined && asked !== p.digest)
+      throw new RefusedRun(
+        'PreconditionFailed',
+        `the plan compiled now has digest ${p.digest}, not ${asked}: look at it again with \`rampart plan\``,
+      );
+    if (p.nothingToDo !== null && run.undo.empty) return null;
+    const final = p.facts.blockers.filter((b) => b.override === undefined);
+    const unknown = p.facts.classified.state === 'unknown';
+    if (!unknown && final.length === 0) return planned;
+    const text =
+      final.map((b) => `${b.message.replace(/\.$/, '')}. ${b.remedy}`).join('\n') ||
+      `${p.facts.classified.text}; missing: ${p.facts.classified.missing.join(', ')}`;
+    // Before anything was done, a blocker refuses the start; an unknown target, or a run under way, waits for people.
+    if (!run.acted && !unknown) throw new RefusedRun('PreconditionFailed', text);
+    await hold(run, text, [], null);
+  }
+}
+
+/** @returns `null` when it failed, people were asked, and they said retry */
+async function observeAndCompile(run: Run): Promise<Planned | null> {
+  try {
+    return await run.interruptible(() => preparePlan(run.resolved!, identityOf(run)));
+  } catch (error) {
+    // A word that came while it failed counts more than the failure.
+    if (isCancellation(error) || run.interrupt !== null) throw error;
+    const cause = causeOf(error);
+    if (cause.type === 'InvalidInput') throw new RefusedRun('InvalidInput', cause.message);
+    await hold(run, `the plan could not be made: ${cause.message}`, [], null);
+    return null;
+  }
+}
+
+function begin(run: Run, { plan: p, observations }: Planned, why: string): void {
+  run.plan = p;
+  run.facts = p.facts;
+  run.stores = { ...p.facts.stores };
+  run.receipts = new Map();
+  run.skipped = new Set();
+  run.doneStages = new Set();
+  run.absentPlaces = new Set();
+  run.passedGates = new Set();
+  run.overrides = new Set(p.request.override ?? []);
+  run.weakFenceAccepted = new Set();
+  run.maxLoss = null;
+  run.unknownLossAccepted = false;
+  run.loss = null;
+  run.tokens.beginPlan(p.stages.some((s) => s.steps.some((x) => x.verb === 'claim')));
+  for (const nodes of Object.values(observations.stores)) for (const n of nodes) run.tokens.found(n.claim);
+  for (const sides of Object.values(observations.workloads)) for (const w of sides) run.tokens.found(w.claim);
+  for (const [name, router] of Object.entries(observations.routers)) {
+    run.tokens.found(router.claim);
+    if (router.weights !== null) run.weights[name] = router.weights;
+  }
+  Object.assign(run.record, { mode: p.mode, from: p.from, to: p.to });
+  if (p.pastPointOfNoReturn && !run.pastPointOfNoReturn) {
+    // An earlier run promoted: nothing of the data is ever undone by this one either.
+    Object.assign(run.record.pointOfNoReturn, { stepId: null, crossedAt: Date.now(), revokedAt: null });
+    run.note('the point of no return was crossed before this run');
+  }
+  const { rtoMs, rpoMs, freezeBudgetMs, fenceProof } = p.policy;
+  run.record.targets = { rtoMs, rpoMs, freezeBudgetMs, fenceProof };
+  run.record.findings = [...p.facts.blockers, ...p.facts.warnings].filter((f) => f.severity !== 'info');
+  run.record.plans.push({
+    digest: p.digest,
+    topologyDigest: p.topologyDigest,
+    mode: p.mode,
+    from: p.from,
+    to: p.to,
+    resumeAt: p.resumeAt,
+    compiledAt: Date.now(),
+    facts: p.facts,
+    estimate: p.estimate,
+    why,
+  });
+  refreshEscapePage(p, run.phase, identityOf(run));
+  run.note(
+    `plan ${p.digest.slice(0, 12)}: ${p.request.action} ${p.from ?? '?'} → ${p.to} (${p.mode}): ${p.facts.classified.text}`,
+  );
+}

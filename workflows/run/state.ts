@@ -1,0 +1,215 @@
+/** Everything one run knows. Plain state with small operations; the flow is in engine.ts. */
+import { CancellationScope, log as temporalLog, workflowInfo } from '@temporalio/workflow';
+import type { Resolved } from '../../activities/contract.ts';
+import type { LossStatement, Receipt, Weights } from '../../drivers/ports.ts';
+import { assessObjectives } from '../../evidence/objectives.ts';
+import type { Debt, Outcome, RunRecord, StepRecord, WaitRecord } from '../../evidence/record.ts';
+import type { Facts, Plan, Request, Stage, StageName, Step, StepId } from '../../plan/model.ts';
+import type { RunStatus } from '../contract.ts';
+import type { Interrupt, InterruptKind } from './errors.ts';
+import { Freeze } from './freeze.ts';
+import type { OpenGate } from './gate.ts';
+import { Tokens } from './tokens.ts';
+import { UndoStack } from './undo.ts';
+
+/** Log lines kept: enough for any run, and far below the size limits of a query answer. */
+const LOG_LIMIT = 500;
+
+/** A stronger word replaces a weaker one that is still waiting to be acted on. */
+const STRENGTH: Record<InterruptKind, number> = { withdraw: 0, freezeExpired: 1, abort: 2, escalate: 3 };
+
+export interface Holding {
+  reason: string;
+  since: number;
+  choices: string[];
+  /** Set by a message; the engine reads it. */
+  answer: { kind: 'retry' } | { kind: 'skip'; step: StepId; by: string; reason: string } | null;
+  /** Steps that failed and may be retried or skipped. */
+  failed: Step[];
+}
+
+export class Run {
+  readonly record: RunRecord;
+  readonly tokens: Tokens;
+  readonly undo = new UndoStack();
+  readonly freeze: Freeze;
+  /** The last receipt of each step of the present plan. */
+  receipts = new Map<StepId, Receipt>();
+  skipped = new Set<StepId>();
+  resolved: Resolved | null = null;
+  plan: Plan | null = null;
+  facts: Facts | null = null;
+  /** Identity and timeline of each store as tokens carry it; the timeline moves with the promotion. */
+  stores: Facts['stores'] = {};
+  phase: RunStatus['phase'] = 'planning';
+  stage: Stage | null = null;
+  doneStages = new Set<Stage>();
+  passedGates = new Set<Stage>();
+  gate: OpenGate | null = null;
+  holding: Holding | null = null;
+  paused: { by: string; since: number } | null = null;
+  weights: Record<string, Weights> = {};
+  trafficPercent: number | null = null;
+  /** The greatest loss people have accepted; `null` before anybody decided. */
+  maxLoss: { seconds: number | null; bytes: number | null } | null = null;
+  /** Override codes of the present plan's request, and those that decisions added to it. */
+  overrides = new Set<string>();
+  /** Stores whose weak fence people accepted in this plan. */
+  weakFenceAccepted = new Set<string>();
+  /** People approved although the loss window was open or unknown. */
+  unknownLossAccepted = false;
+  loss: LossStatement | null = null;
+  interrupt: Interrupt | null = null;
+  /** True from the first scheduled step that has an effect: such a run can no longer be withdrawn. */
+  acted = false;
+  closed = false;
+  /** Task queues on which no worker took a step of the present plan in time. */
+  absentPlaces = new Set<string>();
+  /** Number of the plan (1 = first) whose promotion crossed the point of no return; `null` before. */
+  crossedInPlan: number | null = null;
+  /** Search attributes as last upserted. */
+  shown: Record<string, string> = {};
+  private asked: Record<string, number> = {};
+  private scope: { scope: CancellationScope; stops(kind: InterruptKind): boolean } | null = null;
+
+  constructor(action: string, request: Request) {
+    const info = workflowInfo();
+    this.record = {
+      version: 1,
+      workflowId: info.workflowId,
+      runId: info.firstExecutionRunId,
+      service: request.service,
+      owner: '',
+      tier: '',
+      action,
+      mode: request.mode ?? 'planned',
+      from: request.from ?? null,
+      to: request.to ?? null,
+      request,
+      startedAt: Date.now(),
+      endedAt: null,
+      outcome: null,
+      text: '',
+      plans: [],
+      decisions: [],
+      messages: [],
+      steps: [],
+      undos: [],
+      ramp: [],
+      freeze: { startedAt: null, endedAt: null, budgetMs: 0, exceeded: false },
+      pointOfNoReturn: { stepId: null, crossedAt: null, revokedAt: null },
+      loss: null,
+      waitedForPeopleMs: 0,
+      dataReadyAt: null,
+      trafficCompleteAt: null,
+      objectives: [],
+      findings: [],
+      debt: [],
+      log: [],
+      targets: null,
+      waits: [],
+    };
+    this.tokens = new Tokens(info.firstExecutionRunId);
+    this.freeze = new Freeze(this.record.freeze);
+  }
+
+  note(text: string): void {
+    this.record.log.push({ at: Date.now(), text });
+    if (this.record.log.length > LOG_LIMIT) this.record.log.splice(0, this.record.log.length - LOG_LIMIT);
+    temporalLog.info(text);
+  }
+
+  /** Past the first scheduled promotion, and not revoked by proof. */
+  get pastPointOfNoReturn(): boolean {
+    const p = this.record.pointOfNoReturn;
+    return p.crossedAt !== null && p.revokedAt === null;
+  }
+
+  /** Adds a wait for people to the record, under the name of what was waited for. */
+  waited(kind: WaitRecord['kind'], name: string, since: number): void {
+    const endedAt = Date.now();
+    this.record.waitedForPeopleMs += endedAt - since;
+    this.record.waits!.push({ kind, name, startedAt: since, endedAt });
+  }
+
+  /** The id of the next asking of a gate: `cutover.1`, `cutover.2`, … */
+  nextGateId(name: string): string {
+    const n = (this.asked[name] ?? 0) + 1;
+    this.asked[name] = n;
+    return `${name}.${n}`;
+  }
+
+  addDebt(debt: Debt): void {
+    const same = (d: Debt) => d.code === debt.code && d.component === debt.component && d.region === debt.region;
+    this.record.debt = [...this.record.debt.filter((d) => !same(d)), debt];
+  }
+
+  payDebt(code: string, component: string | null): void {
+    this.record.debt = this.record.debt.filter((d) => !(d.code === code && d.component === component));
+  }
+
+  /** Takes a person's or a deadline's word; what runs in the interruptible scope is cancelled, and awaited there. */
+  raise(interrupt: Interrupt): void {
+    if (this.interrupt !== null && STRENGTH[this.interrupt.kind] >= STRENGTH[interrupt.kind]) return;
+    this.interrupt = interrupt;
+    this.note(`${interrupt.kind} requested by ${interrupt.by}${interrupt.reason ? `: ${interrupt.reason}` : ''}`);
+    if (this.scope?.stops(interrupt.kind)) this.scope.scope.cancel();
+  }
+
+  takeInterrupt(): Interrupt | null {
+    const taken = this.interrupt;
+    this.interrupt = null;
+    return taken;
+  }
+
+  /**
+   * Runs `fn` so that `raise` cancels it. Activities inside wait for their cancellation to complete, so nothing of
+   * it is still acting (as far as Temporal can know) when this returns or throws.
+   */
+  async interruptible<T>(fn: () => Promise<T>, stops: (kind: InterruptKind) => boolean = () => true): Promise<T> {
+    const scope = new CancellationScope();
+    const outer = this.scope;
+    this.scope = { scope, stops };
+    // A word that came before there was anything to stop must not be overlooked.
+    if (this.interrupt !== null && stops(this.interrupt.kind)) scope.cancel();
+    try {
+      return await scope.run(fn);
+    } finally {
+      this.scope = outer;
+    }
+  }
+
+  stepRecord(stage: StageName, step: Step): StepRecord {
+    const found = this.record.steps.find((s) => s.id === step.id && s.state !== 'done');
+    if (found !== undefined) return found;
+    const created: StepRecord = {
+      id: step.id,
+      stage,
+      summary: step.summary,
+      verb: step.verb,
+      component: step.component,
+      region: step.region,
+      state: 'running',
+      scheduled: 0,
+      startedAt: Date.now(),
+      endedAt: null,
+      result: null,
+      already: false,
+      facts: {},
+      error: null,
+    };
+    this.record.steps.push(created);
+    return created;
+  }
+
+  close(outcome: Outcome, text: string): void {
+    this.record.outcome = outcome;
+    this.record.text = text;
+    this.record.endedAt = Date.now();
+    this.record.loss = this.loss;
+    this.record.objectives = assessObjectives(this.record);
+    this.phase = 'closed';
+    this.closed = true;
+    this.note(text);
+  }
+}

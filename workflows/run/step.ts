@@ -1,0 +1,172 @@
+/** One step of a plan: undo first, then the activity, then the record. */
+import { CancelledFailure } from '@temporalio/common';
+import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import type { CheckResult, PromoteReceipt, Receipt, Weights } from '../../drivers/ports.ts';
+import type { StageName, Step } from '../../plan/model.ts';
+import { causeOf, neverStarted, StepFailed } from './errors.ts';
+import { promoteStep } from './promote.ts';
+import { callFor, given, optionsFor, schedule } from './schedule.ts';
+import type { Run } from './state.ts';
+
+/** A place whose workers were away a moment ago, in milliseconds. */
+const ABSENT_WAIT_MS = 300;
+
+/** Crosses the point of no return: from the moment a promotion is scheduled, no earlier undo may run (safety rules). */
+function crossPointOfNoReturn(run: Run, step: Step): void {
+  const pnr = run.record.pointOfNoReturn;
+  if (run.pastPointOfNoReturn) return;
+  Object.assign(pnr, { stepId: step.id, crossedAt: Date.now(), revokedAt: null });
+  run.crossedInPlan = run.record.plans.length;
+  run.undo.discard();
+  run.note(`point of no return: ${step.summary} is scheduled`);
+}
+
+/** A word or a deadline that came before the crossing still counts: then the promotion is not scheduled at all. */
+function cross(run: Run, step: Step): void {
+  if (!run.pastPointOfNoReturn && (CancellationScope.current().consideredCancelled || run.interrupt !== null))
+    throw new CancelledFailure(`${step.id} was not scheduled`);
+  crossPointOfNoReturn(run, step);
+}
+
+/**
+ * Runs one step to its end.
+ * @throws {StepFailed} when it failed for good and its failure is not to be continued over
+ */
+export async function runStep(run: Run, stage: StageName, step: Step): Promise<void> {
+  // Its turn has come too late: what is not scheduled any more must leave no undo behind.
+  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure(`${step.id} was not scheduled`);
+  const record = run.stepRecord(stage, step);
+  record.state = 'running';
+  record.scheduled += 1;
+  record.error = null;
+  const store = step.component !== null && run.plan!.components[step.component]?.role === 'store';
+  if (step.effect !== 'none') run.acted = true;
+  if (step.undo !== undefined) {
+    const registered = run.undo.register(step, step.undo, given(run, step.undo.needs), run.record.plans.length);
+    if (registered !== null) run.record.undos.push(registered);
+  }
+  try {
+    if (store && step.effect === 'irreversible' && (step.verb === 'promote' || step.verb === 'switchover'))
+      cross(run, step);
+    const receipt =
+      step.verb === 'promote'
+        ? await promoteStep(run, step)
+        : await schedule(
+            step.verb,
+            callFor(run, step, given(run, step.needs)),
+            optionsFor(hurried(run, step), stage, { deadline: boundedByFreeze(run, stage) }),
+          );
+    run.receipts.set(step.id, receipt);
+    Object.assign(record, {
+      state: 'done',
+      endedAt: Date.now(),
+      result: receipt.summary,
+      already: receipt.already,
+      facts: receipt.facts,
+    });
+    learn(run, step, receipt);
+  } catch (error) {
+    record.endedAt = Date.now();
+    if (isCancellation(error) && CancellationScope.current().consideredCancelled) {
+      record.state = 'cancelled';
+      throw error;
+    }
+    const cause = causeOf(error);
+    // Refused by the claim, or never taken by a worker in its only attempt: there is nothing of it to undo.
+    if (neverStarted(error)) run.absentPlaces.add(step.place);
+    const never = neverStarted(error) && step.attempts === 1;
+    if (never || (step.verb === 'claim' && cause.type === 'Conflict')) run.undo.withdraw(step.id);
+    record.state = 'failed';
+    record.error = cause;
+    run.note(`${step.id} failed: ${cause.message}`);
+    if (step.onFailure !== 'continue') throw new StepFailed(step, cause);
+    run.addDebt({
+      code: step.verb,
+      component: step.component,
+      region: step.region,
+      message: `${step.summary}: ${cause.message}`,
+      remedy: remedyFor(run, step),
+    });
+  }
+}
+
+/** On the side that is given up, a place where nobody took an earlier step is asked once more, but hardly waited for. */
+function hurried(run: Run, step: Step): Step {
+  if (step.scheduleToStartMs === undefined || !run.absentPlaces.has(step.place)) return step;
+  return { ...step, scheduleToStartMs: ABSENT_WAIT_MS };
+}
+
+/** Before the point of no return nothing in the freeze may outlive its budget; after it, finishing is what ends it. */
+function boundedByFreeze(run: Run, stage: StageName): number | null {
+  return run.freeze.active && !run.pastPointOfNoReturn && stage !== 'promote' ? run.freeze.deadline : null;
+}
+
+function remedyFor(run: Run, step: Step): string {
+  if (step.verb === 'rejoin' || step.verb === 'rebuild') return `rampart reprotect ${run.record.service}`;
+  if (step.verb === 'readClaim' || step.verb === 'claim' || step.verb === 'fence')
+    return 'the next gate says what it means for the fence proof';
+  return `look at ${step.component ?? 'the step'}${step.region ? ` in ${step.region}` : ''}, then start the run again: it resumes`;
+}
+
+/** What the run itself needs to know of a receipt. */
+function learn(run: Run, step: Step, receipt: Receipt): void {
+  run.tokens.foundIn(receipt);
+  if (step.component === null) return;
+  if (step.verb === 'promote' || step.verb === 'switchover') {
+    const known = run.stores[step.component];
+    const timeline = (receipt as Partial<PromoteReceipt>).promote?.timeline;
+    if (known !== undefined && timeline !== undefined) run.stores[step.component] = { ...known, timeline };
+  }
+  if (step.verb === 'setWeights') {
+    const weights = step.input.weights as Weights;
+    run.weights[step.component] = weights;
+    if (run.plan !== null && stageOf(run, step) === 'ramp') {
+      const percent = Number(step.input.percent ?? 100);
+      run.trafficPercent = percent;
+      run.record.ramp.push({
+        percent,
+        router: step.component,
+        weights,
+        setAt: Date.now(),
+        observed: null,
+        bake: 'running',
+        measurements: [],
+        steppedBack: false,
+      });
+    }
+  }
+  if (step.verb === 'verifyWeights') {
+    const entry = run.record.ramp.findLast((r) => r.router === step.component);
+    if (entry !== undefined) entry.observed = (receipt.facts.observed as Weights | undefined) ?? null;
+  }
+  if (step.verb === 'verifyWritable') run.record.dataReadyAt ??= Date.now();
+  if (step.verb === 'rejoin' || step.verb === 'rebuild') {
+    const needs = receipt.facts.needs;
+    if (needs === 'rebuild')
+      run.addDebt({
+        code: 'replicaMissing',
+        component: step.component,
+        region: step.region,
+        message: `${step.component} in ${step.region} cannot follow the new primary without a rebuild: ${receipt.summary}`,
+        remedy: `rampart reprotect ${run.record.service}`,
+      });
+    else run.payDebt('replicaMissing', step.component);
+  }
+}
+
+function stageOf(run: Run, step: Step): StageName | undefined {
+  return run.plan!.stages.find((s) => s.steps.includes(step))?.name;
+}
+
+/** Writes what a bake measured onto the ramp's entries of its weight. */
+export function recordBake(run: Run, percent: number, receipt: Receipt | null, failed: boolean): void {
+  const results = (receipt?.facts.measurements as string[] | undefined) ?? [];
+  for (const entry of run.record.ramp.filter((r) => r.percent === percent && r.bake === 'running')) {
+    entry.bake = failed
+      ? 'failed'
+      : (receipt?.facts.outcome as CheckResult['outcome']) === 'unknown'
+        ? 'inconclusive'
+        : 'passed';
+    entry.measurements = results;
+  }
+}

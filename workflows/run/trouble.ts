@@ -1,0 +1,183 @@
+/** What a failure, a closed gate or a person's word leads to (safety rules, failure policy). */
+import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TimeoutFailure } from '@temporalio/common';
+import { isCancellation } from '@temporalio/workflow';
+import type { Outcome } from '../../evidence/record.ts';
+import { FROZEN, type Stage } from '../../plan/model.ts';
+import { compensate, inFreeze } from './compensate.ts';
+import { causeOf, GateClosed, type Interrupt, Interrupted, StepFailed } from './errors.ts';
+import { close } from './finish.ts';
+import { hold } from './hold.ts';
+import { showProgress } from './progress.ts';
+import { revokeCrossing } from './promote.ts';
+import { forget } from './stage.ts';
+import type { Run } from './state.ts';
+import { stepBack } from './step-back.ts';
+
+/** `again`: follow the plan on, from the stage with this index, or from the same one. */
+export type End = { kind: 'closed' } | { kind: 'escalate'; interrupt: Interrupt } | { kind: 'again'; from?: number };
+
+/** Decides; words that come while it is being settled (escalate in a compensation, abort in a hold) are settled too. */
+export async function settleTrouble(run: Run, stage: Stage, trouble: unknown): Promise<End> {
+  // A step that was told to stop may also fail or time out: the word that stopped it is what counts.
+  const stopped = isCancellation(trouble) || trouble instanceof StepFailed;
+  const interrupt = trouble instanceof Interrupted ? trouble.interrupt : stopped ? run.takeInterrupt() : null;
+  try {
+    if (interrupt !== null) return await settleInterrupt(run, stage, interrupt);
+    if (trouble instanceof GateClosed) return await settleClosedGate(run, stage, trouble);
+    if (trouble instanceof StepFailed) return await settleFailure(run, stage, trouble);
+    // Anything else that Temporal reports (an observation that failed, a cancelled child of a team's own) is shown.
+    if (isReported(trouble)) return await holdAt(run, stage, causeOf(trouble).message, null);
+  } catch (again) {
+    if (again instanceof Interrupted || isCancellation(again)) return settleTrouble(run, stage, again);
+    throw again;
+  }
+  throw trouble;
+}
+
+function isReported(trouble: unknown): boolean {
+  const kinds = [ActivityFailure, ChildWorkflowFailure, ApplicationFailure, TimeoutFailure];
+  return isCancellation(trouble) || kinds.some((kind) => trouble instanceof kind);
+}
+
+/** A word that came while there was no plan to follow: between two plans, or before the first. */
+export async function endWithoutPlan(run: Run, interrupt: Interrupt): Promise<End> {
+  const text = wordOf(interrupt);
+  if (!run.acted) return ended(run, interrupt, text);
+  if (!run.pastPointOfNoReturn) {
+    try {
+      return await rollBack(run, 'rolledBack', text);
+    } catch (again) {
+      if (again instanceof Interrupted) return { kind: 'escalate', interrupt: again.interrupt };
+      throw again;
+    }
+  }
+  run.freeze.end();
+  close(
+    run,
+    'needsHuman',
+    `${text}. A promotion was scheduled and there is no plan now: start the same failover again, it resumes.`,
+  );
+  return { kind: 'closed' };
+}
+
+function wordOf(interrupt: Interrupt): string {
+  return interrupt.kind === 'freezeExpired'
+    ? interrupt.reason
+    : `${interrupt.kind} by ${interrupt.by}: ${interrupt.reason}`;
+}
+
+function ended(run: Run, interrupt: Interrupt, text: string): End {
+  run.freeze.end();
+  close(run, interrupt.kind === 'withdraw' ? 'withdrawn' : 'cancelled', `${text}. Nothing had been done.`);
+  return { kind: 'closed' };
+}
+
+async function settleInterrupt(run: Run, stage: Stage, interrupt: Interrupt): Promise<End> {
+  if (interrupt.kind === 'escalate') {
+    // The undos stay registered: the new plan may still be rejected, and then they lead back.
+    run.freeze.disarm();
+    return { kind: 'escalate', interrupt };
+  }
+  const text = wordOf(interrupt);
+  if (!run.acted) return ended(run, interrupt, text);
+  if (!run.pastPointOfNoReturn) return rollBack(run, 'rolledBack', text);
+  return stopAfterCrossing(run, stage, text);
+}
+
+async function settleClosedGate(run: Run, stage: Stage, gate: GateClosed): Promise<End> {
+  run.note(gate.message);
+  if (!run.acted) {
+    close(run, 'refused', `${gate.message}. Nothing had been done.`);
+    return { kind: 'closed' };
+  }
+  if (run.pastPointOfNoReturn) return holdAt(run, stage, gate.message, null);
+  return rollBack(run, 'rolledBack', gate.message);
+}
+
+async function settleFailure(run: Run, stage: Stage, failed: StepFailed): Promise<End> {
+  const { onFailure, ramp } = run.plan!.policy;
+  const planned = run.plan!.mode === 'planned';
+  if (stage.name === 'ramp') {
+    const said = await stepBack(run, stage);
+    if (ramp.onFailure === 'rollback' && !run.pastPointOfNoReturn)
+      return rollBack(run, 'rolledBack', `${failed.message}; ${said}`);
+    return holdAt(run, stage, `${failed.message}; ${said}`, failed);
+  }
+  if (run.pastPointOfNoReturn) {
+    // Nobody can write: if it can be proven that no promotion has begun, going back is safe and ends the outage.
+    if (stage.name === 'promote' && planned && onFailure === 'rollback' && (await revokeCrossing(run)))
+      return rollBack(run, 'rolledBack', failed.message);
+    return holdAt(run, stage, failed.message, failed);
+  }
+  if (onFailure === 'rollback' && failed.step.onFailure === 'rollback')
+    return rollBack(run, 'rolledBack', failed.message);
+  if (!planned || !run.freeze.active) return holdAt(run, stage, failed.message, failed);
+  await unfreeze(run);
+  const end = await holdAt(run, stage, `${failed.message}; the source accepts writes again`, failed);
+  if (end.kind !== 'again') return end;
+  return { kind: 'again', from: run.plan!.stages.findIndex((s) => FROZEN.includes(s.name)) };
+}
+
+/** A planned run that holds before the point of no return first lets people write again (I2). */
+async function unfreeze(run: Run): Promise<void> {
+  const frozen = run.plan!.stages.filter((s) => FROZEN.includes(s.name));
+  run.freeze.disarm();
+  await compensate(run, inFreeze(run));
+  forget(
+    run,
+    frozen.flatMap((s) => s.steps),
+  );
+  for (const s of frozen) run.doneStages.delete(s);
+  run.freeze.end();
+}
+
+async function holdAt(run: Run, stage: Stage, reason: string, failed: StepFailed | null): Promise<End> {
+  showProgress(run);
+  const failing = run.record.steps.filter((s) => s.state === 'failed').map((s) => s.id);
+  const steps = stage.steps.filter((s) => failing.includes(s.id) || s === failed?.step);
+  try {
+    await hold(run, reason, steps, stage.name);
+  } catch (word) {
+    if (word instanceof Interrupted) return settleInterrupt(run, stage, word.interrupt);
+    throw word;
+  }
+  return { kind: 'again' };
+}
+
+async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
+  run.note(`going back: ${why}`);
+  // The budget must not cancel the undo that ends the freeze.
+  run.freeze.disarm();
+  const { done, failed } = await compensate(run);
+  run.freeze.end();
+  if (failed.length > 0) {
+    const notes = failed.map((f) => `${f.record.note} (${f.undo.summary})`).join('; ');
+    const remedy = `\`rampart escape ${run.record.service}\` prints the commands.`;
+    close(run, 'needsHuman', `${why}. ${failed.length} undo(s) could not be finished: ${notes}. ${remedy}`);
+  } else
+    close(
+      run,
+      outcome,
+      done === 0 ? `${why}. Nothing had been changed.` : `${why}. Everything is as it was before the run.`,
+    );
+  return { kind: 'closed' };
+}
+
+/** Abort past the point of no return: never an undo of data; traffic back to the last good weights, or by proof all of it. */
+async function stopAfterCrossing(run: Run, stage: Stage, why: string): Promise<End> {
+  if (stage.name === 'promote' && (await revokeCrossing(run))) return rollBack(run, 'rolledBack', why);
+  const open = run.plan!.stages.filter((s) => ['verify', 'route'].includes(s.name) && !run.doneStages.has(s));
+  if (stage.name === 'promote' || open.length > 0) {
+    const only =
+      'the point of no return is crossed and writers have no way yet: only retry (go on) or escalate leads out';
+    return holdAt(run, stage, `${why}; ${only}`, null);
+  }
+  if (stage.name === 'ramp') await stepBack(run, stage);
+  const { service } = run.record;
+  close(
+    run,
+    'needsHuman',
+    `${why}. The promotion in ${run.plan!.to} stands; to go back, run \`rampart start failback --service ${service}\`; to go on, start the same failover again: it resumes.`,
+  );
+  return { kind: 'closed' };
+}

@@ -1,0 +1,76 @@
+/**
+ * The undo stack (I7, I8): an undo is registered before its step is tried, with the values it needs already in
+ * history, and runs in reverse order. The point of no return discards what it holds; a proven revocation restores it.
+ */
+
+import type { Json } from '../../drivers/ports.ts';
+import type { UndoRecord } from '../../evidence/record.ts';
+import type { Step, Undo } from '../../plan/model.ts';
+
+export interface UndoEntry {
+  step: Step;
+  undo: Undo;
+  /** Receipts the undo needs, read from history at registration. */
+  given: Record<string, Json>;
+  /** Number of the plan that registered it, 1 = first. */
+  plan: number;
+  record: UndoRecord;
+}
+
+export class UndoStack {
+  private entries: UndoEntry[] = [];
+  private discarded: UndoEntry[] = [];
+
+  /** Registers once per step: a step tried again keeps the values saved before its first try. */
+  register(step: Step, undo: Undo, given: Record<string, Json>, plan: number): UndoRecord | null {
+    if (this.entries.some((e) => e.step.id === step.id)) return null;
+    const record: UndoRecord = {
+      stepId: step.id,
+      summary: undo.summary,
+      state: 'registered',
+      startedAt: null,
+      endedAt: null,
+      note: '',
+    };
+    this.entries.push({ step, undo, given, plan, record });
+    return record;
+  }
+
+  /** Newest first. */
+  pending(): UndoEntry[] {
+    return [...this.entries].reverse();
+  }
+
+  get empty(): boolean {
+    return this.entries.length === 0;
+  }
+
+  settled(entry: UndoEntry): void {
+    this.entries = this.entries.filter((e) => e !== entry);
+  }
+
+  /** Crossing the point of no return: nothing that was done before may be undone any more. */
+  discard(): void {
+    for (const e of this.entries) e.record.state = 'discarded';
+    this.discarded = [...this.discarded, ...this.entries];
+    this.entries = [];
+  }
+
+  /** The crossing was revoked by proof: the discarded undos are valid again. */
+  restore(): void {
+    for (const e of this.discarded) e.record.state = 'registered';
+    this.entries = [...this.discarded, ...this.entries];
+    this.discarded = [];
+  }
+
+  /** Settings of routers that a plan before the present one changed, and whose undo the crossing discarded. */
+  settingsLeft(plan: number): UndoEntry[] {
+    return this.discarded.filter((e) => e.undo.verb === 'restoreRouter' && e.plan < plan);
+  }
+
+  /** A step that never began leaves nothing to undo. */
+  withdraw(stepId: string): void {
+    for (const e of this.entries) if (e.step.id === stepId) e.record.state = 'discarded';
+    this.entries = this.entries.filter((e) => e.step.id !== stepId);
+  }
+}
