@@ -1,0 +1,199 @@
+/** A worker process: the control place runs workflows and general steps, a region's place runs steps near its systems. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { homedir, hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
+import type { ActivityDeps } from '../activities/deps.ts';
+import { createPlanningActivities } from '../activities/planning.ts';
+import { createStepActivities } from '../activities/steps.ts';
+import { RampartError } from '../drivers/errors.ts';
+import type { Driver } from '../drivers/ports.ts';
+import { drivers as builtIn } from '../drivers/registry.ts';
+import { loadTopology } from '../topology/load.ts';
+import { formatProblems } from '../topology/problem.ts';
+import { CONTROL_QUEUE } from '../workflows/contract.ts';
+import { serveHealth, splitAddress } from './health.ts';
+import { createLog } from './log.ts';
+import { Sampler } from './sampler.ts';
+import { ensureSearchAttributes, registeredSearchAttributes } from './search-attributes.ts';
+import { watchLoop } from './watch-loop.ts';
+import { Announcer } from './watchdog.ts';
+
+export interface WorkerOptions {
+  /** Region whose steps this worker runs; none = the control place. */
+  region?: string;
+  /** Place within the region; such a worker polls the region's queue as well. */
+  place?: string;
+  /** Path of the topology; default RAMPART_CONFIG, then rampart.yaml. */
+  config?: string;
+  /** `host:port` for Prometheus `/metrics`; none = not served. */
+  metricsAddress?: string;
+  /** `host:port` for `/healthz` and `/readyz`; none = not served. */
+  healthAddress?: string;
+  drivers?: ReadonlyMap<string, Driver>;
+}
+
+/** In-flight steps get this long to end by themselves; then their attempts fail and another worker takes them. */
+const SHUTDOWN_GRACE = '10s';
+/** A stuck activity never keeps the process alive longer than this. */
+const SHUTDOWN_FORCE = '20s';
+const SAMPLE_EVERY_MS = 1_000;
+
+/**
+ * Runs until a signal stops it.
+ * @throws RampartError InvalidInput when the topology does not validate; ProviderUnavailable when Temporal is away
+ */
+export async function runWorker(options: WorkerOptions): Promise<void> {
+  const place = { region: options.region ?? null, place: options.place ?? null };
+  const placeName = [place.region ?? 'control', place.place].filter((p) => p !== null).join('.');
+  const log = createLog({ place: placeName });
+  const metrics =
+    options.metricsAddress === undefined
+      ? {}
+      : {
+          metrics: {
+            prometheus: { bindAddress: splitAddress(options.metricsAddress).join(':'), useSecondsForDurations: true },
+          },
+        };
+  Runtime.install({
+    logger: log.temporal,
+    telemetryOptions: { logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} }, ...metrics },
+    shutdownSignals: ['SIGINT', 'SIGTERM'],
+  });
+  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  const connection = await NativeConnection.connect(connectionOptions).catch((error: unknown) => {
+    throw new RampartError(
+      'ProviderUnavailable',
+      `Temporal at ${connectionOptions.address ?? 'localhost:7233'} does not answer: ${String(error)}`,
+      {
+        remedy: 'Set TEMPORAL_ADDRESS or a profile as for the temporal CLI; `rampart doctor` looks at everything.',
+      },
+    );
+  });
+  const sampler = new Sampler(join(stateDirectory(), placeName));
+  const deps: ActivityDeps = {
+    place,
+    stateDir: join(stateDirectory(), placeName),
+    build: await buildId(),
+    drivers: options.drivers ?? builtIn,
+    topology: () => readTopology(options),
+    searchAttributes: () => registeredSearchAttributes(connection, namespace),
+    cancelRun: async (workflowId, runId) => {
+      await connection.workflowService.requestCancelWorkflowExecution({
+        namespace,
+        workflowExecution: { workflowId, runId },
+        reason: 'it ended before it did anything',
+      });
+    },
+    samples: (component) => sampler.of(component),
+    log: log.own,
+    namespace,
+    ui: process.env.RAMPART_UI ?? null,
+  };
+  const topology = await deps.topology();
+  if (place.region !== null && topology.regions[place.region] === undefined)
+    throw new RampartError(
+      'InvalidInput',
+      `the topology has no region ${place.region}: it has ${Object.keys(topology.regions).join(', ')}`,
+    );
+  if (place.region === null) await ensureSearchAttributes(connection, namespace, log.own);
+
+  const activities = { ...createPlanningActivities(deps), ...createStepActivities(deps) };
+  const identity = `${process.pid}@${hostname()} ${placeName}`;
+  const workers = await Promise.all(
+    queuesOf(place).map((taskQueue) =>
+      Worker.create({
+        connection,
+        namespace,
+        taskQueue,
+        identity,
+        activities,
+        ...(place.region === null ? workflowSource() : {}),
+        shutdownGraceTime: SHUTDOWN_GRACE,
+        shutdownForceTime: SHUTDOWN_FORCE,
+        maxConcurrentActivityTaskExecutions: 50,
+        // Cancellation and lost workers are learned through heartbeats; in the freeze seconds count.
+        maxHeartbeatThrottleInterval: '500ms',
+        defaultHeartbeatThrottleInterval: '500ms',
+        maxCachedWorkflows: 200,
+        stickyQueueScheduleToStartTimeout: '2s',
+      }),
+    ),
+  );
+  const stop = new AbortController();
+  const announcer = new Announcer(log.own, notifyCommand());
+  const intervalMs = Number(process.env.RAMPART_SAMPLE_INTERVAL_MS ?? SAMPLE_EVERY_MS);
+  const watching = watchLoop({ deps, sampler, announcer, intervalMs, signal: stop.signal });
+  const health =
+    options.healthAddress === undefined ? null : await serveHealth(options.healthAddress, workers[0]!, connection);
+  log.own.info('worker started', { queues: queuesOf(place), build: deps.build, namespace });
+  try {
+    await Promise.all(workers.map((worker) => worker.run()));
+  } finally {
+    stop.abort();
+    health?.close();
+    await watching;
+    await connection.close();
+  }
+}
+
+/** Task queues a place polls. */
+export function queuesOf(place: { region: string | null; place: string | null }): string[] {
+  if (place.region === null) return [CONTROL_QUEUE];
+  const region = `${CONTROL_QUEUE}.${place.region}`;
+  return place.place === null ? [region] : [region, `${region}.${place.place}`];
+}
+
+/** Where claims, samples and escape pages of this machine's workers live. */
+export function stateDirectory(): string {
+  return process.env.RAMPART_STATE_DIR ?? join(homedir(), '.local', 'state', 'rampart');
+}
+
+/** A prebuilt bundle where there is one (production, the lab), else bundled from the sources at start. */
+function workflowSource(): { workflowBundle: WorkflowBundleOption } | { workflowsPath: string } {
+  const bundle = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+  if (existsSync(bundle)) return { workflowBundle: { codePath: bundle } };
+  return { workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)) };
+}
+
+async function readTopology(options: WorkerOptions) {
+  const { topology, problems, path } = await loadTopology(
+    options.config === undefined ? {} : { path: options.config },
+    options.drivers ?? builtIn,
+  );
+  if (topology !== undefined) return topology;
+  throw new RampartError('InvalidInput', `${path} does not validate:\n${formatProblems(problems)}`, {
+    remedy: '`rampart validate` shows where.',
+  });
+}
+
+/** Version of this program and, where it was built from a repository, its revision. */
+export async function buildId(): Promise<string> {
+  for (const url of ['../package.json', '../../package.json']) {
+    const text = await readFile(new URL(url, import.meta.url), 'utf8').catch(() => null);
+    if (text !== null) {
+      const { version } = JSON.parse(text) as { version: string };
+      return process.env.RAMPART_BUILD ? `${version}+${process.env.RAMPART_BUILD}` : version;
+    }
+  }
+  return 'unknown';
+}
+
+/** RAMPART_NOTIFY_COMMAND: a JSON list of arguments; gets an alarm as JSON on standard input. */
+function notifyCommand(): string[] | null {
+  const text = process.env.RAMPART_NOTIFY_COMMAND;
+  if (text === undefined || text === '') return null;
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (Array.isArray(parsed) && parsed.every((part) => typeof part === 'string')) return parsed;
+  } catch {
+    // Falls through to the one message that says what would be right.
+  }
+  throw new RampartError(
+    'InvalidInput',
+    'RAMPART_NOTIFY_COMMAND must be a JSON list of arguments, for example ["/usr/local/bin/page","--now"]',
+  );
+}

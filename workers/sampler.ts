@@ -1,0 +1,87 @@
+/**
+ * Samples every store's positions and roles, with no Temporal call in its path: what the primary's last readings
+ * were, kept outside its region, bounds the loss when it dies. Kept in memory and in a file of this worker's place.
+ */
+import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DriverContext, NodeObservation, SampleReading, Store } from '../drivers/ports.ts';
+import type { Component } from '../topology/model.ts';
+
+/** Readings kept per component: a quarter of an hour at one a second for two nodes. */
+const KEEP = 1_800;
+/** The file is rewritten with what is kept when it has grown by this many readings. */
+const REWRITE_AFTER = 5_000;
+
+export class Sampler {
+  private readonly readings = new Map<string, SampleReading[]>();
+  private readonly appended = new Map<string, number>();
+  private readonly dir: string;
+
+  constructor(stateDir: string) {
+    this.dir = join(stateDir, 'samples');
+  }
+
+  /** Readings of a component, oldest first. */
+  of(component: string): SampleReading[] {
+    return this.readings.get(component) ?? [];
+  }
+
+  /** Reads what an earlier process of this place has kept; a broken line (a crash while writing) is left out. */
+  async load(components: Component[]): Promise<void> {
+    await mkdir(this.dir, { recursive: true });
+    for (const component of components) {
+      const text = await readFile(this.file(component.name), 'utf8').catch(() => '');
+      const kept = text.split('\n').flatMap((line): SampleReading[] => {
+        try {
+          return line === '' ? [] : [JSON.parse(line) as SampleReading];
+        } catch {
+          return [];
+        }
+      });
+      this.readings.set(component.name, kept.slice(-KEEP));
+    }
+  }
+
+  /** Takes one reading of every node. Never throws: what does not answer is a reading that says so. */
+  async sample(component: Component, store: Store, context: Pick<DriverContext, 'log'>): Promise<NodeObservation[]> {
+    const sides = await Promise.all(
+      Object.keys(component.sides).map(async (region) => {
+        try {
+          return await store.sample({ region });
+        } catch (error) {
+          context.log.debug(`sampling ${component.name} in ${region} failed`, { error: String(error) });
+          return [];
+        }
+      }),
+    );
+    const nodes = sides.flat();
+    await this.keep(
+      component.name,
+      nodes.map(({ node, region, position, state, observedAt }) => ({ node, region, position, state, at: observedAt })),
+    );
+    return nodes;
+  }
+
+  private async keep(component: string, readings: SampleReading[]): Promise<void> {
+    // Readings without a position say nothing about loss; the last one of each node that had a position stays.
+    const useful = readings.filter((r) => r.position !== null);
+    if (useful.length === 0) return;
+    const all = [...this.of(component), ...useful].slice(-KEEP);
+    this.readings.set(component, all);
+    const grown = (this.appended.get(component) ?? 0) + useful.length;
+    const file = this.file(component);
+    if (grown < REWRITE_AFTER) {
+      this.appended.set(component, grown);
+      await appendFile(file, useful.map((r) => `${JSON.stringify(r)}\n`).join(''));
+      return;
+    }
+    this.appended.set(component, 0);
+    await writeFile(`${file}.${process.pid}`, all.map((r) => `${JSON.stringify(r)}\n`).join(''));
+    await rename(`${file}.${process.pid}`, file);
+  }
+
+  private file(component: string): string {
+    // Two workers of a place share it: they append whole lines, and either one's readings serve.
+    return join(this.dir, `${encodeURIComponent(component)}.jsonl`);
+  }
+}

@@ -1,0 +1,122 @@
+/** The loop that samples and watches, in every worker process. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Runtime } from '@temporalio/worker';
+import type { ActivityDeps } from '../activities/deps.ts';
+import { open } from '../activities/perform.ts';
+import { resolveSecret } from '../activities/secrets.ts';
+import type { DriverContext, NodeObservation, SampleReading } from '../drivers/ports.ts';
+import type { Component, Topology } from '../topology/model.ts';
+import { lagOf } from './lag.ts';
+import type { Sampler } from './sampler.ts';
+import { type Announcer, judge, type Watched, type WatchState } from './watchdog.ts';
+
+export interface WatchLoopOptions {
+  deps: ActivityDeps;
+  sampler: Sampler;
+  announcer: Announcer;
+  /** Between two looks, in milliseconds. */
+  intervalMs: number;
+  signal: AbortSignal;
+}
+
+/** A changed topology file is read again at most this often, in milliseconds. */
+const RELOAD_MS = 30_000;
+
+/** Runs until the signal aborts; an error in one look never ends the loop. */
+export async function watchLoop(options: WatchLoopOptions): Promise<void> {
+  const { deps, sampler, announcer, intervalMs, signal } = options;
+  const state: WatchState = { noneSince: {} };
+  let topology: Topology | null = null;
+  let readAt = 0;
+  while (!signal.aborted) {
+    const began = Date.now();
+    try {
+      if (topology === null || began - readAt > RELOAD_MS) {
+        topology = await deps.topology();
+        if (readAt === 0) await sampler.load(storesOf(topology).map(({ component }) => component));
+        readAt = began;
+      }
+      await Promise.all(storesOf(topology).map((store) => lookAt(store, options, state)));
+    } catch (error) {
+      deps.log.warn('a look at the stores failed', { error: error instanceof Error ? error.message : String(error) });
+    }
+    await sleep(Math.max(intervalMs - (Date.now() - began), 50), undefined, { signal }).catch(() => undefined);
+  }
+  void announcer;
+}
+
+interface WatchedStore {
+  watched: Watched;
+  component: Component;
+}
+
+function storesOf(topology: Topology): WatchedStore[] {
+  return Object.values(topology.services).flatMap((service) =>
+    service.components.flatMap((name): WatchedStore[] => {
+      const component = topology.components[name];
+      if (component === undefined || component.role !== 'store') return [];
+      return [
+        { component, watched: { service: service.name, component: name, freezeBudgetMs: service.tier.freezeBudgetMs } },
+      ];
+    }),
+  );
+}
+
+async function lookAt(
+  { watched, component }: WatchedStore,
+  options: WatchLoopOptions,
+  state: WatchState,
+): Promise<void> {
+  const { deps, sampler, announcer, signal } = options;
+  const context: DriverContext = {
+    signal,
+    heartbeat: () => undefined,
+    now: () => Date.now(),
+    log: deps.log,
+    secret: resolveSecret,
+    place: deps.place,
+    stateDir: `${deps.stateDir}/claims`,
+    run: { workflowId: 'sampler', runId: 'sampler', service: watched.service },
+  };
+  const store = open(deps, component, 'store', context);
+  const nodes = await sampler.sample(component, store, context);
+  const now = Date.now();
+  publish(watched, nodes, sampler.of(component.name), now);
+  const alarms = judge(watched, nodes, state, now);
+  for (const kind of ['noneWritable', 'twoWritable', 'fenceForgotten'] as const)
+    gauge('rampart_alarm', 'Whether the watchdog alarms now').set(alarms.some((a) => a.kind === kind) ? 1 : 0, {
+      kind,
+      service: watched.service,
+      component: watched.component,
+    });
+  for (const alarm of alarms) announcer.announce(alarm, now);
+}
+
+function gauge(name: string, description: string) {
+  return Runtime.instance().metricMeter.createGauge(name, 'float', '', description);
+}
+
+function publish(
+  { service, component }: Watched,
+  nodes: NodeObservation[],
+  readings: SampleReading[],
+  now: number,
+): void {
+  const writable = nodes.filter((n) => n.state === 'writable');
+  gauge('rampart_writable_sides', 'Writable sides of a store; more than 1 is a split brain').set(writable.length, {
+    service,
+    component,
+  });
+  for (const region of new Set(nodes.map((n) => n.region)))
+    gauge('rampart_active_region', 'Whether the region has the writable side').set(
+      writable.some((n) => n.region === region) ? 1 : 0,
+      { service, component, region },
+    );
+  for (const node of nodes) {
+    const lag = lagOf(node, nodes, readings, now);
+    if (lag === null) continue;
+    const tags = { service, component, region: node.region };
+    gauge('rampart_replication_lag_bytes', 'Replication lag').set(lag.bytes, tags);
+    if (lag.seconds !== null) gauge('rampart_replication_lag_seconds', 'Replication lag').set(lag.seconds, tags);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The watchdog (I2): says out loud what no run may leave behind. No Temporal call in its path, and it never changes
+ * anything. Judging is pure; saying is a log line, a metric and, when configured, a command.
+ */
+import { spawn } from 'node:child_process';
+import type { DriverLog, NodeObservation } from '../drivers/ports.ts';
+
+export interface Alarm {
+  kind: 'noneWritable' | 'twoWritable' | 'fenceForgotten';
+  service: string;
+  component: string;
+  message: string;
+  remedy: string;
+}
+
+export interface Watched {
+  service: string;
+  component: string;
+  freezeBudgetMs: number;
+}
+
+export interface WatchState {
+  /** Since when no node was seen writable; `null` while one is. By component. */
+  noneSince: Record<string, number>;
+}
+
+/**
+ * @param nodes this moment's readings of every node of the component
+ * @param state carried from one look to the next; changed
+ */
+export function judge(watched: Watched, nodes: NodeObservation[], state: WatchState, now: number): Alarm[] {
+  const alarms: Alarm[] = [];
+  const { service, component } = watched;
+  const writable = nodes.filter((n) => n.state === 'writable');
+  if (writable.length > 0) delete state.noneSince[component];
+  else state.noneSince[component] ??= now;
+  const since = state.noneSince[component];
+  if (since !== undefined && now - since > watched.freezeBudgetMs)
+    alarms.push({
+      kind: 'noneWritable',
+      service,
+      component,
+      message: `no writable side of ${component} for ${Math.round((now - since) / 1000)} s, its budget is ${watched.freezeBudgetMs / 1000} s: ${nodes.map((n) => `${n.node} ${n.state}`).join(', ') || 'nothing answers'}`,
+      remedy: `rampart status ${service}; without Temporal: rampart escape ${service}`,
+    });
+  if (writable.length > 1)
+    alarms.push({
+      kind: 'twoWritable',
+      service,
+      component,
+      message: `${writable.length} writable sides of ${component}: ${writable.map((n) => `${n.node} in ${n.region} on timeline ${n.timeline ?? '?'}`).join(', ')}`,
+      remedy: `fence the lower timeline at once: rampart escape ${service} prints the commands`,
+    });
+  for (const node of nodes) {
+    const j = node.journal;
+    if (j === null || !j.open || j.fencedAt === null) continue;
+    if (now - j.lastTouched > j.freezeBudgetMs && writable.length === 0)
+      alarms.push({
+        kind: 'fenceForgotten',
+        service,
+        component,
+        message: `${node.node} in ${node.region} was fenced by ${j.workflowId} at ${new Date(j.fencedAt).toISOString()} and nobody has touched its journal for ${Math.round((now - j.lastTouched) / 1000)} s`,
+        remedy: `rampart status ${service}; if its run is gone, start the same failover again: it resumes; without Temporal: rampart escape ${service}`,
+      });
+  }
+  return alarms;
+}
+
+/** Says an alarm: always in the log; by the notify command at most once a minute per kind and component. */
+export class Announcer {
+  private readonly log: DriverLog;
+  private readonly command: string[] | null;
+  private readonly said = new Map<string, number>();
+
+  /** @param command argument list that gets the alarm as JSON on standard input; no shell */
+  constructor(log: DriverLog, command: string[] | null) {
+    this.log = log;
+    this.command = command;
+  }
+
+  announce(alarm: Alarm, now: number): void {
+    const key = `${alarm.kind}/${alarm.component}`;
+    if (now - (this.said.get(key) ?? 0) < 60_000) return;
+    this.said.set(key, now);
+    this.log.error(`ALARM ${alarm.kind}: ${alarm.message}`, { ...alarm });
+    if (this.command === null || this.command[0] === undefined) return;
+    const child = spawn(this.command[0], this.command.slice(1), { stdio: ['pipe', 'ignore', 'ignore'] });
+    child.on('error', (error) => this.log.error('the notify command could not be started', { error: error.message }));
+    child.stdin.on('error', () => this.log.warn('the notify command did not read its input'));
+    child.stdin.end(JSON.stringify(alarm));
+  }
+}
