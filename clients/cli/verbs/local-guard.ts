@@ -1,0 +1,116 @@
+import { addressOf, openCluster } from '../../../drivers/postgres/config.ts';
+import { type GuardAnswer, localGuard, type Peer } from '../../../drivers/postgres/local-guard.ts';
+import { parseDuration } from '../../../topology/duration.ts';
+import { localContext } from '../../local-context.ts';
+import type { Cli } from '../cli.ts';
+import { badInput, EXIT, type ExitCode } from '../exit.ts';
+import { requireTopology } from '../topology.ts';
+
+interface GuardOptions {
+  dataDir?: string;
+  peer?: string[];
+  user?: string;
+  database?: string;
+  bin?: string;
+  region?: string;
+  component?: string;
+  node?: string;
+  timeout?: string;
+  strict?: boolean;
+}
+
+interface Guarded {
+  component: string | null;
+  dataDir: string;
+  binDir: string | null;
+  peers: Peer[];
+}
+
+const EXAMPLES = [
+  'rampart local-guard --region eu-west',
+  'rampart local-guard --data-dir /var/lib/postgresql/18/main --peer 10.1.0.5:5432',
+];
+
+/** `rampart local-guard`: exit 0 lets a database start, 1 keeps it from starting read-write. It asks no Temporal. */
+export async function run(cli: Cli, _args: string[], options: GuardOptions): Promise<ExitCode> {
+  const timeoutMs = options.timeout === undefined ? undefined : parseDuration(options.timeout);
+  if (options.timeout !== undefined && !timeoutMs)
+    throw badInput(`--timeout ${options.timeout}: a duration such as 3s`);
+  const guarded = options.dataDir === undefined ? await byTopology(cli, options) : [byHand(cli, options)];
+  const answers: Array<GuardAnswer & { component: string | null; dataDir: string }> = [];
+  for (const { component, dataDir, binDir, peers } of guarded) {
+    const answer = await localGuard({ dataDir, binDir, peers, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+    const unproven = options.strict === true && answer.allowed && answer.unseen.length > 0;
+    answers.push({
+      component,
+      dataDir,
+      ...answer,
+      allowed: answer.allowed && !unproven,
+      reason: unproven ? `refused (--strict): ${answer.reason.replace(/^allowed, not proven: /, '')}` : answer.reason,
+    });
+  }
+  const allowed = answers.every((answer) => answer.allowed);
+  cli.answer({ allowed, guarded: answers });
+  for (const { reason, dataDir } of answers) cli.print(`rampart local-guard: ${dataDir}: ${reason}`);
+  return allowed ? EXIT.done : EXIT.failed;
+}
+
+function byHand(cli: Cli, options: GuardOptions): Guarded {
+  if (options.peer === undefined || options.peer.length === 0) {
+    throw badInput('--peer must name the other nodes, host:port', ...EXAMPLES);
+  }
+  const { env } = cli.io;
+  const password = env.PGPASSWORD ? { password: env.PGPASSWORD } : {};
+  const peers = options.peer
+    .flatMap((text) => text.split(','))
+    .map((text): Peer => {
+      const match = /^(.+?)(?::(\d+))?$/.exec(text.trim())!;
+      return {
+        name: text.trim(),
+        host: match[1]!,
+        port: Number(match[2] ?? 5432),
+        user: options.user ?? env.PGUSER ?? 'rampart',
+        database: options.database ?? env.PGDATABASE ?? 'postgres',
+        ...password,
+      };
+    });
+  return { component: null, dataDir: options.dataDir!, binDir: options.bin ?? null, peers };
+}
+
+/** Every PostgreSQL node of this machine's region that has a data directory, with all other nodes as its peers. */
+async function byTopology(cli: Cli, options: GuardOptions): Promise<Guarded[]> {
+  const { region, component: only, node: named } = options;
+  if (region === undefined)
+    throw badInput('say which database is to start: --region, or --data-dir and --peer', ...EXAMPLES);
+  const topology = await requireTopology(cli);
+  const context = localContext(cli.io.env, '', cli.io.signal);
+  const found: Guarded[] = [];
+  for (const component of Object.values(topology.components)) {
+    if (component.type !== 'postgres' || (only !== undefined && component.name !== only)) continue;
+    const cluster = openCluster(component, context);
+    const mine = cluster.nodes.filter(
+      (node) => node.region === region && node.dataDir !== null && (named === undefined || node.name === named),
+    );
+    for (const node of mine) {
+      const peers = await Promise.all(
+        cluster.nodes
+          .filter((other) => other !== node)
+          .map(async (other): Promise<Peer> => {
+            // A secret that is not here makes the peer one that could not be asked, and the answer says so.
+            const password = await context.secret(other.password ?? '').catch(() => '');
+            return {
+              name: `${other.name} (${addressOf(other)})`,
+              host: other.host,
+              port: other.port,
+              user: other.user,
+              database: cluster.config.controlDatabase,
+              ...(password === '' ? {} : { password }),
+            };
+          }),
+      );
+      found.push({ component: component.name, dataDir: node.dataDir!, binDir: options.bin ?? node.bin, peers });
+    }
+  }
+  if (found.length > 0) return found;
+  throw badInput(`the topology has no PostgreSQL node with a dataDir in ${region}`, ...EXAMPLES);
+}

@@ -1,0 +1,79 @@
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { RunRecord } from '../../../evidence/record.ts';
+import { type ReportFormat, renderReport } from '../../../evidence/render.ts';
+import type { Temporal } from '../../connection.ts';
+import { endingOf, findRun, queryEvidence, type RunRef } from '../../runs.ts';
+import type { Cli } from '../cli.ts';
+import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
+import { withTemporal } from '../session.ts';
+import { findTopology, lockFor } from '../topology.ts';
+
+interface ReportOptions {
+  run?: string;
+  format?: string;
+  out?: string;
+}
+
+const FORMATS: Readonly<Record<string, ReportFormat>> = {
+  json: 'json',
+  md: 'markdown',
+  markdown: 'markdown',
+  html: 'html',
+  junit: 'junit',
+  xml: 'junit',
+};
+
+/** `rampart report`: the evidence of a run, whether it is on or over. */
+export async function run(cli: Cli, args: string[], options: ReportOptions): Promise<ExitCode> {
+  const format = readFormat(cli, options);
+  const name = args[0] ?? (await onlyService(cli));
+  return withTemporal(cli, name, async (temporal) => {
+    // `plan/…` and other IDs are taken as they are; a plain name is a service.
+    const workflowId = name.includes('/') ? name : await lockFor(cli, name);
+    const ref = await findRun(temporal, workflowId, options.run);
+    if (ref === null) {
+      throw failed(
+        'noRun',
+        `there is no run of ${name}${options.run === undefined ? '' : ` with run ID ${options.run}`} in namespace ${temporal.namespace}`,
+        `rampart history ${name}`,
+      );
+    }
+    const record = await recordOf(temporal, ref);
+    const text = renderReport(record, format, { generatedAt: Date.now() });
+    if (options.out === undefined) {
+      cli.io.out(text.endsWith('\n') ? text : `${text}\n`);
+    } else {
+      const path = resolve(cli.io.cwd, options.out);
+      await writeFile(path, text);
+      cli.answer({ workflowId: ref.workflowId, runId: ref.runId, format, path });
+      cli.print(`Wrote ${path}`);
+    }
+    return EXIT.done;
+  });
+}
+
+/** The format asked for, else by the ending of `--out`, else Markdown for people and JSON for programs. */
+function readFormat(cli: Cli, { format, out }: ReportOptions): ReportFormat {
+  if (format !== undefined) {
+    const known = FORMATS[format];
+    if (known !== undefined) return known;
+    throw badInput(`--format ${format}: there are json, md, html and junit`);
+  }
+  const ending = out === undefined ? undefined : FORMATS[out.slice(out.lastIndexOf('.') + 1)];
+  return ending ?? (cli.json && out === undefined ? 'json' : 'markdown');
+}
+
+async function recordOf(temporal: Temporal, ref: RunRef): Promise<RunRecord> {
+  if (ref.closedAt === null) return queryEvidence(temporal, ref);
+  const ending = await endingOf(temporal, ref);
+  if (ending.record !== null) return ending.record;
+  throw failed('failed', `run ${ref.runId} of ${ref.workflowId} left no record: ${ending.text}`);
+}
+
+/** A topology with one service needs no name. */
+async function onlyService(cli: Cli): Promise<string> {
+  const names = Object.keys((await findTopology(cli))?.services ?? {});
+  if (names.length === 1) return names[0]!;
+  throw badInput('name the service or the workflow ID', ...names.map((name) => `rampart report ${name}`));
+}

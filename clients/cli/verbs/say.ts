@@ -1,0 +1,64 @@
+import { runLink } from '../../connection.ts';
+import { asSignal, MessageNotTaken, MessageRefused, type MessageVerb, sendMessage } from '../../messages.ts';
+import type { Cli } from '../cli.ts';
+import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
+import { readCodes } from '../options.ts';
+import { openRun, speaker, withTemporal } from '../session.ts';
+
+interface SayOptions {
+  by?: string;
+  reason?: string;
+  to?: string;
+  override?: string[];
+}
+
+/** A verb that tells a run one thing: pause, resume, skip, retry, abort, escalate, withdraw. */
+export function say(verb: MessageVerb) {
+  return async (cli: Cli, args: string[], options: SayOptions): Promise<ExitCode> => {
+    const [service, step] = args as [string, string | undefined];
+    if (verb === 'skip' && !options.reason) {
+      throw badInput(
+        '--reason must say why it is safe to skip',
+        `rampart skip ${service} ${step} --reason 'its host is gone'`,
+      );
+    }
+    const override = readCodes(options.override);
+    const input = {
+      by: speaker(cli, options.by),
+      ...(step === undefined ? {} : { step }),
+      ...(options.reason === undefined ? {} : { reason: options.reason }),
+      ...(options.to === undefined ? {} : { to: options.to }),
+      ...(override.length > 0 ? { override } : {}),
+    };
+    return withTemporal(cli, service, async (temporal) => {
+      const run = await openRun(cli, temporal, service);
+      try {
+        const answer = await sendMessage(temporal, run, verb, input);
+        cli.answer({
+          service,
+          verb,
+          workflowId: run.workflowId,
+          runId: run.runId,
+          applied: answer.applied,
+          text: answer.text,
+          link: runLink(temporal, run.workflowId, run.runId),
+        });
+        cli.print(`${service}: ${answer.text}`);
+        if (answer.applied) cli.print(`Watch it: rampart status ${service} -w`);
+        return answer.applied ? EXIT.done : EXIT.failed;
+      } catch (error) {
+        if (error instanceof MessageRefused) throw failed('refused', error.message);
+        if (error instanceof MessageNotTaken) {
+          throw failed(
+            'noWorker',
+            error.message,
+            'Look again with: rampart status',
+            'A signal waits in the run until a worker is back:',
+            asSignal(run.workflowId, verb, input),
+          );
+        }
+        throw error;
+      }
+    });
+  };
+}

@@ -1,0 +1,259 @@
+/** Runs as Temporal knows them: which there are, where they stand, what became of them. */
+import {
+  isGrpcServiceError,
+  QueryNotRegisteredError,
+  ServiceError,
+  WorkflowFailedError,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
+import type { Outcome, RunRecord } from '../evidence/record.ts';
+import type { Plan } from '../plan/model.ts';
+import { CONTROL_QUEUE, type RunStatus } from '../workflows/contract.ts';
+import type { Temporal } from './connection.ts';
+
+/** Longest wait for one question, in milliseconds. */
+const ASK_MS = 5_000;
+
+/** Statuses as Temporal names them. */
+export type WorkflowStatus =
+  | 'RUNNING'
+  | 'COMPLETED'
+  | 'FAILED'
+  | 'CANCELLED'
+  | 'TERMINATED'
+  | 'CONTINUED_AS_NEW'
+  | 'TIMED_OUT'
+  | 'PAUSED'
+  | 'UNSPECIFIED'
+  | 'UNKNOWN';
+
+export interface RunRef {
+  workflowId: string;
+  runId: string;
+  /** Wire name of the workflow type. */
+  type: string;
+  status: WorkflowStatus;
+  startedAt: number;
+  closedAt: number | null;
+}
+
+/** What became of a closed run. `record` is `null` when it ended without one (terminated, reset). */
+export interface Ending {
+  outcome: Outcome | 'terminated' | 'failed';
+  text: string;
+  record: RunRecord | null;
+}
+
+/** Nobody answers a question because no worker polls the task queue. */
+export class NoWorker extends Error {
+  override readonly name = 'NoWorker';
+}
+
+/** The newest run of a workflow ID, or a given one; `null` when there is none. */
+export async function findRun(temporal: Temporal, workflowId: string, runId?: string): Promise<RunRef | null> {
+  try {
+    return await inTime(temporal, async () => {
+      const found = await temporal.client.workflow.getHandle(workflowId, runId).describe();
+      return {
+        workflowId,
+        runId: found.runId,
+        type: found.type,
+        status: found.status.name,
+        startedAt: found.startTime.getTime(),
+        closedAt: found.closeTime?.getTime() ?? null,
+      };
+    });
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
+/** Past and present runs of a workflow ID, newest first. */
+export async function listRuns(temporal: Temporal, workflowId: string, limit: number): Promise<RunRef[]> {
+  return inTime(
+    temporal,
+    async () => {
+      const runs: RunRef[] = [];
+      const query = `WorkflowId = "${workflowId.replaceAll('"', '')}"`;
+      for await (const run of temporal.client.workflow.list({ query, pageSize: Math.min(limit, 100) })) {
+        runs.push({
+          workflowId: run.workflowId,
+          runId: run.runId,
+          type: run.type,
+          status: run.status.name,
+          startedAt: run.startTime.getTime(),
+          closedAt: run.closeTime?.getTime() ?? null,
+        });
+        if (runs.length >= limit) break;
+      }
+      return runs.sort((a, b) => b.startedAt - a.startedAt);
+    },
+    10_000,
+  );
+}
+
+/** @throws NoWorker when nobody can answer */
+export const queryStatus = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<RunStatus> =>
+  query<RunStatus>(temporal, ref, 'status');
+
+/** The record of a run that is still open. @throws NoWorker */
+export const queryEvidence = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<RunRecord> =>
+  query<RunRecord>(temporal, ref, 'evidence');
+
+/** The frozen plan of a run. @throws NoWorker */
+export const queryPlan = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<Plan | null> =>
+  query<Plan | null>(temporal, ref, 'plan');
+
+async function query<T>(temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>, name: string): Promise<T> {
+  const absent = new NoWorker(`no worker answers for ${ref.workflowId}; start one: rampart worker`);
+  try {
+    return await unlessUnmanned(
+      temporal,
+      inTime(temporal, () => temporal.client.workflow.getHandle(ref.workflowId, ref.runId).query<T>(name)),
+      absent,
+    );
+  } catch (error) {
+    if (isUnanswered(error)) throw absent;
+    if (error instanceof QueryNotRegisteredError) {
+      throw new Error(`${ref.workflowId} is not a run of Rampart: it has no ${name} query`);
+    }
+    throw error;
+  }
+}
+
+/** How long a run may be silent before we look whether there is anybody who could answer, in milliseconds. */
+const PATIENCE_MS = 1_500;
+
+/** What was asked of a run, or `absent` as soon as it is plain that no worker is there to answer. */
+export async function unlessUnmanned<T>(temporal: Temporal, answer: Promise<T>, absent: Error): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const unmanned = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      pollersOf(temporal, CONTROL_QUEUE, 'workflow').then(
+        (pollers) => pollers.length === 0 && reject(absent),
+        () => undefined,
+      );
+    }, PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([answer, unmanned]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * gRPC statuses of a call that nobody answered: FAILED_PRECONDITION at once where the server knows of no worker,
+ * DEADLINE_EXCEEDED or CANCELLED (of a retry) where it has waited for one.
+ */
+function isUnanswered(error: unknown): boolean {
+  const cause = error instanceof ServiceError ? error.cause : error;
+  return isGrpcServiceError(cause) && [1, 4, 9].includes(cause.code);
+}
+
+/** The reason inside an error of the client, which says of itself only what it could not do. */
+export function reasonOf(error: unknown): string {
+  const cause = error instanceof ServiceError ? error.cause : error;
+  const text = isGrpcServiceError(cause) ? cause.details : error instanceof Error ? error.message : String(error);
+  return text.split('\n')[0] ?? '';
+}
+
+/**
+ * What became of a closed run, from its result or its failure. No worker is needed, except for the record of a run that
+ * was cancelled or terminated: Temporal keeps no result of those, but a worker can rebuild it from the history.
+ */
+export async function endingOf(temporal: Temporal, ref: RunRef): Promise<Ending> {
+  const handle = temporal.client.workflow.getHandle(ref.workflowId, ref.runId, { followRuns: false });
+  try {
+    const result: unknown = await inTime(temporal, () => handle.result());
+    const record = asRecord(result);
+    return { outcome: record?.outcome ?? 'completed', text: record?.text || textOf(result) || 'completed', record };
+  } catch (error) {
+    if (!(error instanceof WorkflowFailedError)) throw error;
+    const ending = endingFrom(error.cause);
+    if (ending.record !== null || !['cancelled', 'terminated'].includes(ending.outcome)) return ending;
+    const record = asRecord(await queryEvidence(temporal, ref).catch(() => null));
+    if (record === null || ending.outcome === 'terminated') return { ...ending, record };
+    return { outcome: record.outcome ?? ending.outcome, text: record.text || ending.text, record };
+  }
+}
+
+function endingFrom(cause: unknown): Ending {
+  if (cause instanceof ApplicationFailure || cause instanceof CancelledFailure) {
+    const record = asRecord(cause.details?.[0]);
+    const closed = cause instanceof CancelledFailure ? 'cancelled' : (OUTCOMES[cause.type ?? ''] ?? 'failed');
+    return { outcome: record?.outcome ?? closed, text: record?.text || cause.message || closed, record };
+  }
+  if (cause instanceof TerminatedFailure) {
+    const text = `It was terminated, which skips every undo: ${cause.message}`;
+    return { outcome: 'terminated', text, record: null };
+  }
+  if (cause instanceof TimeoutFailure)
+    return { outcome: 'failed', text: 'It ran into a workflow time-out.', record: null };
+  return { outcome: 'failed', text: cause instanceof Error ? cause.message : 'It failed.', record: null };
+}
+
+const OUTCOMES: Readonly<Record<string, Outcome>> = {
+  RolledBack: 'rolledBack',
+  Refused: 'refused',
+  InvalidInput: 'refused',
+  NeedsHuman: 'needsHuman',
+};
+
+function asRecord(value: unknown): RunRecord | null {
+  return typeof value === 'object' && value !== null && 'steps' in value && 'outcome' in value
+    ? (value as RunRecord)
+    : null;
+}
+
+function textOf(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return '';
+  const { text, summary } = value as { text?: unknown; summary?: unknown };
+  return typeof text === 'string' ? text : typeof summary === 'string' ? summary : '';
+}
+
+/** Outcomes that a person need not look after. */
+export const endedWell = (outcome: Ending['outcome']): boolean => outcome === 'completed' || outcome === 'nothingToDo';
+
+/** Every call to Temporal has a deadline: a server that is away must not hold a person up. */
+export function inTime<T>(temporal: Temporal, call: () => Promise<T>, ms = ASK_MS): Promise<T> {
+  const answer = temporal.client.withDeadline(Date.now() + ms, call);
+  temporal.calls.add(answer);
+  const settled = (): void => void temporal.calls.delete(answer);
+  answer.then(settled, settled);
+  return answer;
+}
+
+/** How many workers have polled a task queue in the last five minutes (Temporal keeps them that long). */
+export async function pollersOf(
+  temporal: Temporal,
+  queue: string,
+  kind: 'workflow' | 'activity',
+): Promise<Array<{ identity: string; lastAccess: number }>> {
+  const answer = await inTime(temporal, () =>
+    temporal.connection.workflowService.describeTaskQueue({
+      namespace: temporal.namespace,
+      taskQueue: { name: queue },
+      // TASK_QUEUE_TYPE_WORKFLOW and TASK_QUEUE_TYPE_ACTIVITY
+      taskQueueType: kind === 'workflow' ? 1 : 2,
+    }),
+  );
+  return (answer.pollers ?? []).map(({ identity, lastAccessTime }) => ({
+    identity: identity ?? '',
+    lastAccess: Number(lastAccessTime?.seconds ?? 0) * 1000 + Math.floor((lastAccessTime?.nanos ?? 0) / 1e6),
+  }));
+}
+
+/** Names of the search attributes registered on the namespace; `null` when that may not be asked. */
+export async function registeredSearchAttributes(temporal: Temporal): Promise<Record<string, number> | null> {
+  try {
+    const answer = await inTime(temporal, () =>
+      temporal.connection.operatorService.listSearchAttributes({ namespace: temporal.namespace }),
+    );
+    return (answer.customAttributes ?? {}) as Record<string, number>;
+  } catch {
+    return null;
+  }
+}
