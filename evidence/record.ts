@@ -1,0 +1,170 @@
+/**
+ * The record of a run: what was asked, decided, done and measured. Types only. The workflow builds it, the `evidence`
+ * query returns it, and evidence/ renders it. It holds no secrets by construction: only receipts, facts and messages.
+ */
+import type { FenceStrength, Finding, Json, LossStatement, Millis, Weights } from '../drivers/ports.ts';
+import type { Estimate, Facts, Mode, Request, StageName, StepId } from '../plan/model.ts';
+
+export type Outcome = 'completed' | 'nothingToDo' | 'rolledBack' | 'refused' | 'needsHuman' | 'withdrawn' | 'cancelled';
+
+export interface PlanRecord {
+  digest: string;
+  topologyDigest: string;
+  mode: Mode;
+  from: string | null;
+  to: string;
+  resumeAt: StageName | null;
+  compiledAt: Millis;
+  facts: Facts;
+  estimate: Estimate;
+  /** `start`, or who escalated. */
+  why: string;
+}
+
+export interface Decision {
+  /** Gate id, unique per asking: `cutover.1`. */
+  gate: string;
+  decision: 'approve' | 'reject';
+  by: string;
+  comment: string;
+  at: Millis;
+  /** Digest of the facts shown when it was taken. */
+  factsDigest: string;
+  maxLoss: { seconds: number | null; bytes: number | null };
+  override: string[];
+  /** Update id, when it came as an update. */
+  messageId: string | null;
+}
+
+export interface MessageRecord {
+  verb: string;
+  by: string;
+  at: Millis;
+  /** False: refused or malformed; `note` says why. */
+  applied: boolean;
+  note: string;
+  input: Json;
+}
+
+export type StepState = 'running' | 'done' | 'failed' | 'skipped' | 'cancelled';
+
+export interface StepRecord {
+  id: StepId;
+  stage: StageName;
+  summary: string;
+  verb: string;
+  component: string | null;
+  region: string | null;
+  state: StepState;
+  /** How often the engine scheduled it (Temporal's own retries are inside one scheduling). */
+  scheduled: number;
+  startedAt: Millis;
+  endedAt: Millis | null;
+  /** The receipt's sentence, and whether the state was there already. */
+  result: string | null;
+  already: boolean;
+  facts: Record<string, Json>;
+  error: { type: string; message: string } | null;
+}
+
+export interface UndoRecord {
+  stepId: StepId;
+  summary: string;
+  state: 'registered' | 'running' | 'done' | 'failed' | 'discarded' | 'debt' | 'carried';
+  startedAt: Millis | null;
+  endedAt: Millis | null;
+  note: string;
+}
+
+export interface RampRecord {
+  percent: number;
+  router: string;
+  weights: Weights;
+  setAt: Millis;
+  /** Percent by region as counted at the edge; `null` when it cannot be sampled. */
+  observed: Weights | null;
+  bake: 'passed' | 'failed' | 'inconclusive' | 'running' | 'skipped';
+  /** Observed against threshold, a line per check. */
+  measurements: string[];
+  steppedBack: boolean;
+}
+
+export interface Debt {
+  code: string;
+  component: string | null;
+  region: string | null;
+  message: string;
+  remedy: string;
+}
+
+export interface ObjectiveRecord {
+  name: string;
+  target: string;
+  actual: string;
+  met: boolean | null;
+  basis: 'measured' | 'estimated' | 'unknown';
+  /** Room that was left, negative when missed; `null` or absent when that is no number. */
+  margin?: string | null;
+}
+
+/** A stretch in which the run did nothing but wait for people. */
+export interface WaitRecord {
+  kind: 'gate' | 'hold' | 'pause';
+  /** Gate id, or why it held or paused. */
+  name: string;
+  startedAt: Millis;
+  /** `null` while it still waits. */
+  endedAt: Millis | null;
+}
+
+/** What the tier promises, as the plan held it. */
+export interface Targets {
+  rtoMs: number;
+  rpoMs: number;
+  freezeBudgetMs: number;
+  fenceProof: FenceStrength;
+}
+
+export interface RunRecord {
+  version: 1;
+  workflowId: string;
+  runId: string;
+  service: string;
+  owner: string;
+  tier: string;
+  action: string;
+  mode: Mode;
+  from: string | null;
+  to: string | null;
+  request: Request;
+  startedAt: Millis;
+  endedAt: Millis | null;
+  outcome: Outcome | null;
+  /** The outcome in a sentence, with what to do next. */
+  text: string;
+  plans: PlanRecord[];
+  decisions: Decision[];
+  messages: MessageRecord[];
+  steps: StepRecord[];
+  undos: UndoRecord[];
+  ramp: RampRecord[];
+  freeze: { startedAt: Millis | null; endedAt: Millis | null; budgetMs: number; exceeded: boolean };
+  pointOfNoReturn: { stepId: StepId | null; crossedAt: Millis | null; revokedAt: Millis | null };
+  loss: LossStatement | null;
+  /** Milliseconds spent waiting for people. */
+  waitedForPeopleMs: number;
+  /** When the promoted store was proven writable, traffic was all moved, and the last checks were green. */
+  dataReadyAt: Millis | null;
+  trafficCompleteAt: Millis | null;
+  objectives: ObjectiveRecord[];
+  findings: Finding[];
+  debt: Debt[];
+  log: Array<{ at: Millis; text: string }>;
+  /** Objectives of the tier; absent before there is a plan. */
+  targets?: Targets | null;
+  /** When the harm began (an alert's start, or a person's word) and when it was noticed; absent when nobody said. */
+  impactStartAt?: Millis | null;
+  detectedAt?: Millis | null;
+  /** The single waits whose sum is `waitedForPeopleMs`. */
+  waits?: WaitRecord[];
+}

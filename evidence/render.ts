@@ -1,0 +1,55 @@
+/** Every format a report is written in. */
+import { renderHtml } from './html.ts';
+import { renderJson } from './json.ts';
+import { renderJunit } from './junit.ts';
+import { renderMarkdown } from './markdown.ts';
+import type { RunRecord } from './record.ts';
+import type { RunEvidence } from './report.ts';
+
+export const FORMATS = ['json', 'markdown', 'html', 'junit'] as const;
+export type ReportFormat = (typeof FORMATS)[number];
+
+/** File name endings, for writing reports next to each other. */
+export const ENDINGS: Record<ReportFormat, string> = {
+  json: 'json',
+  markdown: 'md',
+  html: 'html',
+  junit: 'junit.xml',
+};
+
+export interface RenderOptions {
+  /** Heading; made from the runs when absent. */
+  title?: string;
+  /** When the report is made, in milliseconds since the epoch; absent: the same runs give the same bytes. */
+  generatedAt?: number | null;
+}
+
+/**
+ * Renders several runs into one report.
+ * @param runs records, or records with what a load saw; a run that has not ended is rendered as far as it is
+ */
+export function renderReports(
+  runs: Array<Partial<RunRecord> | RunEvidence>,
+  format: ReportFormat,
+  options: RenderOptions = {},
+): string {
+  switch (format) {
+    case 'json':
+      return renderJson(runs, options.generatedAt ?? null);
+    case 'markdown':
+      return renderMarkdown(runs, options);
+    case 'html':
+      return renderHtml(runs, options);
+    case 'junit':
+      return renderJunit(runs);
+  }
+}
+
+/** Renders one run. */
+export function renderReport(
+  run: Partial<RunRecord> | RunEvidence,
+  format: ReportFormat,
+  options: RenderOptions = {},
+): string {
+  return renderReports([run], format, options);
+}
