@@ -1,0 +1,89 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { repositoryRoot } from '../../lab/paths.ts';
+import { problemOf, program } from '../docs/commands.ts';
+
+const root = repositoryRoot();
+const file = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+/** `[Section]` → key → values, as systemd reads a unit; continued lines are not used here. */
+function unit(path: string): Record<string, Record<string, string[]>> {
+  const sections: Record<string, Record<string, string[]>> = {};
+  let current: Record<string, string[]> | undefined;
+  for (const line of file(path).split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const heading = /^\[(\w+)\]$/.exec(line)?.[1];
+    if (heading !== undefined) {
+      sections[heading] ??= {};
+      current = sections[heading];
+      continue;
+    }
+    const [, key, value] = /^(\w+)=(.*)$/.exec(line) ?? [];
+    if (current === undefined || key === undefined) throw new Error(`${path}: not a unit line: ${line}`);
+    current[key] = [...(current[key] ?? []), value!];
+  }
+  return sections;
+}
+
+describe('systemd units', () => {
+  const workers = ['rampart-control.service', 'rampart-region@.service'].map((name) => ({
+    name,
+    service: unit(`deploy/systemd/${name}`).Service!,
+  }));
+
+  it('run commands that exist', async () => {
+    const cli = await program();
+    for (const { name, service } of workers) expect(problemOf(cli, service.ExecStart![0]!), name).toBeNull();
+    const guard = unit('deploy/systemd/postgresql@.service.d/rampart-guard.conf').Service!;
+    expect(problemOf(cli, guard.ExecStartPre![0]!)).toBeNull();
+  });
+
+  it('wait longer than a worker may take to end', () => {
+    const force = /SHUTDOWN_FORCE = '(\d+)s'/.exec(file('workers/main.ts'))![1];
+    for (const { service } of workers) expect(Number(service.TimeoutStopSec![0])).toBeGreaterThan(Number(force));
+    const grace = [...file('docker-compose.yml').matchAll(/stop_grace_period: (\d+)s/g)].map((m) => Number(m[1]));
+    expect(grace).toHaveLength(2);
+    for (const seconds of grace) expect(seconds).toBeGreaterThan(Number(force));
+  });
+
+  it('can run side by side, and restart a worker without its database', () => {
+    const ports = workers.flatMap(({ service }) => service.ExecStart![0]!.match(/127\.0\.0\.1:\d+/g)!);
+    expect(new Set(ports).size).toBe(4);
+    const region = workers[1]!.service;
+    expect(region).toMatchObject({ KillMode: ['process'], User: ['postgres'] });
+  });
+});
+
+describe('Prometheus rules', () => {
+  interface Rule {
+    alert: string;
+    expr: string;
+    labels: { severity: string };
+    annotations: { summary: string; description: string; command: string };
+  }
+  const rules = (parse(file('deploy/prometheus/rules.yml')) as { groups: Array<{ rules: Rule[] }> }).groups.flatMap(
+    (g) => g.rules,
+  );
+  const code = readdirSync(join(root, 'workers'))
+    .map((name) => file(`workers/${name}`))
+    .join('\n');
+
+  it('ask only for metrics that workers publish, by labels they carry', () => {
+    for (const { alert, expr } of rules) {
+      for (const [metric] of expr.matchAll(/rampart_[a-z_]+/g)) expect(code, alert).toContain(`'${metric}'`);
+      for (const [, kind] of expr.matchAll(/kind="(\w+)"/g)) expect(code, alert).toContain(`'${kind}'`);
+    }
+  });
+
+  it('say what to do, by a command that exists', async () => {
+    const cli = await program();
+    for (const { alert, annotations, labels } of rules) {
+      expect(annotations.summary && annotations.description, alert).toBeTruthy();
+      expect(['critical', 'warning']).toContain(labels.severity);
+      const line = annotations.command.replace(/\{\{ \$labels\.(\w+) \}\}/g, '$1');
+      expect(problemOf(cli, line), alert).toBeNull();
+    }
+  });
+});

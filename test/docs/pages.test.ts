@@ -1,0 +1,195 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readRequest } from '../../activities/request.ts';
+import { openCluster } from '../../drivers/postgres/config.ts';
+import { grantsFor } from '../../drivers/postgres/grants.ts';
+import { drivers } from '../../drivers/registry.ts';
+import { repositoryRoot } from '../../lab/paths.ts';
+import { topologyJsonSchema } from '../../topology/json-schema.ts';
+import { loadTopology } from '../../topology/load.ts';
+import { parseTopology } from '../../topology/parse.ts';
+import { formatProblems } from '../../topology/problem.ts';
+import { SEARCH_ATTRIBUTES, WORKFLOWS } from '../../workflows/contract.ts';
+import {
+  EXAMPLES,
+  type MessageVerb,
+  parseBy,
+  parseDecide,
+  parseEscalate,
+  parseStep,
+} from '../../workflows/run/parse.ts';
+import { commandsIn, problemOf, program, words } from './commands.ts';
+import { topologyKeys } from './topology-keys.ts';
+
+const root = repositoryRoot();
+const file = (path: string): string => readFileSync(join(root, path), 'utf8');
+const pages = ['README.md', ...filesBelow('docs').filter((path) => path.endsWith('.md'))];
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesBelow(path);
+    return [path];
+  });
+}
+
+const sources = ['clients', 'workers', 'activities', 'workflows', 'drivers', 'lab', 'topology', 'plan']
+  .flatMap(filesBelow)
+  .filter((path) => path.endsWith('.ts'))
+  .map(file)
+  .join('\n');
+
+/** Text that differs only in its layout is the same: tables are padded by the formatter. */
+const layoutFree = (text: string): string =>
+  text
+    .replace(/-{3,}/g, '---')
+    .replace(/[ \t]+/g, ' ')
+    .trim();
+
+/**
+ * Compares a generated part of a page, between `<!-- name -->` and `<!-- /name -->`.
+ * RAMPART_UPDATE_DOCS=1 writes it instead; run the formatter afterwards.
+ */
+function expectGenerated(page: string, name: string, expected: string): void {
+  const text = file(page);
+  const [, before, present, after] =
+    new RegExp(`^(.*<!-- ${name} -->\n)(.*)(<!-- /${name} -->.*)$`, 's').exec(text) ?? [];
+  if (present === undefined) throw new Error(`${page} has no part <!-- ${name} -->`);
+  if (process.env.RAMPART_UPDATE_DOCS === '1') writeFileSync(join(root, page), `${before}\n${expected}\n\n${after}`);
+  else
+    expect(layoutFree(present), `${page}: run RAMPART_UPDATE_DOCS=1 npx vitest run test/docs`).toBe(
+      layoutFree(expected),
+    );
+}
+
+describe('generated parts', () => {
+  it('docs/topology.md lists every key', () => {
+    expectGenerated('docs/topology.md', 'keys', topologyKeys(topologyJsonSchema(drivers)));
+  });
+
+  it('docs/security.md lists the least rights for PostgreSQL', async () => {
+    const { topology } = await loadTopology({ path: join(root, 'deploy/compose/rampart.yaml') }, drivers);
+    const component = topology!.components['orders-db']!;
+    const config = { ...component, config: { ...component.config, controlDatabase: 'postgres' } };
+    const grants = grantsFor(
+      openCluster(config, { place: { region: null, place: null } } as Parameters<typeof openCluster>[1]),
+      'rampart',
+    );
+    const only = { sqlFence: '; only for a fence by SQL', rewind: '; only for pg_rewind' };
+    const lines = grants.map(
+      (g) =>
+        `${g.sql.padEnd(76)} -- ${g.why}${g.onlyFor === null ? '' : only[g.onlyFor]}${g.database === undefined ? '' : `; in ${g.database}`}`,
+    );
+    expectGenerated('docs/security.md', 'grants', `\`\`\`sql\n${lines.join('\n')}\n\`\`\``);
+  });
+
+  it('docs/temporal.md lists every message with its example', () => {
+    const what: Record<MessageVerb, string> = {
+      decide: 'approve or reject the open gate',
+      approve: 'approve the open gate',
+      reject: 'reject the open gate',
+      pause: 'pause before the next stage or weight; takes effect outside the freeze',
+      resume: 'go on after a pause',
+      skip: 'go on without a failed step; never fence, catch-up, promote, verify or route',
+      retry: 'try again what failed; `step` for one of them',
+      abort: 'stop; see below',
+      escalate: 'turn the run into an unplanned one from where it is; `to` may be the old source',
+      withdraw: 'end a run that has done nothing yet',
+    };
+    const rows = Object.entries(EXAMPLES).map(
+      ([verb, json]) => `| \`${verb}\` | \`${json}\` | ${what[verb as MessageVerb]} |`,
+    );
+    expectGenerated(
+      'docs/temporal.md',
+      'messages',
+      ['| name | input | what it does |', '| --- | --- | --- |', ...rows].join('\n'),
+    );
+  });
+});
+
+describe.each(pages)('%s', (page) => {
+  const text = file(page);
+
+  it('names commands that exist', async () => {
+    const cli = await program();
+    for (const { line, mention } of commandsIn(text)) expect(problemOf(cli, line, mention), line).toBeNull();
+  });
+
+  it('links to what is there', () => {
+    const code = text.replace(/```.*?```/gs, '').replace(/`[^`]*`/g, '');
+    for (const [, target] of code.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^(https?:|#|mailto:)/.test(target!)) continue;
+      const path = resolve(root, dirname(page), target!.split('#')[0]!);
+      expect(existsSync(path), `${page}: ${target}`).toBe(true);
+    }
+  });
+
+  const known = `${sources}RAMPART_UPDATE_DOCS`;
+
+  it('names variables, metrics and search attributes that the code knows', () => {
+    for (const [name] of text.matchAll(/\bRAMPART_[A-Z][A-Z_]*\b/g)) expect(known.includes(name), name).toBe(true);
+    for (const [name] of text.matchAll(/\brampart_[a-z]+(?:_[a-z]+)+\b/g))
+      expect(known.includes(name), name).toBe(true);
+    for (const [name] of text.matchAll(/\bRampart[A-Z][A-Za-z]+\b/g))
+      expect([...Object.keys(SEARCH_ATTRIBUTES), 'RampartError'], name).toContain(name);
+  });
+
+  it('holds topologies that are valid', () => {
+    for (const [, yaml] of text.matchAll(/```yaml\n(.*?)```/gs)) {
+      if (!/^version: 1/m.test(yaml!)) continue;
+      const { problems } = parseTopology(yaml!, { path: page, drivers });
+      expect(formatProblems(problems.filter((p) => p.severity === 'error'))).toBe('');
+    }
+  });
+
+  it('sends through the temporal CLI only what a run understands', async () => {
+    const { topology } = await loadTopology({ path: join(root, 'deploy/compose/rampart.yaml') }, drivers);
+    const joined = text.replace(/\\\n\s*/g, ' ');
+    for (const [line] of joined.matchAll(/^temporal (?:workflow|schedule) .*$/gm)) {
+      const given = words(line);
+      const value = (flag: string) => given[given.indexOf(flag) + 1]!;
+      if (!given.includes('--input')) continue;
+      const input = JSON.parse(value('--input')) as unknown;
+      if (given.includes('--task-queue')) {
+        const type = value('--type');
+        expect(WORKFLOWS).toContain(type);
+        const raw = { input, workflowType: type, workflowId: value('--workflow-id') };
+        expect(() => readRequest(raw, topology!), line).not.toThrow();
+      } else {
+        const verb = value('--name') as MessageVerb;
+        expect(parseMessage(verb, input), line).toMatchObject({ ok: true });
+      }
+    }
+  });
+});
+
+function parseMessage(verb: MessageVerb, input: unknown): { ok: boolean } {
+  switch (verb) {
+    case 'decide':
+    case 'approve':
+    case 'reject':
+      return parseDecide(verb, input);
+    case 'skip':
+    case 'retry':
+      return parseStep(verb, input);
+    case 'escalate':
+      return parseEscalate(input);
+    default:
+      return parseBy(verb, input);
+  }
+}
+
+it('shows only request fields that are read', async () => {
+  const { topology } = await loadTopology({ path: join(root, 'deploy/compose/rampart.yaml') }, drivers);
+  const rows = [
+    ...file('docs/temporal.md').matchAll(
+      /^\| `(failover|failback|trafficRamp|reprotect|release|plan)`\s*\|[^|]*\| `(\{.*?\})`/gm,
+    ),
+  ];
+  expect(rows.map((r) => r[1]).sort()).toEqual([...WORKFLOWS].sort());
+  for (const [, type, json] of rows)
+    expect(() =>
+      readRequest({ input: JSON.parse(json!), workflowType: type!, workflowId: 'failover/checkout' }, topology!),
+    ).not.toThrow();
+});

@@ -1,0 +1,131 @@
+/** What stands beside the port: least rights, looking at an address, the guard of a start. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { openCluster } from '../../../drivers/postgres/config.ts';
+import { checkGrants, grantsFor } from '../../../drivers/postgres/grants.ts';
+import { inspect } from '../../../drivers/postgres/inspect.ts';
+import { localGuard, type Peer } from '../../../drivers/postgres/local-guard.ts';
+import { freePort } from '../../../lab/ports.ts';
+import { LAB_DATABASE, LAB_PASSWORDS } from '../../../lab/postgres/pair.ts';
+import { stopPostgres } from '../../../lab/postgres/server.ts';
+import type { Component } from '../../../topology/model.ts';
+import { driverContext } from '../../conformance/driver-context.ts';
+import { LIMIT, Run } from '../../conformance/store/run.ts';
+import { A, B, type Pair, startPair } from './pair.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+let pair: Pair;
+beforeAll(async () => {
+  pair = await startPair();
+});
+afterAll(() => pair?.close());
+
+const OPERATOR = '${env:OPERATOR}';
+const secrets = { [OPERATOR]: 'operator-password' };
+
+test('an address is looked at: role, identity, who follows whom', async () => {
+  const address = (node: string) => ({
+    host: '127.0.0.1',
+    port: pair.nodes[node]!.port,
+    user: 'rampart',
+    password: LAB_PASSWORDS.rampart,
+    database: 'postgres',
+  });
+  const primary = await inspect(address(A));
+  const replica = await inspect(address(B));
+  expect(primary).toMatchObject({
+    role: 'primary',
+    timeline: 1,
+    clusterName: A,
+    dataDirectory: pair.nodes[A]!.data,
+    upstream: null,
+    replicas: [B],
+  });
+  expect(primary.version).toMatch(/^\d+\.\d+$/);
+  expect(primary.databases).toContain(LAB_DATABASE);
+  expect(replica).toMatchObject({
+    role: 'replica',
+    systemId: primary.systemId,
+    upstream: { host: '127.0.0.1', port: pair.links[A]!.port, slot: 'rampart_eu_central' },
+  });
+  await expect(inspect({ ...address(A), password: 'wrong' })).rejects.toThrow('password authentication failed');
+});
+
+test('the least rights: what is missing is named, with the statement; with them a whole move works', async () => {
+  await pair.sql(A, "CREATE ROLE operator LOGIN PASSWORD 'operator-password'");
+  const component: Component = {
+    ...pair.component,
+    config: { ...pair.component.config, user: 'operator', password: OPERATOR },
+  };
+  const context = driverContext({ secrets });
+  await expect
+    .poll(async () => (await checkGrants(component, context)).map(({ node, problem }) => [node, problem]), {
+      timeout: 10_000,
+    })
+    .toEqual([
+      [A, null],
+      [B, null],
+    ]);
+  expect((await checkGrants(component, context))[0]!.missing.length).toBeGreaterThan(5);
+  const version = Number((await pair.sql(A, 'SHOW server_version_num'))[0]!.server_version_num);
+  for (const grant of grantsFor(openCluster(component, context), 'operator')) {
+    if (grant.onlyFor === 'sqlFence' || (grant.since ?? 0) > version) continue;
+    await pair.sql(A, grant.sql, grant.database ?? 'postgres');
+  }
+  await expect
+    .poll(async () => (await checkGrants(component, context)).map(({ missing }) => missing.map(({ sql }) => sql)), {
+      timeout: 10_000,
+    })
+    .toEqual([[], []]);
+
+  const world = { ...pair.world, component, secrets };
+  const run = new Run(world, 1);
+  await run.claim();
+  const found = await run.at(null).preflight('planned', A, B, LIMIT);
+  expect(found.filter(({ severity }) => severity !== 'info')).toEqual([]);
+  await pair.write(A);
+  await run.move(A, B);
+  expect((await run.at(A).rejoin({ region: A }, B)).facts).not.toHaveProperty('needs');
+  expect((await run.observe(A)).upstream).toMatchObject({ node: B, streaming: true });
+  await run.close();
+  const back = new Run(world, 2);
+  await back.claim();
+  await back.move(B, A);
+  await back.at(B).rejoin({ region: B }, A);
+});
+
+test('the guard of a start: refused when a peer went on, read-only is free, silence is said', async () => {
+  const peer: Peer = {
+    name: B,
+    host: '127.0.0.1',
+    port: pair.nodes[B]!.port,
+    user: 'rampart',
+    password: LAB_PASSWORDS.rampart,
+    database: 'postgres',
+  };
+  const { data: dataDir, bin: binDir } = pair.nodes[A]!;
+  const guard = (peers: Peer[] = [peer]) => localGuard({ dataDir, binDir, peers, timeoutMs: 1_000 });
+  await stopPostgres(dataDir);
+  expect(await guard()).toMatchObject({
+    allowed: true,
+    reason: expect.stringContaining('no peer has a timeline above'),
+    unseen: [],
+  });
+  const silent = { ...peer, port: await freePort() };
+  expect(await guard([silent])).toMatchObject({
+    allowed: true,
+    unseen: [B],
+    reason: expect.stringContaining('not proven'),
+  });
+  await pair.sql(B, 'SELECT pg_promote()');
+  expect(await guard()).toMatchObject({
+    allowed: false,
+    reason: expect.stringMatching(/refused: eu-central is on timeline \d+/),
+  });
+  expect(await guard([silent, peer])).toMatchObject({ allowed: false });
+  const signal = join(dataDir, 'standby.signal');
+  writeFileSync(signal, '');
+  expect(await guard()).toMatchObject({ allowed: true, reason: expect.stringContaining('takes no writes') });
+  rmSync(signal);
+});

@@ -1,0 +1,175 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { FenceReceipt, SampleReading } from '../../../drivers/ports.ts';
+import { nodeSchema } from '../../../drivers/postgres/config.ts';
+import { postgres } from '../../../drivers/postgres/driver.ts';
+import { stateLoss } from '../../../drivers/postgres/loss.ts';
+import { bytesBetween, formatLsn, parseHistory, parseLsn, positionAt } from '../../../drivers/postgres/lsn.ts';
+import { formatConninfo, parseConninfo } from '../../../drivers/postgres/status.ts';
+import { parseStandbyNames } from '../../../drivers/postgres/sync-settings.ts';
+import { ancestryOf } from '../../../drivers/postgres/timeline.ts';
+import type { Component } from '../../../topology/model.ts';
+
+test('log locations read and write the same, and order as numbers', () => {
+  fc.assert(
+    fc.property(fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), (value) => {
+      expect(parseLsn(formatLsn(value))).toBe(value);
+    }),
+  );
+  expect(parseLsn('16/B374D848')).toBe(0x16b374d848n);
+  expect(() => parseLsn('16-B3')).toThrow('not a WAL location');
+  expect(positionAt('0/0', 1)).toBeNull();
+  expect(bytesBetween(positionAt('1/0', 1)!, positionAt('0/FFFFFFFF', 1)!)).toBe(1);
+});
+
+test('connection strings survive quotes, blanks and backslashes', () => {
+  const value = fc.string({ maxLength: 20 }).filter((text) => !/[\0\n\r]/.test(text));
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom('host', 'user', 'password', 'application_name'), value), (values) => {
+      expect(Object.fromEntries(parseConninfo(formatConninfo(Object.entries(values))))).toEqual({ ...values });
+    }),
+  );
+  expect(Object.fromEntries(parseConninfo(`user = rep host='a b' password='it\\'s' port=5432`))).toEqual({
+    user: 'rep',
+    host: 'a b',
+    password: "it's",
+    port: '5432',
+  });
+});
+
+test('synchronous_standby_names in all its forms', () => {
+  expect(parseStandbyNames('')).toEqual({ needed: 0, names: [] });
+  expect(parseStandbyNames('a, "B-1"')).toEqual({ needed: 1, names: ['a', 'b-1'] });
+  expect(parseStandbyNames('FIRST 2 (a, b, c)')).toEqual({ needed: 2, names: ['a', 'b', 'c'] });
+  expect(parseStandbyNames('any 1 (*)')).toEqual({ needed: 1, names: ['*'] });
+  expect(parseStandbyNames('2 (a, b)')).toEqual({ needed: 2, names: ['a', 'b'] });
+});
+
+test('who has gone beyond the fork has a history of its own', () => {
+  const forks = parseHistory(
+    '1\t0/3000100\tno recovery target specified\n2\t0/5000000\tno recovery target specified\n',
+  );
+  const primary = { timeline: 3, forks };
+  const at = (lsn: string, timeline: number) => positionAt(lsn, timeline)!;
+  expect(ancestryOf(at('0/3000100', 1), primary, false).ancestry).toBe('ancestor');
+  // The start of a record at the fork is a record that the primary does not have.
+  expect(ancestryOf(at('0/3000100', 1), primary, true).ancestry).toBe('diverged');
+  expect(ancestryOf(at('0/3000108', 1), primary, false).ancestry).toBe('diverged');
+  expect(ancestryOf(at('0/4000000', 2), primary, false).ancestry).toBe('ancestor');
+  expect(ancestryOf(at('0/9000000', 3), primary, false).ancestry).toBe('ancestor');
+  expect(ancestryOf(at('0/1', 4), primary, false).ancestry).toBe('diverged');
+  expect(ancestryOf(at('0/1', 2), { timeline: 3, forks: null }, false).ancestry).toBe('unknown');
+});
+
+const writable = (at: number, lsn: string): SampleReading => ({
+  node: 'a',
+  region: 'a',
+  state: 'writable',
+  at,
+  position: positionAt(lsn, 1),
+});
+const proof = (change: Partial<FenceReceipt['fence']> = {}): FenceReceipt['fence'] => ({
+  region: 'a',
+  cannotWrite: 'stopped',
+  finalPosition: null,
+  durable: true,
+  systemId: '1',
+  timeline: 1,
+  epoch: 1,
+  needsRewind: true,
+  provenAt: 9_000,
+  ...change,
+});
+
+test('loss is a window of time: from the newest sample that arrived to the fence', () => {
+  const samples = [writable(1_000, '0/100'), writable(2_000, '0/200'), writable(3_000, '0/300')];
+  const input = { from: 'a', samples, fence: proof(), reached: positionAt('0/250', 1), asyncCommitMs: 0, note: '' };
+  expect(stateLoss(input)).toEqual({
+    kind: 'bounded',
+    fromTime: new Date(2_000).toISOString(),
+    toTime: new Date(9_000).toISOString(),
+    seconds: 7,
+    atLeastBytes: 0xb0,
+    atMostBytes: null,
+    note: '',
+  });
+  // With the end of the source's log, bytes have an upper bound.
+  expect(stateLoss({ ...input, fence: proof({ finalPosition: positionAt('0/350', 1) }) })).toMatchObject({
+    kind: 'measured',
+    atLeastBytes: 0x100,
+    atMostBytes: 0x100,
+  });
+  // A source that may still acknowledge leaves the window open.
+  expect(stateLoss({ ...input, fence: null })).toMatchObject({
+    kind: 'unknown',
+    toTime: null,
+    seconds: null,
+    atLeastBytes: 0xb0,
+  });
+  // Nothing known to have arrived: no beginning.
+  expect(stateLoss({ ...input, reached: positionAt('0/10', 1) })).toMatchObject({ kind: 'unknown', fromTime: null });
+  expect(stateLoss({ ...input, asyncCommitMs: 600 }).fromTime).toBe(new Date(1_400).toISOString());
+});
+
+test('what was acknowledged before the window is on the target, whatever the samples were', () => {
+  const moments = fc.array(fc.tuple(fc.integer({ min: 1, max: 1_000 }), fc.integer({ min: 1, max: 1_000 })), {
+    minLength: 1,
+  });
+  fc.assert(
+    fc.property(moments, fc.integer({ min: 0, max: 1_000 }), (steps, reached) => {
+      // A log that only grows: position at each sample's time.
+      let at = 0;
+      let order = 0n;
+      const samples = steps.map(([ms, bytes]) => {
+        at += ms;
+        order += BigInt(bytes);
+        return writable(at, formatLsn(order));
+      });
+      const loss = stateLoss({
+        from: 'a',
+        samples,
+        fence: proof({ provenAt: at + 1 }),
+        reached: positionAt(formatLsn(BigInt(reached)), 1),
+        asyncCommitMs: 0,
+        note: '',
+      });
+      for (const sample of samples) {
+        if (BigInt(sample.position!.order) > BigInt(reached)) continue;
+        expect(Date.parse(loss.fromTime!)).toBeGreaterThanOrEqual(sample.at);
+      }
+    }),
+  );
+});
+
+test('a component is checked across its fields, with the place to mend', () => {
+  const component = (
+    config: Record<string, string>,
+    ...nodes: Array<{ name: string } & Record<string, unknown>>
+  ): Component => ({
+    name: 'db',
+    type: 'postgres',
+    role: 'store',
+    queue: 'rampart',
+    config,
+    sides: {
+      a: {
+        region: 'a',
+        nodes: nodes.map(({ name, ...node }) => ({ name, queue: 'q', config: { host: 'h', ...node } as never })),
+      },
+    },
+    capabilities: { role: 'store' },
+  });
+  const codes = (given: Component) => postgres.validate!(given).map(({ code, path }) => `${code} ${path.join('.')}`);
+  expect(codes(component({ database: 'app' }, { name: 'a', dataDir: '/d' }))).toEqual([]);
+  expect(codes(component({ database: 'postgres' }, { name: 'a' }))).toEqual(['postgres_fence_sql sides.a.fence']);
+  expect(codes(component({}, { name: 'a', fence: 'command', dataDir: '/d' }))).toEqual([
+    'postgres_fence_command sides.a.fence',
+  ]);
+  expect(codes(component({}, { name: 'a', fence: 'stop' }))).toEqual(['postgres_fence_stop sides.a.fence']);
+  expect(codes(component({}, { name: 'n-1', dataDir: '/d' }, { name: 'n_1', dataDir: '/e' }))).toEqual([
+    'postgres_node_name sides.a.1.name',
+  ]);
+  expect(postgres.local({ host: 'h' })).toBe(false);
+  expect(postgres.local({ host: 'h', dataDir: '/d' })).toBe(true);
+  expect(nodeSchema.safeParse({ host: 'postgres://u:p@h/db' }).success).toBe(false);
+});

@@ -1,0 +1,124 @@
+/** A pair whose nodes are reached by SQL only, and one that is fenced by the team's own command. */
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, test, vi } from 'vitest';
+import { LAB_DATABASE, urlOf, withClient } from '../../../lab/postgres/pair.ts';
+import { readPostmaster } from '../../../lab/postgres/server.ts';
+import type { Run } from '../../conformance/store/run.ts';
+import { LIMIT } from '../../conformance/store/run.ts';
+import { A, B, type Pair, type PairOptions, startPair } from './pair.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let pair: Pair;
+afterEach(() => pair?.close());
+
+const start = async (options: PairOptions): Promise<Run> => {
+  pair = await startPair(options);
+  return pair.newRun();
+};
+const remote = { nodes: { [A]: { dataDir: null }, [B]: { dataDir: null } } };
+
+test('fence by SQL: nobody gets in, nobody is left, and the way back opens everything again', async () => {
+  const run = await start(remote);
+  await run.at(null).converge(A, B, LIMIT);
+  const open = withClient(urlOf(pair.nodes[A]!, 'app'), async (session) => {
+    await session.query("SET application_name = 'open before'");
+    await session.query('SELECT pg_sleep(60)');
+  }).catch((error: Error) => error.message);
+  await expect
+    .poll(
+      async () => (await pair.sql(A, "SELECT 1 FROM pg_stat_activity WHERE application_name = 'open before'")).length,
+    )
+    .toBe(1);
+  const proof = await run.at(null).fence({ region: A });
+  expect(await open).toContain('terminating connection');
+  expect(proof).toMatchObject({
+    facts: { endedSessions: expect.any(Number), cancelledWaiters: 0 },
+    fence: { cannotWrite: 'sessions', durable: true, needsRewind: true },
+  });
+  await expect(pair.write(A)).rejects.toThrow('not currently accepting connections');
+  expect(await run.at(null).sample({ region: A })).toMatchObject([{ state: 'fenced' }]);
+  await expect(pair.sql(A, 'SELECT 1', LAB_DATABASE)).rejects.toThrow('not currently accepting connections');
+  expect((await run.at(null).fence({ region: A })).already).toBe(true);
+  expect(await run.observe(A)).toMatchObject({
+    state: 'fenced',
+    fence: { strength: 'sessions' },
+    claim: { runId: run.id },
+    journal: { open: true },
+  });
+  expect((await run.at(null).prove({ region: A })).fence).toMatchObject({
+    cannotWrite: 'sessions',
+    finalPosition: proof.fence.finalPosition,
+  });
+
+  await run.at(null).unfence({ region: A }, { to: B, deadline: null });
+  await pair.write(A);
+  expect((await run.at(null).prove({ region: A })).fence.cannotWrite).toBe('none');
+  expect((await run.at(null).unfence({ region: A }, { to: B, deadline: null })).already).toBe(true);
+  // Opened behind our back, it is no fence any more.
+  await run.at(null).fence({ region: A });
+  await pair.sql(A, `ALTER DATABASE ${LAB_DATABASE} WITH ALLOW_CONNECTIONS true`);
+  expect((await run.at(null).prove({ region: A })).fence.cannotWrite).toBe('none');
+});
+
+test('fence by SQL: the target opens what the catalogue brought along closed, and the old side needs a rewind', async () => {
+  const run = await start(remote);
+  await pair.write(A);
+  await run.at(null).converge(A, B, LIMIT);
+  const proof = await run.at(null).fence({ region: A });
+  const { catchUp } = await run.at(null).awaitCatchUp(proof, { region: B }, []);
+  expect(catchUp).toMatchObject({ complete: true, loss: { kind: 'none' } });
+  const promoted = await run.at(null).promote({ region: B }, A, proof, { timeline: 1 });
+  expect(promoted.facts.opened).toEqual([LAB_DATABASE]);
+  await run.at(null).verifyWritable({ region: B }, A);
+  await pair.write(B);
+  expect(await pair.rows(B)).toBe(2);
+  expect((await run.at(null).promote({ region: B }, A, proof, { timeline: 1 })).already).toBe(true);
+  await expect(run.at(null).unfence({ region: A }, { to: B, deadline: null })).rejects.toEqual(
+    expect.objectContaining({ type: 'Conflict' }),
+  );
+  expect((await run.at(null).rejoin({ region: A }, B)).facts).toMatchObject({ needs: 'rebuild', diverged: [A] });
+  expect(await run.observe(A)).toMatchObject({ state: 'fenced' });
+});
+
+test('fence by SQL, with a worker beside the data: the repair takes over from there', async () => {
+  const run = await start({ nodes: { [A]: { fence: 'sql' }, [B]: { fence: 'sql' } } });
+  await run.move(A, B);
+  await pair.write(B);
+  await run.at(A).rebuild({ region: A }, B);
+  await expect.poll(() => pair.rows(A), { timeout: 15_000 }).toBe(1);
+  expect(await run.observe(A)).toMatchObject({ state: 'replica', fence: null });
+});
+
+test('fence by command: the team’s own script stops it, the proof is read all the same', async () => {
+  const run = await start({});
+  const script = join(pair.dir, 'stonith');
+  writeFileSync(script, '#!/bin/sh\nkill -INT "$(head -1 "$1/postmaster.pid")"\n');
+  chmodSync(script, 0o755);
+  const component = pair.changed({ fence: 'command', control: { kind: 'command', fence: [script, '{dataDir}'] } }, A);
+  const proof = await run.at(A, {}, component).fence({ region: A });
+  expect(proof.fence).toMatchObject({
+    cannotWrite: 'stopped',
+    finalPosition: { text: expect.any(String) },
+    durable: true,
+  });
+  expect(readPostmaster(pair.nodes[A]!.data)).toBeUndefined();
+  expect((await run.at(A, {}, component).fence({ region: A })).already).toBe(true);
+});
+
+test('fence by command on a machine of its own: only what can be proven is claimed', async () => {
+  const run = await start({});
+  const script = join(pair.dir, 'stonith');
+  writeFileSync(script, `#!/bin/sh\nkill -INT "$(head -1 "${pair.nodes[A]!.data}/postmaster.pid")"\n`);
+  chmodSync(script, 0o755);
+  const control = {
+    kind: 'command',
+    fence: [script],
+    status: ['/bin/sh', '-c', `test -e ${pair.nodes[A]!.data}/postmaster.pid || exit 3`],
+  };
+  const component = pair.changed({ fence: 'command', control, dataDir: null }, A);
+  await run.at(A, {}, component).claim({ region: A }, run.journal());
+  const proof = await run.at(A, {}, component).fence({ region: A });
+  expect(proof.fence).toMatchObject({ cannotWrite: 'stopped', finalPosition: null, needsRewind: true });
+});

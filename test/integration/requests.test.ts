@@ -1,0 +1,225 @@
+/** What people send wrong: requests, messages, decisions. Each gets a sentence that says what would be right. */
+import { WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expectPlanned, LOCK, openTestWorld, PERSON, type TestRun, type TestWorld } from './world.ts';
+
+let world: TestWorld;
+beforeAll(async () => {
+  world = await openTestWorld('requests', { load: 30, bake: '500ms' });
+}, 300_000);
+afterAll(() => world?.close(), 60_000);
+afterEach((context) => world.tidy(context.task.result?.state === 'fail'));
+
+const GO = { service: 'checkout', to: 'eu-central' };
+
+/** The sentence an update is refused with. */
+async function refusal(run: TestRun, verb: string, input: unknown): Promise<string> {
+  try {
+    await run.send(verb, input);
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError) return error.cause?.message ?? error.message;
+    throw error;
+  }
+  throw new Error(`${verb} ${JSON.stringify(input)} was accepted`);
+}
+
+function policy(gate: string, rules: object): void {
+  world.editTopology((t) => t.setIn(['services', 'checkout', 'approvals', gate], t.createNode(rules)));
+}
+
+async function atGate(input: object = GO): Promise<TestRun> {
+  const run = await world.start('failover', input);
+  await run.until('the gate', (s) => s.gate !== null);
+  return run;
+}
+
+async function expectUntouched(): Promise<void> {
+  expect(await world.sides()).toEqual({ active: 'eu-west', other: 'eu-central' });
+}
+
+test.each([
+  ['nothing', undefined, /the input must be one JSON object, for example \{"service":"checkout","to":"eu-central"\}/],
+  ['a text', 'please', /must be one JSON object/],
+  [
+    'an unknown service',
+    { service: 'chekout', to: 'eu-central' },
+    /unknown service "chekout", did you mean "checkout"\?/,
+  ],
+  [
+    'an unknown region',
+    { service: 'checkout', to: 'eu-centrl' },
+    /unknown region for "to" "eu-centrl", did you mean "eu-central"\?/,
+  ],
+  ['an unknown field', { ...GO, too: 1 }, /unknown field "too", did you mean "to"\?/],
+  ['a field of the wrong kind', { ...GO, mode: 'fast' }, /"mode".*planned.*unplanned/],
+  ['no target', { service: 'checkout' }, /"to" must name the region to go to: eu-west or eu-central/],
+  ['from and to the same', { ...GO, from: 'eu-central' }, /"from" and "to" are both eu-central/],
+  ['a digest of another plan', { ...GO, digest: 'f'.repeat(64) }, /the plan compiled now has digest/],
+  [
+    'a source that is not active',
+    { service: 'checkout', from: 'eu-central', to: 'eu-west' },
+    /Nothing to do|observation shows/,
+  ],
+])('a request with %s ends at once and says what would be right', async (_, input, sentence) => {
+  const ended = await (await world.start('failover', input)).ended();
+  expect(ended.text).toMatch(sentence);
+  expect(['InvalidInput', 'Refused', 'completed']).toContain(ended.status);
+  await expectUntouched();
+});
+
+test('another workflow ID than the lock is refused with the lock and a link that starts it', async () => {
+  const ended = await (await world.start('failover', GO, 'my-own-id')).ended();
+  expect(ended.status).toBe('InvalidInput');
+  expect(ended.text).toContain(`the workflow ID must be "${LOCK}", not "my-own-id"`);
+  expect(ended.text).toMatch(/start-workflow\?taskQueue=rampart&workflowType=failover&workflowId=failover%2Fcheckout/);
+});
+
+test('target already primary: nothing to do, and said so', async () => {
+  const ended = await (await world.start('failover', { service: 'checkout', to: 'eu-west' })).ended();
+  expect([ended.status, ended.record.outcome]).toEqual(['completed', 'nothingToDo']);
+  expect(ended.text).toMatch(/^Nothing to do: eu-west is active/);
+});
+
+test('decisions count once, for the open gate, by who may; malformed signals wedge nothing', async () => {
+  policy('cutover', {
+    required: 2,
+    approvers: ['ana@example.com', 'bo@example.com', 'cy@example.com'],
+    fourEyes: true,
+  });
+  const run = await atGate({ ...GO, by: 'bo@example.com' });
+  // A second start meets the lock.
+  await expect(world.start('failover', GO)).rejects.toBeInstanceOf(WorkflowExecutionAlreadyStartedError);
+
+  expect(await refusal(run, 'decide', { gate: 'cutover.2', decision: 'approve', by: PERSON })).toBe(
+    'the open gate is cutover.1, not cutover.2',
+  );
+  expect(await refusal(run, 'decide', { decision: 'maybe', by: PERSON })).toMatch(
+    /"decision" must be "approve" or "reject". Example/,
+  );
+  expect(await refusal(run, 'approve', { by: 'zoe@example.com' })).toMatch(
+    /zoe@example.com is not among the approvers of gate cutover/,
+  );
+  expect(await refusal(run, 'approve', { by: 'bo@example.com' })).toMatch(/with four eyes somebody else must approve/);
+  expect(await refusal(run, 'approve', {})).toMatch(/"by" must say who you are/);
+  expect(await refusal(run, 'approve', 'yes')).toMatch(/takes one JSON object/);
+  expect(await refusal(run, 'skip', { by: PERSON, step: 'fence:orders-db@eu-west', reason: 'hurry' })).toMatch(
+    /can never be skipped/,
+  );
+  expect(await refusal(run, 'retry', { by: PERSON })).toMatch(/nothing has failed/);
+  expect(await refusal(run, 'resume', { by: PERSON })).toMatch(/not paused/);
+  expect(await refusal(run, 'escalate', { by: PERSON, to: 'mars' })).toMatch(/unknown region mars/);
+  await expect(run.send('explode', {})).rejects.toThrow();
+
+  for (const input of [
+    undefined,
+    null,
+    7,
+    'yes',
+    [],
+    [1, 2],
+    {},
+    { by: 3 },
+    { by: PERSON, gate: {} },
+    { by: PERSON, extra: 1 },
+  ])
+    await run.handle.signal('approve', ...(input === undefined ? [] : [input]));
+  await run.handle.signal('explode', { by: PERSON });
+  const noted = await run.until('the malformed signals are noted', (s) =>
+    s.log.some((l) => /there is no message "explode"; there are decide, approve/.test(l.text)),
+  );
+  expect(noted.gate).toMatchObject({ id: 'cutover.1', approvedBy: [], required: 2 });
+
+  expect(await run.send('approve', { by: PERSON })).toMatchObject({
+    applied: true,
+    text: expect.stringContaining('1 more needed'),
+  });
+  expect(await refusal(run, 'approve', { by: PERSON })).toMatch(/has already approved gate cutover.1/);
+  // The same decision as a signal is noted, not counted.
+  await run.handle.signal('approve', { by: PERSON });
+  expect(
+    (await run.until('the note', (s) => s.log.some((l) => /approve not applied: .*already approved/.test(l.text))))
+      .gate!.approvedBy,
+  ).toEqual([PERSON]);
+  expect((await run.send('reject', { by: 'cy@example.com', comment: 'not today' })).applied).toBe(true);
+  const ended = await run.ended();
+  expect([ended.status, ended.record.outcome]).toEqual(['Refused', 'refused']);
+  expect(ended.text).toMatch(/cutover.1 was rejected by cy@example.com: not today/);
+  expect(ended.record.steps.filter((s) => s.stage !== 'preflight')).toEqual([]);
+  await expectUntouched();
+}, 240_000);
+
+test('a gate that nobody decides expires; a decision after that is refused', async () => {
+  policy('cutover', { timeout: '1s', onTimeout: 'reject' });
+  const run = await world.start('failover', GO);
+  const ended = await run.ended();
+  expect([ended.status, ended.text]).toEqual(['Refused', expect.stringMatching(/nobody decided within 1 s/)]);
+  await expect(run.send('approve', { by: PERSON })).rejects.toThrow();
+  await expectUntouched();
+});
+
+test('withdraw ends a run that has done nothing, and another may take its place', async () => {
+  const first = await atGate();
+  expect((await first.send('withdraw', { by: PERSON, reason: 'replaced' })).applied).toBe(true);
+  expect((await first.ended()).status).toBe('Cancelled');
+  const second = await atGate();
+  await second.send('abort', { by: PERSON, reason: 'a test' });
+  expect((await second.ended()).status).toBe('Cancelled');
+  const third = await atGate();
+  await third.handle.cancel();
+  expect((await third.ended()).status).toBe('Cancelled');
+  await expectUntouched();
+}, 240_000);
+
+test('abort in the ramp leaves the data, cancel before the promotion puts everything back', async () => {
+  // Before: the step of a team's own in prepare waits, so that the cancel meets a run that has begun to act.
+  world.editTopology((t) =>
+    t.setIn(
+      ['services', 'checkout', 'steps'],
+      t.createNode([
+        {
+          name: 'wait',
+          stage: 'prepare',
+          summary: 'Wait until somebody cancels',
+          kind: 'command',
+          effect: 'none',
+          deadline: '30s',
+          command: ['/bin/sleep', '30'],
+        },
+      ]),
+    ),
+  );
+  const before = await atGate();
+  await before.approve('cutover');
+  await before.until('the step waits', (s) => s.steps.some((x) => x.id === 'own:wait' && x.state === 'running'));
+  expect(await refusal(before, 'withdraw', { by: PERSON })).toMatch(/too late to withdraw.*use abort/);
+  await before.handle.cancel();
+  const cancelled = await before.ended();
+  expect(['Cancelled', 'RolledBack']).toContain(cancelled.status);
+  await expectUntouched();
+  world.resetTopology();
+
+  const after = await atGate();
+  await after.approve('cutover');
+  await after.until('the ramp has begun', (s) => s.trafficPercent !== null && s.trafficPercent >= 10);
+  expect((await after.send('abort', { by: PERSON, reason: 'a test' })).text).toMatch(
+    /the promotion stands; to go back use failback/,
+  );
+  const ended = await after.ended();
+  expect(ended.status).toBe('NeedsHuman');
+  expect(ended.text).toMatch(
+    /The promotion in eu-central stands; to go back, run `rampart start failback --service checkout`/,
+  );
+  expect((await world.sides()).active).toBe('eu-central');
+  // The same failover again goes on where it was left.
+  const again = await atGate();
+  expect((await again.status()).text).toBe('');
+  await again.approve('cutover');
+  const resumed = await again.ended();
+  expect(resumed.status, resumed.text).toBe('completed');
+  await world.untilProtected();
+  const back = await world.start('failback', { service: 'checkout' });
+  await back.approve('cutover');
+  expectPlanned(await back.ended(), 'eu-central', 'eu-west');
+  const orders = await world.verifyOrders();
+  expect([orders.lost, orders.duplicated]).toEqual([[], 0]);
+}, 360_000);

@@ -1,0 +1,63 @@
+/** What a plan says and does about the side that is given up. */
+import { describe, expect, test } from 'vitest';
+import type { SampleReading } from '../../drivers/ports.ts';
+import { compilePlan } from '../../plan/compile.ts';
+import { A, B, checkout, input, NOW, WORLDS } from './world.ts';
+
+const ramp = { ...checkout.ramp, unplanned: 'ramp' as const };
+
+describe('the ramp away from a lost region', () => {
+  const percents = (reachable: boolean) => {
+    const seen = WORLDS['sourceLost(A)']!();
+    const shop = seen.workloads.shop!.map((one) => (one.region === A ? { ...one, reachable, ready: null } : one));
+    const plan = compilePlan(input({ ...seen, workloads: { shop } }, { mode: 'unplanned' }, { ramp }));
+    const steps = plan.stages.flatMap((stage) => stage.steps).filter((step) => step.verb === 'setWeights');
+    return steps.filter((step) => step.component === 'edge').map((step) => step.input.percent);
+  };
+
+  test('goes by steps while the region still answers requests', () => {
+    expect(percents(true)).toEqual(ramp.steps);
+  });
+
+  test('is one step when it answers nobody: what a ramp leaves there is lost', () => {
+    expect(percents(false)).toEqual([100]);
+  });
+});
+
+describe('the loss where two sides accept writes', () => {
+  const sample = (region: string, state: SampleReading['state'], order: number, age: number): SampleReading => ({
+    node: `orders-db-${region}`,
+    region,
+    state,
+    position: {
+      text: `0/${order.toString(16)}`,
+      timeline: state === 'writable' && region === B ? 2 : 1,
+      order: `${order}`,
+    },
+    at: NOW - age,
+  });
+  const lossOf = (samples: SampleReading[]) => {
+    const seen = WORLDS.twoWritable!();
+    return compilePlan(input({ ...seen, samples: { 'orders-db': samples } }, { mode: 'unplanned' })).facts.loss;
+  };
+
+  test('begins where the target was last seen as a replica, however far its own writes have come', () => {
+    const loss = lossOf([
+      sample(A, 'writable', 100, 5_000),
+      sample(B, 'replica', 110, 4_500),
+      sample(A, 'writable', 200, 4_000),
+      sample(B, 'writable', 900, 3_000),
+      sample(A, 'writable', 300, 2_000),
+    ]);
+    expect(loss).toMatchObject({ kind: 'bounded', fromTime: new Date(NOW - 5_000).toISOString(), toTime: null });
+    expect(loss.atLeastBytes).toBe(190);
+  });
+
+  test('has an unknown beginning without such a sample', () => {
+    expect(lossOf([sample(A, 'writable', 300, 2_000)])).toMatchObject({
+      kind: 'unknown',
+      fromTime: null,
+      toTime: null,
+    });
+  });
+});

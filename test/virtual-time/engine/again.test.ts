@@ -1,0 +1,103 @@
+/**
+ * A run that ended in the middle, and the next one under the same lock: it goes on from what it finds (I6). Terminating
+ * a run skips every undo; so does the loss of the Temporal server with its history.
+ */
+import { afterAll, describe, expect, it } from 'vitest';
+import { type EngineRun, PLANNED, startRun } from './run.ts';
+import { A, B } from './world/world.ts';
+
+const STEPS = [
+  ...['save:writer', `claim:orders-db@${A}`, 'prepare:writer', `scale:shop@${B}`, 'converge:orders-db'],
+  ...[`fence:orders-db@${A}`, 'catchUp:orders-db', 'promote:orders-db', 'verify:orders-db', 'route:writer'],
+  ...[`verify-check:ready@${B}`, 'weight:edge@10', 'bake@25', 'observed:edge@50', 'bake@100', `drain:shop@${A}`],
+  ...[`rejoin:orders-db@${A}`, 'settle:writer', `settle:shop@${A}`, 'writable:orders-db', `close:orders-db@${A}`],
+];
+const CROSSED = STEPS.slice(STEPS.indexOf('promote:orders-db'));
+
+const runs: EngineRun[] = [];
+afterAll(() => Promise.all(runs.map((run) => run.dispose())));
+
+async function until(step: string): Promise<EngineRun> {
+  const run = await startRun();
+  runs.push(run);
+  await run.approve();
+  await run.until(step);
+  return run;
+}
+
+/** Starts the same failover anew, approves what it asks, and ends it. */
+async function again(run: EngineRun, request: object = PLANNED): Promise<Awaited<ReturnType<EngineRun['end']>>> {
+  await run.harness.start('failover', { workflowId: run.workflow.workflowId, args: [request] });
+  for (let i = 0; i < 100 && !run.workflow.outcome; i++) {
+    await run.harness.advance(1_000);
+    const { gate } = run.workflow.outcome ? { gate: null } : await run.status();
+    if (gate) await run.send('decide', { gate: gate.id, decision: 'approve', by: 'bob', override: gate.needsOverride });
+  }
+  return run.end();
+}
+
+function expectArrived(run: EngineRun): void {
+  const { routers } = run.model.traffic;
+  expect(run.model.database().writable).toEqual([B]);
+  expect(run.model.database().server(A)).toMatchObject({ role: 'replica', follows: B });
+  expect([routers.writer?.weights, routers.edge?.weights]).toEqual([
+    { [A]: 0, [B]: 100 },
+    { [A]: 0, [B]: 100 },
+  ]);
+  expect(run.model.openJournals).toEqual([]);
+}
+
+describe('terminated, and started again', () => {
+  it.each(STEPS)('at %s', async (step) => {
+    const run = await until(step);
+    await run.workflow.terminate();
+    // What was under way at the end acts, or has acted, before somebody looks.
+    await run.harness.advance(60_000);
+    const record = await again(run);
+    expect(['completed', 'nothingToDo']).toContain(record.outcome);
+    expectArrived(run);
+  });
+
+  it.each([`fence:orders-db@${A}`, 'prepare:writer', 'bake@25'])(
+    'at %s: settings are back at their originals',
+    async (step) => {
+      const run = await until(step);
+      await run.workflow.terminate();
+      await run.harness.advance(60_000);
+      await again(run);
+      const { writer, edge } = run.model.traffic.routers;
+      expect([writer?.ttl, edge?.ttl]).toEqual([30, 60]);
+    },
+  );
+});
+
+describe('aborted after the point of no return, and started again', () => {
+  it.each(CROSSED.filter((step) => !step.startsWith('close')))('at %s', async (step) => {
+    const run = await until(step);
+    await run.send('abort', { by: 'bob' });
+    await run.workflow.runUntilClosed();
+    const record = await again(run);
+    expect(['completed', 'nothingToDo']).toContain(record.outcome);
+    expectArrived(run);
+  });
+});
+
+describe('two runs', () => {
+  it('a second start under the same lock is refused by Temporal', async () => {
+    const run = await until('converge:orders-db');
+    await expect(
+      run.harness.start('failover', { workflowId: run.workflow.workflowId, args: [PLANNED] }),
+    ).rejects.toThrow('already started');
+    expect((await run.end()).outcome).toBe('completed');
+  });
+
+  it('a run of another server that claims the store makes this one stop, and changes nothing of the other', async () => {
+    const run = await until('converge:orders-db');
+    const claim = { epoch: 99, runId: 'another', seq: 1, at: run.model.now };
+    for (const server of Object.values(run.model.database().servers)) server.claim = claim;
+    await run.workflow.runUntilClosed();
+    expect((await run.record()).text).toContain('is claimed with epoch 99');
+    expect(run.model.database().writable).toEqual([A]);
+    expect(run.model.database().server(A).claim).toEqual(claim);
+  });
+});

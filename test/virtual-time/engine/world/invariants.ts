@@ -1,0 +1,50 @@
+/** The rules no run may break, as far as the model world can see them, looked at after every step of the harness. */
+import type { ModelWorld } from './world.ts';
+
+export class Invariants {
+  readonly broken: string[] = [];
+  readonly #world: ModelWorld;
+  #noneSince: number | null = null;
+  /** A person has accepted in writing that the old primary may still take writes. */
+  weakFenceAccepted = false;
+  /** Longest time, in milliseconds, in which no side accepted writes. */
+  longestFreezeMs = 0;
+
+  constructor(world: ModelWorld) {
+    this.#world = world;
+  }
+
+  look(): void {
+    const { now, databases, traffic } = this.#world;
+    for (const database of Object.values(databases)) {
+      // I1. A writable side whose host is lost counts: nobody has proven that it stays down.
+      if (database.writable.length > 1 && !this.weakFenceAccepted)
+        this.#add(`I1: ${database.name} is writable in ${database.writable}`);
+      const alive = database.writable.filter((region) => database.server(region).reachable);
+      this.#freeze(alive.length === 0, now);
+      const endpoint = traffic.routers.writer?.weights ?? {};
+      for (const [region, weight] of Object.entries(endpoint)) {
+        const { role, reachable } = database.server(region);
+        // I5, at the moment it changes: nobody points at a replica but by having been there before.
+        if (weight > 0 && role === 'replica' && reachable && database.writable.length === 0)
+          this.#add(`I5: the writer endpoint points at the replica in ${region}`);
+      }
+    }
+    for (const [name, { weights }] of Object.entries(traffic.routers)) {
+      const sum = Object.values(weights).reduce((total, weight) => total + weight, 0);
+      if (sum !== 100) this.#add(`I5: the weights of ${name} add up to ${sum}`);
+    }
+  }
+
+  #freeze(frozen: boolean, now: number): void {
+    if (!frozen) this.#noneSince = null;
+    else {
+      this.#noneSince ??= now;
+      this.longestFreezeMs = Math.max(this.longestFreezeMs, now - this.#noneSince);
+    }
+  }
+
+  #add(text: string): void {
+    if (!this.broken.includes(text)) this.broken.push(text);
+  }
+}
