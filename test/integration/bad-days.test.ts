@@ -7,8 +7,9 @@ import { freePort } from '../../lab/ports.ts';
 import { createPrimary, withClient } from '../../lab/postgres/pair.ts';
 import { stopPostgres } from '../../lab/postgres/server.ts';
 import { nodesDirectory } from '../../lab/world/spec.ts';
+import { expectPlanned, fullOnly } from './expectations.ts';
 import { holdStage } from './hold.ts';
-import { expectPlanned, fullOnly, openTestWorld, PERSON, type TestWorld, until } from './world.ts';
+import { openTestWorld, PERSON, type TestWorld, until } from './world.ts';
 
 let world: TestWorld;
 beforeAll(async () => {

@@ -1,8 +1,9 @@
 /** kill -9 of Rampart's own parts while a run is on: it completes, and nothing is lost. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Target } from '../../lab/world/running.ts';
+import { expectPlanned, fullOnly } from './expectations.ts';
 import { holdStage } from './hold.ts';
-import { expectPlanned, fullOnly, openTestWorld, type TestWorld } from './world.ts';
+import { openTestWorld, type TestWorld } from './world.ts';
 
 let world: TestWorld;
 beforeAll(async () => {

@@ -1,7 +1,8 @@
 /** What people send wrong: requests, messages, decisions. Each gets a sentence that says what would be right. */
 import { WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { expectPlanned, LOCK, openTestWorld, PERSON, type TestRun, type TestWorld } from './world.ts';
+import { expectPlanned } from './expectations.ts';
+import { LOCK, openTestWorld, PERSON, type TestRun, type TestWorld } from './world.ts';
 
 let world: TestWorld;
 beforeAll(async () => {

@@ -9,8 +9,9 @@ import { startProcess } from '../../lab/processes.ts';
 import { recordOf } from '../../lab/world/spec.ts';
 import { devServerArguments, untilAnswers } from '../../lab/world/temporal.ts';
 import { CONTROL_QUEUE } from '../../workflows/contract.ts';
+import { fullOnly } from './expectations.ts';
 import { holdStage } from './hold.ts';
-import { fullOnly, LOCK, openTestWorld, runOf, type TestWorld } from './world.ts';
+import { LOCK, openTestWorld, runOf, type TestWorld } from './world.ts';
 
 let world: TestWorld;
 beforeAll(async () => {

@@ -1,8 +1,9 @@
 /** A planned run whose source dies in the freeze: it holds or goes back by policy, is escalated, and ends on the other side. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { LossStatement } from '../../drivers/ports.ts';
+import { expectPlanned, fullOnly } from './expectations.ts';
 import { holdStage } from './hold.ts';
-import { expectPlanned, fullOnly, openTestWorld, PERSON, type TestRun, type TestWorld } from './world.ts';
+import { openTestWorld, PERSON, type TestRun, type TestWorld } from './world.ts';
 
 let world: TestWorld;
 beforeAll(async () => {

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RunRecord } from '../../evidence/record.ts';
 import type { RunStatus } from '../../workflows/contract.ts';
-import { expectPlanned, LOCK, openTestWorld, type TestWorld, until } from './world.ts';
+import { expectPlanned } from './expectations.ts';
+import { LOCK, openTestWorld, type TestWorld, until } from './world.ts';
 
 let world: TestWorld;
 beforeAll(async () => {

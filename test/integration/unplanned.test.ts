@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LossStatement } from '../../drivers/ports.ts';
 import { withClient } from '../../lab/postgres/pair.ts';
-import { expectPlanned, openTestWorld, type TestWorld, until } from './world.ts';
+import { expectPlanned } from './expectations.ts';
+import { openTestWorld, type TestWorld, until } from './world.ts';
 
 let world: TestWorld;
 beforeAll(async () => {

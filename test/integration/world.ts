@@ -1,8 +1,7 @@
 /**
  * A world of the lab for one test file: real Temporal, PostgreSQL pair, router, apps, workers and a continuous
  * writer. Every test leaves it with one active region and a replica that follows, so that one world serves a file.
- *
- * `RAMPART_TESTS=full` runs this tier's long tests as well (`fullOnly`).
+ * Programs use it as well: nothing here needs a test runner.
  */
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,7 +9,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
-import { expect, test } from 'vitest';
 import { type Document, parseDocument } from 'yaml';
 import type { RunRecord } from '../../evidence/record.ts';
 import type { Verification } from '../../lab/load/verify.ts';
@@ -26,9 +24,6 @@ import { CONTROL_QUEUE } from '../../workflows/contract.ts';
 export const LOCK = 'failover/checkout';
 /** Who decides in these tests. */
 export const PERSON = 'ana@example.com';
-
-/** Long tests: only with RAMPART_TESTS=full. */
-export const fullOnly = test.skipIf(process.env.RAMPART_TESTS !== 'full');
 
 export interface TestWorldOptions {
   /** Orders per second of the writer. */
@@ -289,14 +284,4 @@ function runTemporal(bin: string, args: string[]): Promise<string> {
         : reject(new Error(`temporal ${args.slice(4).join(' ')} ended with ${code}:\n${err || out}`)),
     );
   });
-}
-
-/** Everything a completed planned run promises, besides what its test is about. */
-export function expectPlanned(ended: Ended, from: string, to: string): void {
-  expect(ended.status, ended.text).toBe('completed');
-  const { record } = ended;
-  expect([record.mode, record.from, record.to, record.outcome]).toEqual(['planned', from, to, 'completed']);
-  expect(record.loss?.kind ?? 'none').toBe('none');
-  expect(record.debt).toEqual([]);
-  expect(record.freeze.exceeded).toBe(false);
 }
