@@ -1,0 +1,375 @@
+/** Every predicate of the judge can fail, and fails for the reason it says. */
+import { describe, expect, it } from 'vitest';
+import type { LossStatement } from '../../drivers/ports.ts';
+import type { RunRecord } from '../../evidence/record.ts';
+import { coverage, judge, PREDICATES } from './judge.ts';
+import { emptyTrace, formatTrace, type Happening, parseTrace, type Trace, type TraceEvent } from './trace.ts';
+
+const A = 'eu-west';
+const B = 'eu-central';
+const RUN = 'run-1';
+const LOCK = 'failover/checkout';
+const NO_LOSS: LossStatement = {
+  kind: 'none',
+  fromTime: null,
+  toTime: null,
+  seconds: 0,
+  atLeastBytes: 0,
+  atMostBytes: 0,
+  note: '',
+};
+const at = (ms: number): string => new Date(ms).toISOString();
+const bounded = (from: number, to: number | null, seconds: number | null): LossStatement => ({
+  ...NO_LOSS,
+  kind: 'bounded',
+  fromTime: at(from),
+  toTime: to === null ? null : at(to),
+  seconds,
+  atMostBytes: null,
+});
+
+function record(change: Partial<RunRecord> = {}): RunRecord {
+  return {
+    ...{ version: 1, workflowId: LOCK, runId: RUN, service: 'checkout', owner: '', tier: '', action: 'failover' },
+    ...{ mode: 'planned', from: A, to: B, request: { action: 'failover', service: 'checkout' }, startedAt: 0 },
+    ...{ endedAt: 9_000, outcome: 'completed', text: 'complete', plans: [], decisions: [], messages: [], steps: [] },
+    ...{ undos: [], ramp: [], freeze: { startedAt: null, endedAt: null, budgetMs: 0, exceeded: false } },
+    ...{ pointOfNoReturn: { stepId: null, crossedAt: null, revokedAt: null }, loss: null, waitedForPeopleMs: 0 },
+    ...{ dataReadyAt: null, trafficCompleteAt: null, objectives: [], findings: [], debt: [], log: [], ...change },
+  };
+}
+
+type Timed = [at: number, ...events: Happening[]];
+
+function trace(timed: Timed[], options: Partial<Trace> = {}): Trace {
+  const events = timed.flatMap(([time, ...list]) => list.map((event): TraceEvent => ({ at: time, ...event })));
+  return { ...emptyTrace('a test', options), events };
+}
+
+const writable = (region: string, is: boolean, by: 'rampart' | 'system' | 'person' = 'rampart'): Happening => ({
+  ...{ kind: 'writable', store: 'db', region, writable: is, by },
+});
+const proof = (provenAt: number, cannotWrite: 'stopped' | 'none' = 'stopped') => ({
+  ...{ region: A, cannotWrite, final: true, provenAt },
+});
+const promotion = (change: object = {}): Happening => ({
+  ...{ kind: 'promotion', store: 'db', region: B, from: A, by: 'rampart', run: RUN, mode: 'planned' },
+  ...{ required: 'sessions', proofs: [proof(2_000)], override: [], ...change },
+});
+const scheduled = (verb: string): Happening => ({ kind: 'scheduled', run: RUN, step: `${verb}:db`, verb, store: 'db' });
+const range = { from: 1, to: 9, firstAt: 100, lastAt: 1_900 };
+const decision = (change: object = {}): Happening => ({
+  ...{ kind: 'decision', run: RUN, gate: 'cutover.1', by: 'bob', decision: 'approve', applied: true },
+  ...{ override: [], maxLoss: { seconds: 0, bytes: 0 }, ...change },
+});
+const gate = (state: 'opened' | 'closed', loss = NO_LOSS, id = 'cutover.1'): Happening => ({
+  ...{ kind: 'gate', run: RUN, gate: id, state, expiresAt: 60_000, loss },
+});
+const token = (seq: number, runId = RUN, epoch = 1) => ({ epoch, runId, seq });
+const mutation = (verb: string, seen: ReturnType<typeof token> | null, changed = true): Happening => ({
+  ...{ kind: 'mutation', place: 'db@eu-west', verb, token: seen, accepted: true, changed },
+});
+const weights = (change: object = {}): Happening => ({
+  ...{ kind: 'weights', router: 'edge', type: 'weighted', before: { [A]: 100, [B]: 0 }, weights: { [A]: 0, [B]: 100 } },
+  ...{ by: 'rampart', regions: { [B]: { healthy: true, capacity: { present: 4, wanted: 4 }, writable: true } } },
+  ...change,
+});
+const missing: Happening = { kind: 'missing', store: 'db', region: A, ranges: [range], bytes: 900 };
+
+/** A planned failover as it should be. */
+const GOOD: Timed[] = [
+  [0, writable(A, true, 'system'), { kind: 'run', run: RUN, lock: LOCK, state: 'started' }],
+  [10, { kind: 'acknowledged', store: 'db', region: A, ...range }],
+  [500, gate('opened')],
+  [600, decision(), gate('closed')],
+  [2_000, scheduled('fence'), mutation('fence', token(3)), writable(A, false)],
+  [2_100, { kind: 'proof', store: 'db', run: RUN, proof: proof(2_100), durable: true }],
+  [2_150, { kind: 'relied', run: RUN, mode: 'planned', on: 'lag of db', quality: 'good', accepted: false }],
+  [2_200, { kind: 'loss', run: RUN, store: 'db', loss: NO_LOSS }, scheduled('promote'), promotion(), writable(B, true)],
+  [2_300, weights({ router: 'writer', type: 'endpoint' })],
+  [
+    3_000,
+    weights(),
+    { kind: 'counted', router: 'edge', run: RUN, claimed: { [B]: 100 }, actual: { [A]: 0, [B]: 100 } },
+  ],
+  [9_000, { kind: 'run', run: RUN, lock: LOCK, state: 'closed' }, { kind: 'record', run: RUN, record: record() }],
+  [9_000, { kind: 'missing', store: 'db', region: A, ranges: [], bytes: 0 }],
+  [9_000, { kind: 'text', where: 'history', text: 'nothing to hide' }],
+];
+
+const ended = (change: Partial<RunRecord>): Timed => [9_000, { kind: 'record', run: RUN, record: record(change) }];
+
+/** What breaks each rule, and a part of what the judge must say. */
+const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
+  ['I1', 'promoted without a proof', 'without any fence proof', trace([[1, promotion({ proofs: [] })]])],
+  ['I1', 'promoted on no proof at all', '"none"', trace([[1, promotion({ proofs: [proof(0, 'none')] })]])],
+  ['I1', 'promoted on an old proof', '28000 ms old', trace([[30_000, promotion()]])],
+  [
+    'I1',
+    'promoted beside a writable side',
+    'while eu-west accepted writes',
+    trace([
+      [0, writable(A, true, 'system')],
+      [2_000, promotion()],
+    ]),
+  ],
+  [
+    'I1',
+    'an override nobody gave',
+    'without any fence proof',
+    trace([[1, promotion({ proofs: [], override: ['weakFence'] })]]),
+  ],
+  [
+    'I1',
+    'unfenced beside a promoted side',
+    'made db in eu-west writable',
+    trace([
+      [0, writable(B, true, 'system')],
+      [1, writable(A, true)],
+    ]),
+  ],
+  [
+    'I1',
+    'a durable fence that did not hold',
+    'by itself',
+    trace([
+      [0, { kind: 'proof', store: 'db', run: RUN, proof: proof(0), durable: true }],
+      [1, writable(A, true, 'system')],
+    ]),
+  ],
+  [
+    'I2',
+    'frozen for ever',
+    'did not unfence by itself',
+    trace([
+      [0, writable(A, true, 'system')],
+      [1_000, scheduled('fence'), writable(A, false)],
+      [120_000, { kind: 'alarm', store: 'db', alarm: 'noneWritable', text: '' }],
+    ]),
+  ],
+  [
+    'I2',
+    'no alarm past the crossing',
+    'the watchdog said nothing',
+    trace([
+      [0, writable(A, true, 'system')],
+      [1_000, scheduled('promote'), writable(A, false)],
+      [120_000, writable(B, true)],
+    ]),
+  ],
+  [
+    'I3',
+    'a planned promotion that lost writes',
+    'lost 9 acknowledged writes',
+    trace([
+      [10, { kind: 'acknowledged', store: 'db', region: A, ...range }],
+      [2_000, promotion()],
+      [9_000, missing],
+    ]),
+  ],
+  [
+    'I3',
+    'writes gone without a promotion',
+    'although nothing was promoted',
+    trace([[10, { kind: 'acknowledged', store: 'db', region: A, ...range }, missing]]),
+  ],
+  ...(
+    [
+      ['a report without a word', 'it says nothing', null],
+      ['a report that says none', 'nothing is lost', NO_LOSS],
+      ['a window that begins too late', 'its window begins', bounded(500, 2_000, 2)],
+      ['a window that ends too early', 'its window ends', bounded(0, 1_000, 1)],
+    ] as const
+  ).map(([name, says, loss]): [string, string, string, Trace] => [
+    'I4',
+    name,
+    says,
+    trace([
+      [10, { kind: 'acknowledged', store: 'db', region: A, ...range }],
+      [2_000, promotion({ mode: 'unplanned' })],
+      [9_000, missing],
+      ended({ mode: 'unplanned', loss }),
+    ]),
+  ]),
+  [
+    'I4',
+    'lost rows thrown away',
+    'nobody let go',
+    trace([
+      [10, { kind: 'acknowledged', store: 'db', region: A, ...range }],
+      [2_000, promotion({ mode: 'unplanned' })],
+      [8_000, { kind: 'kept', store: 'db', region: A, readable: false, by: 'rampart' }],
+      [9_000, missing],
+      ended({ loss: bounded(0, null, null) }),
+    ]),
+  ],
+  ['I5', 'all zero', 'all weights are zero', trace([[1, weights({ weights: { [A]: 0, [B]: 0 } })]])],
+  [
+    'I5',
+    'not healthy',
+    'not healthy',
+    trace([[1, weights({ regions: { [B]: { healthy: false, capacity: null, writable: true } } })]]),
+  ],
+  [
+    'I5',
+    'no capacity',
+    '1 of 4 capacity',
+    trace([[1, weights({ regions: { [B]: { healthy: true, capacity: { present: 1, wanted: 4 }, writable: true } } })]]),
+  ],
+  [
+    'I5',
+    'writers to a replica',
+    'accepts no writes',
+    trace([[1, weights({ type: 'endpoint', regions: { [B]: { healthy: true, capacity: null, writable: false } } })]]),
+  ],
+  [
+    'I5',
+    'counted without being read back',
+    'counted',
+    trace([[1, weights(), { kind: 'counted', router: 'edge', run: RUN, claimed: { [B]: 50 }, actual: { [B]: 0 } }]]),
+  ],
+  ['I6', 'no token', 'without a token', trace([[1, mutation('fence', null)]])],
+  ['I6', 'a lower step', 'stale unfence', trace([[1, mutation('fence', token(5)), mutation('unfence', token(4))]])],
+  [
+    'I6',
+    'an older claim',
+    'stale fence',
+    trace([[1, mutation('fence', token(1, 'run-2', 2)), mutation('fence', token(9))]]),
+  ],
+  [
+    'I6',
+    'a repeat that changes again',
+    'changed it again',
+    trace([[1, mutation('fence', token(5)), mutation('fence', token(5))]]),
+  ],
+  [
+    'I7',
+    'went back after a promotion was scheduled',
+    'although a promotion was scheduled',
+    trace([
+      ended({ outcome: 'rolledBack', pointOfNoReturn: { stepId: 'promote:db', crossedAt: 2_000, revokedAt: null } }),
+    ]),
+  ],
+  [
+    'I7',
+    'unfenced after the crossing',
+    'after the point of no return',
+    trace([
+      [3_000, scheduled('unfence')],
+      ended({ pointOfNoReturn: { stepId: 'promote:db', crossedAt: 2_000, revokedAt: null } }),
+    ]),
+  ],
+  [
+    'I7',
+    'not as it was before',
+    'ttl is 1, before it was 60',
+    trace([
+      [0, { kind: 'snapshot', run: RUN, moment: 'before', state: { ttl: 60 } }],
+      [8_000, { kind: 'snapshot', run: RUN, moment: 'after', state: { ttl: 1 } }],
+      ended({ outcome: 'rolledBack' }),
+    ]),
+  ],
+  ...(['registered', 'failed'] as const).map((state): [string, string, string, Trace] => [
+    'I8',
+    `an undo that is ${state} at the end`,
+    state === 'failed' ? 'nobody is told' : 'were not undone',
+    trace([
+      ended({
+        outcome: 'rolledBack',
+        undos: [{ stepId: 'prepare:edge', summary: 'Put back', state, startedAt: 1, endedAt: null, note: '' }],
+      }),
+    ]),
+  ]),
+  [
+    'I9',
+    'two runs of one lock',
+    'run-1 holds',
+    trace([
+      [0, { kind: 'run', run: RUN, lock: LOCK, state: 'started' }],
+      [1, { kind: 'run', run: 'run-2', lock: LOCK, state: 'started' }],
+    ]),
+  ],
+  [
+    'I9',
+    'refused without a word',
+    'without a word',
+    trace([[0, { kind: 'run', run: 'run-2', lock: LOCK, state: 'refused', text: '' }]]),
+  ],
+  ['I10', 'a gate that was not open', 'not open', trace([[0, decision()]])],
+  [
+    'I10',
+    'an expired gate',
+    'after cutover.1 expired',
+    trace([
+      [0, gate('opened')],
+      [70_000, decision()],
+    ]),
+  ],
+  [
+    'I10',
+    'twice by one person',
+    'counted twice',
+    trace([
+      [0, gate('opened')],
+      [1, decision(), decision()],
+    ]),
+  ],
+  [
+    'I10',
+    'more lost than accepted',
+    'people had accepted 0 s',
+    trace([
+      [0, gate('opened'), decision()],
+      [1_000, { kind: 'loss', run: RUN, store: 'db', loss: bounded(0, 900, 0.9) }],
+      [2_000, promotion()],
+    ]),
+  ],
+  [
+    'I11',
+    'a password in a log',
+    'a secret is in the worker',
+    trace([[0, { kind: 'text', where: 'the worker’s log', text: 'password=hunter2' }]], { secrets: ['hunter2'] }),
+  ],
+  [
+    'I12',
+    'a stale lag',
+    'lag of db was stale',
+    trace([[0, { kind: 'relied', run: RUN, mode: 'planned', on: 'lag of db', quality: 'stale', accepted: false }]]),
+  ],
+  ['end', 'silence', 'neither ended', trace([[0, { kind: 'run', run: RUN, lock: LOCK, state: 'started' }]])],
+  ['end', 'no words', 'without a word', trace([ended({ text: '' })])],
+  ['end', 'a record that lies', 'accepts no writes', trace([[0, writable(A, true, 'system')], ended({})])],
+];
+
+describe('the judge', () => {
+  it('finds nothing in a planned failover as it should be, and could have found everything', () => {
+    expect(judge(trace(GOOD))).toEqual([]);
+    expect(coverage(trace(GOOD))).toEqual(PREDICATES.map(({ rule }) => rule));
+  });
+
+  it.each(BAD)('%s: %s', (rule, _name, says, bad) => {
+    const texts = judge(bad).filter((violation) => violation.rule === rule);
+    expect(texts.map(({ text }) => text).join('\n')).toContain(says);
+  });
+
+  it('has a failing trace for every predicate', () => {
+    expect(new Set(BAD.map(([rule]) => rule))).toEqual(new Set(PREDICATES.map(({ rule }) => rule)));
+  });
+
+  it('lets through what people accepted in writing, and what no promotion of Rampart lost', () => {
+    const risk = decision({ override: ['weakFence'], maxLoss: { seconds: null, bytes: null } });
+    const taken = trace([
+      [0, writable(A, true, 'system'), gate('opened', bounded(0, null, null))],
+      [10, { kind: 'acknowledged', store: 'db', region: A, ...range }, risk],
+      [2_000, promotion({ mode: 'unplanned', proofs: [], override: ['weakFence'] }), writable(B, true)],
+      [9_000, missing],
+      ended({ mode: 'unplanned', loss: bounded(0, null, null) }),
+    ]);
+    expect(judge(taken)).toEqual([]);
+  });
+
+  it('reads back what it wrote', () => {
+    const good = trace(GOOD, { secrets: ['x'] });
+    expect(parseTrace(formatTrace(good))).toEqual(good);
+  });
+});

@@ -1,0 +1,504 @@
+/**
+ * The judge: the rules no run may break (I1–I12 of the safety model, and that every run ends, or holds and says what
+ * it waits for), as predicates over a trace. Pure. Every predicate looks at the trace as it stood at each event, so
+ * judging a whole trace is judging after every event.
+ *
+ * The simulation, the crash matrix and the lab tests call `judge` on their own traces; there is no other definition of
+ * what is right.
+ */
+import type { FenceStrength, LossStatement } from '../../drivers/ports.ts';
+import type { Happening, ProofSeen, Trace, TraceEvent, WriteRange } from './trace.ts';
+
+export type Rule = 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9' | 'I10' | 'I11' | 'I12' | 'end';
+
+export interface Violation {
+  rule: Rule;
+  /** When it became true, milliseconds since the epoch. */
+  at: number;
+  text: string;
+}
+
+interface Predicate {
+  rule: Rule;
+  title: string;
+  /** Kinds of events without which it judges nothing. */
+  needs: Array<Happening['kind']>;
+  judge(trace: Trace, broken: (at: number, text: string) => void): void;
+}
+
+type Of<K extends Happening['kind']> = Extract<TraceEvent, { kind: K }>;
+
+const STRONGEST_FIRST: FenceStrength[] = ['stopped', 'provider', 'sessions', 'lease', 'person', 'none'];
+
+function all<K extends Happening['kind']>(trace: Trace, kind: K): Array<Of<K>> {
+  return trace.events.filter((event): event is Of<K> => event.kind === kind);
+}
+
+/** The sides of each store that accept writes, event by event. */
+class Sides {
+  readonly writable = new Map<string, Set<string>>();
+
+  take(event: TraceEvent): void {
+    if (event.kind !== 'writable') return;
+    const sides = this.of(event.store);
+    if (event.writable) sides.add(event.region);
+    else sides.delete(event.region);
+  }
+
+  of(store: string): Set<string> {
+    const sides = this.writable.get(store) ?? new Set<string>();
+    this.writable.set(store, sides);
+    return sides;
+  }
+
+  others(store: string, region: string): string[] {
+    return [...this.of(store)].filter((other) => other !== region);
+  }
+}
+
+/** Whether a person accepted this risk by name before `at`: in a decision that counted, or in the request. */
+function accepted(trace: Trace, run: string | null, code: string, at: number): boolean {
+  return trace.events.some((event) => {
+    if (event.kind === 'decision')
+      return event.run === run && event.applied && event.at <= at && event.override.includes(code);
+    return event.kind === 'record' && event.run === run && (event.record.request.override ?? []).includes(code);
+  });
+}
+
+/** Promotions that crossed without a proof because somebody took the risk in writing. */
+function riskTaken(trace: Trace, promotion: Of<'promotion'>): boolean {
+  return promotion.override.includes('weakFence') && accepted(trace, promotion.run, 'weakFence', promotion.at);
+}
+
+function proofProblem(trace: Trace, promotion: Of<'promotion'>): string | null {
+  const { proofs, required, at } = promotion;
+  if (proofs.length === 0) return 'without any fence proof';
+  const weak = proofs.find((p) => STRONGEST_FIRST.indexOf(p.cannotWrite) > STRONGEST_FIRST.indexOf(required));
+  if (weak) return `on a fence proof "${weak.cannotWrite}" where the tier asks for "${required}"`;
+  const old = proofs.find((p: ProofSeen) => at - p.provenAt > trace.proofAgeMs);
+  return old ? `on a fence proof that was ${at - old.provenAt} ms old` : null;
+}
+
+const oneWriter: Predicate = {
+  rule: 'I1',
+  title: 'never two writable sides by Rampart’s doing; no promotion without a strong, fresh proof or a named override',
+  needs: ['writable'],
+  judge(trace, broken) {
+    const sides = new Sides();
+    const durable = new Set<string>();
+    const excused = new Set<string>();
+    for (const event of trace.events) {
+      sides.take(event);
+      if (event.kind === 'proof') {
+        const key = `${event.store}@${event.proof.region}`;
+        if (event.durable && event.proof.cannotWrite === 'stopped') durable.add(key);
+      } else if (event.kind === 'promotion' && event.by === 'rampart') {
+        const { store, region } = event;
+        const risk = riskTaken(trace, event);
+        if (risk) excused.add(store);
+        const problem = risk || event.from === null ? null : proofProblem(trace, event);
+        if (problem !== null) broken(event.at, `${store} in ${region} was promoted ${problem}`);
+        const others = sides.others(store, region);
+        if (others.length > 0 && !risk)
+          broken(event.at, `${store} in ${region} was promoted while ${others} accepted writes`);
+      } else if (event.kind === 'writable' && event.writable) {
+        const { store, region, by } = event;
+        const others = sides.others(store, region);
+        if (others.length > 0 && by === 'rampart' && !excused.has(store))
+          broken(event.at, `Rampart made ${store} in ${region} writable while ${others} accepted writes`);
+        if (by === 'system' && durable.has(`${store}@${region}`))
+          broken(event.at, `${store} in ${region} began to accept writes by itself under a durable fence that counted`);
+        durable.delete(`${store}@${region}`);
+      }
+    }
+  },
+};
+
+const freezeBudget: Predicate = {
+  rule: 'I2',
+  title: 'never zero writable sides past the freeze budget: the run unfences by itself, or a watchdog alarms',
+  needs: ['writable', 'scheduled'],
+  judge(trace, broken) {
+    const sides = new Sides();
+    const since = new Map<string, number>();
+    const last = trace.events.at(-1)?.at ?? 0;
+    const check = (store: string, from: number, to: number): void => {
+      if (to - from <= trace.freezeBudgetMs + trace.graceMs) return;
+      const due = from + trace.freezeBudgetMs + trace.graceMs;
+      const within = (e: TraceEvent): boolean => e.at >= from && e.at <= due;
+      const crossed = trace.events.some((e) => within(e) && e.kind === 'scheduled' && e.verb === 'promote');
+      const undone = trace.events.some((e) => within(e) && e.kind === 'scheduled' && e.verb === 'unfence');
+      const alarmed = trace.events.some(
+        (e) => e.kind === 'alarm' && e.store === store && e.at >= from && e.at <= Math.max(due, from),
+      );
+      const long = `${store} had no writable side for ${Math.round((to - from) / 1000)} s`;
+      if (!crossed && !undone) broken(due, `${long}; nothing was promoted, and the run did not unfence by itself`);
+      if (!alarmed) broken(due, `${long} and the watchdog said nothing`);
+    };
+    for (const event of trace.events) {
+      if (event.kind !== 'writable') continue;
+      const before = sides.of(event.store).size;
+      sides.take(event);
+      const now = sides.of(event.store).size;
+      // Only what Rampart stopped: an outage that comes by itself has no budget.
+      if (before > 0 && now === 0 && event.by === 'rampart') since.set(event.store, event.at);
+      const from = since.get(event.store);
+      if (now > 0 && from !== undefined) {
+        check(event.store, from, event.at);
+        since.delete(event.store);
+      }
+    }
+    for (const [store, from] of since) check(store, from, last);
+  },
+};
+
+/** The promotion that left these writes behind: the next one of another side, else the last one before them. */
+function abandonedBy(trace: Trace, store: string, region: string, range: WriteRange): Of<'promotion'> | null {
+  const elsewhere = all(trace, 'promotion').filter((p) => p.store === store && p.region !== region);
+  return elsewhere.find((p) => p.at >= range.lastAt) ?? elsewhere.at(-1) ?? null;
+}
+
+/** What was lost, range by range, with the promotion that lost it. */
+function losses(trace: Trace): Array<{ event: Of<'missing'>; range: WriteRange; promotion: Of<'promotion'> | null }> {
+  return all(trace, 'missing').flatMap((event) =>
+    event.ranges.map((range) => ({ event, range, promotion: abandonedBy(trace, event.store, event.region, range) })),
+  );
+}
+
+const count = ({ from, to }: WriteRange): string => `${to - from + 1} acknowledged writes (${from} to ${to})`;
+
+const plannedLosesNothing: Predicate = {
+  rule: 'I3',
+  title: 'planned mode loses no acknowledged write',
+  needs: ['acknowledged', 'missing'],
+  judge(trace, broken) {
+    for (const { event, range, promotion } of losses(trace)) {
+      const where = `${event.store} in ${event.region}`;
+      if (promotion === null) broken(event.at, `${count(range)} of ${where} are gone although nothing was promoted`);
+      else if (promotion.mode === 'planned' && promotion.by === 'rampart' && !riskTaken(trace, promotion))
+        broken(event.at, `the planned promotion in ${promotion.region} lost ${count(range)} of ${where}`);
+    }
+  },
+};
+
+/** Why the statement does not cover what was lost; `null` when it does. */
+function uncovered(loss: LossStatement, range: WriteRange): string | null {
+  if (loss.kind === 'none') return 'it says that nothing is lost';
+  if (loss.kind === 'unknown') return null;
+  if (loss.fromTime !== null && Date.parse(loss.fromTime) > range.firstAt)
+    return `its window begins at ${loss.fromTime}, the first lost write was acknowledged at ${iso(range.firstAt)}`;
+  if (loss.toTime !== null && Date.parse(loss.toTime) < range.lastAt)
+    return `its window ends at ${loss.toTime}, the last lost write was acknowledged at ${iso(range.lastAt)}`;
+  return null;
+}
+
+const iso = (at: number): string => new Date(at).toISOString();
+
+const neverSilently: Predicate = {
+  rule: 'I4',
+  title:
+    'unplanned mode never loses silently: stated before approval and in the report, and the lost rows stay readable',
+  needs: ['acknowledged', 'missing', 'record'],
+  judge(trace, broken) {
+    for (const { event, range, promotion } of losses(trace)) {
+      if (promotion === null || promotion.by !== 'rampart') continue;
+      if (promotion.mode === 'planned' && !riskTaken(trace, promotion)) continue;
+      const lost = `${count(range)} of ${event.store} in ${event.region} are lost`;
+      const record = all(trace, 'record').findLast((r) => r.run === promotion.run)?.record;
+      if (record !== undefined) {
+        const why = record.loss === null ? 'it says nothing' : uncovered(record.loss, range);
+        if (why !== null) broken(event.at, `${lost} and the report does not cover them: ${why}`);
+        const most = record.loss?.atMostBytes ?? null;
+        if (most !== null && event.bytes !== null && event.bytes > most)
+          broken(event.at, `${lost}: ${event.bytes} bytes, and the report says at most ${most}`);
+      }
+      const shown = all(trace, 'gate').filter(
+        (g) => g.run === promotion.run && g.state === 'opened' && g.at <= promotion.at && g.loss !== null,
+      );
+      if (shown.length > 0 && shown.every((g) => g.loss?.kind === 'none'))
+        broken(event.at, `${lost} and every gate before the promotion said that nothing would be`);
+      const kept = all(trace, 'kept').findLast((k) => k.store === event.store && k.region === event.region);
+      if (kept !== undefined && !kept.readable && kept.by !== 'person')
+        broken(event.at, `${lost} and nobody let go of the data that held them, which cannot be read any more`);
+    }
+  },
+};
+
+const onlyToHealthyPlaces: Predicate = {
+  rule: 'I5',
+  title:
+    'weight only to healthy places with capacity, writers only to a writable store, never all zero, counted when read back',
+  needs: ['weights'],
+  judge(trace, broken) {
+    for (const event of trace.events) {
+      if (event.kind === 'counted') {
+        const differs = Object.entries(event.claimed).some(([region, w]) => w !== (event.actual?.[region] ?? 0));
+        if (differs)
+          broken(
+            event.at,
+            `${event.router}: counted ${JSON.stringify(event.claimed)} while it had ${JSON.stringify(event.actual)}`,
+          );
+      }
+      if (event.kind !== 'weights' || event.by !== 'rampart') continue;
+      const { router, type, weights, before, regions } = event;
+      if (Object.values({ ...before, ...weights }).every((weight) => weight === 0))
+        broken(event.at, `${router}: all weights are zero`);
+      for (const [region, weight] of Object.entries(weights)) {
+        if (weight <= (before[region] ?? 0)) continue;
+        const place = regions[region];
+        if (place === undefined) continue;
+        if (type === 'endpoint') {
+          if (place.writable === false)
+            broken(event.at, `${router} sends writers to ${region}, which accepts no writes`);
+          continue;
+        }
+        if (place.healthy === false) broken(event.at, `${router} gives ${weight} % to ${region}, which is not healthy`);
+        if (place.capacity !== null && place.capacity.present < place.capacity.wanted)
+          broken(
+            event.at,
+            `${router} gives ${weight} % to ${region}, which has ${place.capacity.present} of ${place.capacity.wanted} capacity`,
+          );
+      }
+    }
+  },
+};
+
+const repeatable: Predicate = {
+  rule: 'I6',
+  title: 'every step may run again: repeating changes nothing, a stale attempt is refused',
+  needs: ['mutation'],
+  judge(trace, broken) {
+    const newest = new Map<string, { epoch: number; runId: string; seq: number }>();
+    const changed = new Map<string, number>();
+    let disturbances = 0;
+    for (const event of trace.events) {
+      // What others did to the place in between is a reason for acting again.
+      if (event.kind === 'fault') disturbances += 1;
+      if (event.kind !== 'mutation' || !event.accepted) continue;
+      const { place, verb, token } = event;
+      if (token === null) {
+        broken(event.at, `${place} let ${verb} act without a token`);
+        continue;
+      }
+      const seen = newest.get(place);
+      if (seen !== undefined) {
+        const stale =
+          token.epoch < seen.epoch ||
+          (token.epoch === seen.epoch && (token.runId !== seen.runId || token.seq < seen.seq));
+        if (stale) broken(event.at, `${place} let a stale ${verb} act: ${text(token)} after ${text(seen)}`);
+      }
+      if (seen === undefined || token.epoch > seen.epoch || token.seq > seen.seq) newest.set(place, token);
+      if (!event.changed) continue;
+      const key = `${place} ${verb} ${token.epoch}.${token.seq}`;
+      if (changed.get(key) === disturbances)
+        broken(event.at, `${place}: repeating ${verb} (${text(token)}) changed it again`);
+      changed.set(key, disturbances);
+    }
+  },
+};
+
+const text = ({ epoch, runId, seq }: { epoch: number; runId: string; seq: number }): string =>
+  `epoch ${epoch}, step ${seq} of run ${runId}`;
+
+const backOrForward: Predicate = {
+  rule: 'I7',
+  title: 'before the point of no return back to the state before, after it forward or hold, never half-undone',
+  needs: ['record'],
+  judge(trace, broken) {
+    const touched = new Set(all(trace, 'fault').flatMap((fault) => fault.touched ?? []));
+    for (const { run, record, at } of all(trace, 'record')) {
+      const { crossedAt, revokedAt } = record.pointOfNoReturn;
+      const crossed = crossedAt !== null && revokedAt === null;
+      const wentBack = ['rolledBack', 'cancelled', 'withdrawn', 'refused'].includes(record.outcome as string);
+      if (wentBack && crossed)
+        broken(at, `${record.workflowId} says "${record.outcome}" although a promotion was scheduled`);
+      if (crossed)
+        for (const e of trace.events)
+          if (e.kind === 'scheduled' && e.run === run && e.verb === 'unfence' && e.at > (crossedAt as number))
+            broken(e.at, `${e.step} was scheduled after the point of no return`);
+      if (!wentBack) continue;
+      const before = all(trace, 'snapshot').find((s) => s.run === run && s.moment === 'before')?.state;
+      const after = all(trace, 'snapshot').find((s) => s.run === run && s.moment === 'after')?.state;
+      if (before === undefined || after === undefined) continue;
+      for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
+        if (touched.has(key) || JSON.stringify(before[key]) === JSON.stringify(after[key])) continue;
+        broken(
+          at,
+          `${record.workflowId} ended "${record.outcome}" and ${key} is ${JSON.stringify(after[key])}, before it was ${JSON.stringify(before[key])}`,
+        );
+      }
+    }
+  },
+};
+
+const undosReported: Predicate = {
+  rule: 'I8',
+  title: 'undos run in reverse order, and what cannot be finished is reported',
+  needs: ['record'],
+  judge(trace, broken) {
+    for (const { record, at } of all(trace, 'record')) {
+      if (record.outcome === null) continue;
+      const open = record.undos.filter((u) => ['registered', 'running'].includes(u.state));
+      if (record.outcome === 'rolledBack' && open.length > 0)
+        broken(at, `${record.workflowId} says it went back, and ${open.map((u) => u.stepId)} were not undone`);
+      for (const undo of record.undos.filter((u) => u.state === 'failed')) {
+        const said = record.debt.some((d) => d.message.includes(undo.summary)) || record.text.includes(undo.summary);
+        if (!said) broken(at, `the undo of ${undo.stepId} failed and nobody is told`);
+        if (record.outcome === 'rolledBack')
+          broken(at, `${record.workflowId} says everything is as before, and the undo of ${undo.stepId} failed`);
+      }
+    }
+  },
+};
+
+const oneRunPerLock: Predicate = {
+  rule: 'I9',
+  title: 'one run per lock; a second request is told who holds it',
+  needs: ['run'],
+  judge(trace, broken) {
+    const holder = new Map<string, string>();
+    for (const event of all(trace, 'run')) {
+      const { run, lock, state, at } = event;
+      const held = holder.get(lock);
+      if (state === 'started') {
+        if (held !== undefined && held !== run) broken(at, `${run} started on ${lock}, which ${held} holds`);
+        holder.set(lock, run);
+      } else if (state === 'closed') {
+        if (held === run) holder.delete(lock);
+      } else if (event.text === '') broken(at, `a second request for ${lock} was refused without a word`);
+    }
+  },
+};
+
+const decisionsCountOnce: Predicate = {
+  rule: 'I10',
+  title: 'a decision counts once, for one asking of one gate, before expiry, for the facts it saw',
+  needs: ['gate', 'decision'],
+  judge(trace, broken) {
+    const open = new Map<string, Of<'gate'>>();
+    const counted = new Set<string>();
+    const stated = new Map<string, Of<'loss'>>();
+    for (const event of trace.events) {
+      if (event.kind === 'gate') {
+        const key = `${event.run} ${event.gate}`;
+        if (event.state === 'opened') open.set(key, event);
+        else open.delete(key);
+      } else if (event.kind === 'loss') stated.set(`${event.run} ${event.store}`, event);
+      else if (event.kind === 'decision' && event.applied) {
+        const gate = open.get(`${event.run} ${event.gate}`);
+        if (gate === undefined)
+          broken(event.at, `a decision of ${event.by} counted for ${event.gate}, which was not open`);
+        else if (event.at > gate.expiresAt)
+          broken(event.at, `a decision of ${event.by} counted after ${event.gate} expired`);
+        const key = `${event.run} ${event.gate} ${event.by} ${event.decision}`;
+        if (counted.has(key)) broken(event.at, `${event.by} counted twice at ${event.gate}`);
+        counted.add(key);
+      } else if (event.kind === 'promotion' && event.by === 'rampart' && event.run !== null) {
+        const loss = stated.get(`${event.run} ${event.store}`)?.loss;
+        if (loss === undefined || loss.kind === 'none') continue;
+        const most = acceptedSeconds(trace, event.run, event.at);
+        const over = loss.seconds === null ? most !== 'any' : most !== 'any' && loss.seconds > most;
+        if (over)
+          broken(
+            event.at,
+            `${event.store} was promoted with a loss of ${loss.seconds ?? 'unknown'} s, and people had accepted ${most} s`,
+          );
+      }
+    }
+  },
+};
+
+/** The longest loss people accepted before `at`, in seconds; `any` when somebody approved an unknown or open one. */
+function acceptedSeconds(trace: Trace, run: string, at: number): number | 'any' {
+  const approvals = all(trace, 'decision').filter(
+    (d) => d.run === run && d.applied && d.decision === 'approve' && d.at <= at,
+  );
+  const bounds = approvals.map((d): number | 'any' => {
+    if (d.override.includes('lossAccepted')) return 'any';
+    return d.maxLoss === null ? 0 : (d.maxLoss.seconds ?? 'any');
+  });
+  return bounds.includes('any') ? 'any' : Math.max(0, ...(bounds as number[]));
+}
+
+const noSecrets: Predicate = {
+  rule: 'I11',
+  title: 'no secret in history, logs, metrics, reports or error texts',
+  needs: ['text'],
+  judge(trace, broken) {
+    for (const event of all(trace, 'text'))
+      if (trace.secrets.some((secret) => event.text.includes(secret)))
+        broken(event.at, `a secret is in ${event.where}`);
+  },
+};
+
+const unknownIsNotGood: Predicate = {
+  rule: 'I12',
+  title: 'unknown is not good: no reading, a stale one or a disagreement stops a planned run',
+  needs: ['relied'],
+  judge(trace, broken) {
+    for (const event of all(trace, 'relied'))
+      if (event.mode === 'planned' && event.quality !== 'good' && !event.accepted)
+        broken(event.at, `a planned run went on although ${event.on} was ${event.quality}`);
+  },
+};
+
+const runsEnd: Predicate = {
+  rule: 'end',
+  title: 'every run ends, or holds and says what it waits for; and its record does not lie',
+  needs: ['run'],
+  judge(trace, broken) {
+    const at = trace.events.at(-1)?.at ?? 0;
+    const started = all(trace, 'run').filter((event) => event.state === 'started');
+    for (const { run, lock } of started) {
+      const closed = all(trace, 'run').some((event) => event.run === run && event.state === 'closed');
+      const waiting = all(trace, 'waiting').findLast((event) => event.run === run);
+      if (!closed && (waiting === undefined || waiting.text === ''))
+        broken(at, `the run of ${lock} neither ended nor says what it waits for`);
+    }
+    const sides = new Sides();
+    for (const event of trace.events) {
+      sides.take(event);
+      if (event.kind !== 'record' || event.record.outcome === null) continue;
+      const { record } = event;
+      if (record.text === '') broken(event.at, `${record.workflowId} ended "${record.outcome}" without a word`);
+      const moved = ['failover', 'failback'].includes(record.action) && record.outcome === 'completed';
+      if (!moved || record.to === null) continue;
+      for (const [store, writable] of sides.writable)
+        if (!writable.has(record.to))
+          broken(event.at, `${record.workflowId} says it is complete, and ${store} in ${record.to} accepts no writes`);
+    }
+  },
+};
+
+export const PREDICATES: readonly Predicate[] = [
+  oneWriter,
+  freezeBudget,
+  plannedLosesNothing,
+  neverSilently,
+  onlyToHealthyPlaces,
+  repeatable,
+  backOrForward,
+  undosReported,
+  oneRunPerLock,
+  decisionsCountOnce,
+  noSecrets,
+  unknownIsNotGood,
+  runsEnd,
+];
+
+/** @returns what was broken, in the order of time; empty when every rule held */
+export function judge(trace: Trace): Violation[] {
+  const violations: Violation[] = [];
+  for (const { rule, judge: look } of PREDICATES)
+    look(trace, (at, words) => {
+      const one = { rule, at, text: words };
+      if (!violations.some((v) => v.rule === rule && v.text === words)) violations.push(one);
+    });
+  return violations.sort((a, b) => a.at - b.at);
+}
+
+/** The rules this trace could have broken: those that saw every kind of event they judge. */
+export function coverage(trace: Trace): Rule[] {
+  const kinds = new Set(trace.events.map(({ kind }) => kind));
+  return PREDICATES.filter(({ needs }) => needs.every((kind) => kinds.has(kind))).map(({ rule }) => rule);
+}
