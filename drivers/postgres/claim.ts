@@ -99,7 +99,7 @@ export async function readClaim(cluster: Cluster, at: At): Promise<ClaimReceipt>
 /**
  * Takes the nodes for this run and opens its journal. An open journal of an earlier run is adopted: what it saved is
  * older and therefore the original.
- * @throws Conflict when a run with the same or a higher epoch has it
+ * @throws Conflict when a run with the same or a higher epoch has it, or the same run has closed its journal since
  */
 export async function claim(cluster: Cluster, at: At, journal: Journal): Promise<ClaimReceipt> {
   const { context } = cluster;
@@ -120,6 +120,13 @@ export async function claim(cluster: Cluster, at: At, journal: Journal): Promise
               details: { claim: previous },
             },
           );
+        }
+        if (same && wanted.seq < previous.seq && record.journal?.runId === journal.runId && !record.journal.open) {
+          // The run has closed its journal: a late attempt would leave it open for ever.
+          throw new RampartError('Conflict', `${node.name}: a later step (${previous.seq}) of the same run has acted`, {
+            remedy: `Nothing: this claim (step ${wanted.seq}) comes too late.`,
+            details: { claim: previous },
+          });
         }
         // Also one of the same run: an escalated plan reads what the first one left, not the originals.
         const adopted = record.journal?.open === true ? record.journal : null;

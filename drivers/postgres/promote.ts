@@ -5,7 +5,7 @@ import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, FenceReceipt, PromoteReceipt, Receipt } from '../ports.ts';
 import { chooseTarget } from './catch-up.ts';
-import { tokenOf, withClaim } from './claim.ts';
+import { checkToken, tokenOf, withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { openRemembered } from './fence-sql.ts';
 import { asFailure } from './reading.ts';
@@ -121,7 +121,11 @@ async function alreadyPromoted(
   status: ServerStatus,
   expected: number | null,
 ): Promise<PromoteReceipt> {
-  const intent = (await readRecord(cluster, node))?.promote ?? null;
+  const record = await readRecord(cluster, node);
+  // What follows opens databases and changes settings: an attempt from before a later fence must not.
+  const token = tokenOf(cluster.context);
+  if (record !== null) checkToken(node, record, token, { systemId: status.systemId, timeline: null });
+  const intent = record?.promote ?? null;
   const before = expected ?? intent?.timeline ?? null;
   if (before === null || status.timeline <= before) {
     throw new RampartError(
@@ -129,16 +133,6 @@ async function alreadyPromoted(
       `${node.name} is writable on timeline ${status.timeline} without having been promoted by this run`,
       {
         remedy: 'Observe all nodes: it may be that this side has been the primary all along.',
-      },
-    );
-  }
-  const token = tokenOf(cluster.context);
-  if (token.systemId !== null && token.systemId !== status.systemId) {
-    throw new RampartError(
-      'Conflict',
-      `${node.name} has system identifier ${status.systemId}, the plan was made for ${token.systemId}`,
-      {
-        remedy: 'Check host and port of the node: this is another database.',
       },
     );
   }
@@ -153,7 +147,7 @@ async function promoted(
   status: ServerStatus,
   already: boolean,
 ): Promise<PromoteReceipt> {
-  const opened = await openClosed(cluster, node);
+  const opened = await openClosed(cluster, node, status);
   const suspended = await suspendHangingSync(cluster, node, status);
   return {
     already,
@@ -170,8 +164,9 @@ async function promoted(
 }
 
 /** A fence by SQL closed databases in the catalogue, which was replicated: they are closed here as well. */
-function openClosed(cluster: Cluster, node: PgNode): Promise<string[]> {
-  return cluster.nodes.some((each) => each.fence === 'sql') ? openRemembered(cluster, node) : Promise.resolve([]);
+async function openClosed(cluster: Cluster, node: PgNode, { systemId }: ServerStatus): Promise<string[]> {
+  if (cluster.nodes.every((each) => each.fence !== 'sql')) return [];
+  return withClaim(cluster, node, { systemId, timeline: null }, () => openRemembered(cluster, node));
 }
 
 async function awaitWritable(cluster: Cluster, node: PgNode): Promise<ServerStatus> {

@@ -87,6 +87,8 @@ async function rejoinNode(cluster: Cluster, node: PgNode, primary: Primary): Pro
   }
   const identity: Identity = { systemId, timeline: null };
   if (server === null && files === null) throw unreadable(node, reading);
+  // First of all: slots on the primary are changed before anything of the node itself.
+  await withClaim(cluster, node, identity, async () => {});
   if (server !== null && !server.inRecovery) return writable(node, reading);
   const diverged = divergence(reading, primary);
   if (diverged !== null) return { node: node.name, outcome: 'diverged', summary: diverged };

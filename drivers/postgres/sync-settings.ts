@@ -3,6 +3,7 @@
  * nobody who is there stop every commit for ever, `synchronized_standby_slots` that name a missing slot stop every
  * logical subscriber. They are suspended right after the promotion and put back when the replica is there again.
  */
+import { withClaim } from './claim.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { readSuspended, restoreSetting, type Setting, suspendSetting } from './settings.ts';
 import { readStatus, type ServerStatus } from './status.ts';
@@ -39,11 +40,18 @@ const namesOf = (list: string): string[] =>
     .map((name) => name.trim().replaceAll('"', ''))
     .filter(Boolean);
 
-/** Suspends them. @returns the settings suspended */
+/**
+ * Suspends them. The claim is asked for only when something must be changed: this is part of the freeze.
+ * @returns the settings suspended
+ * @throws Conflict for a stale token
+ */
 export async function suspendHangingSync(cluster: Cluster, node: PgNode, status: ServerStatus): Promise<Setting[]> {
   const hanging = hangingSync(status);
-  for (const { name, value } of hanging) await suspendSetting(cluster, node, name, value);
-  return hanging.map(({ name }) => name);
+  if (hanging.length === 0) return [];
+  return withClaim(cluster, node, { systemId: status.systemId, timeline: null }, async () => {
+    for (const { name, value } of hanging) await suspendSetting(cluster, node, name, value);
+    return hanging.map(({ name }) => name);
+  });
 }
 
 /**

@@ -76,7 +76,11 @@ async function unfenceByStart(cluster: Cluster, node: LocalNode, guard: UnfenceG
   const wasPrimary = await isFormerPrimary(cluster, node);
   if (!wasPrimary) return null;
   const running = await postmasterOf(node.dataDir);
-  if (running !== null && before.control.state !== 'in production') await stopServer(cluster, node);
+  if (running !== null && before.control.state !== 'in production') {
+    // Asked here as well: a late attempt must not take down a server that lets people read.
+    await withClaim(cluster, node, identity, () => assertMayUnfence(cluster, node, guard, identity.timeline));
+    await stopServer(cluster, node);
+  }
   await withClaim(cluster, node, identity, async ({ record, save }) => {
     await assertMayUnfence(cluster, node, guard, identity.timeline);
     await removeSignal(node);

@@ -4,13 +4,13 @@ import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import type { At, Receipt } from '../ports.ts';
 import { chooseTarget } from './catch-up.ts';
-import { tokenOf, withClaim } from './claim.ts';
+import { tokenOf } from './claim.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
 import { ensureTables } from './record.ts';
 import { query } from './sql.ts';
-import { readStatus, type ServerStatus } from './status.ts';
-import { hangingSync, suspendHangingSync } from './sync-settings.ts';
+import { readStatus } from './status.ts';
+import { suspendHangingSync } from './sync-settings.ts';
 
 /** How long the other nodes may take to answer, milliseconds: this runs in the freeze. */
 const OTHERS_MS = 500;
@@ -30,7 +30,8 @@ export async function verifyWritable(cluster: Cluster, to: At, from: RegionName)
       remedy: 'Promote it first.',
     });
   }
-  const suspended = await unhang(cluster, node, status);
+  // Normally `promote` has seen to it.
+  const suspended = await suspendHangingSync(cluster, node, status);
   const [unseen, ms] = await Promise.all([assertAlone(cluster, node, from), probe(cluster, node)]);
   checkpointLater(cluster, node);
   return {
@@ -39,13 +40,6 @@ export async function verifyWritable(cluster: Cluster, to: At, from: RegionName)
     summary: `${node.name} took a write in ${Math.round(ms)} ms and is the only writable node${unseen.length > 0 ? ` of those that answer (not ${unseen.join(', ')})` : ''}`,
     facts: { probeMs: Math.round(ms), unseen, suspended, timeline: status.timeline },
   };
-}
-
-/** Normally `promote` has seen to it; the claim is only asked for when something must be changed. */
-async function unhang(cluster: Cluster, node: PgNode, status: ServerStatus): Promise<string[]> {
-  if (hangingSync(status).length === 0) return [];
-  const identity = { systemId: status.systemId, timeline: null };
-  return withClaim(cluster, node, identity, () => suspendHangingSync(cluster, node, status));
 }
 
 /** @returns the nodes that did not answer: for the source's, the fence is the proof */

@@ -110,6 +110,8 @@ class AtomicStore implements Store {
       }
       const present = journals[at.region];
       if (same && present?.runId === journal.runId && present.open) return { value: claim };
+      if (same && present?.runId === journal.runId && token.seq < claim.seq)
+        throw new RampartError('Conflict', 'this run has closed its journal since');
       const adopted = present?.open === true && present.runId !== journal.runId ? present : null;
       const next = {
         ...journal,

@@ -196,8 +196,11 @@ function claims({ world }: Suite): void {
 
   test('the journal closes once', async () => {
     const run = new Run(world(), 30);
+    const late = run.token();
     await run.claim();
     await run.close();
+    const again = run.at(world().from, { token: late }).claim({ region: world().from }, run.journal());
+    await expect(again).rejects.toEqual(failsAs('Conflict'));
     expect((await run.observe(world().from)).journal?.open).toBe(false);
     expect((await run.at(world().from).journal({ region: world().from }, { open: false })).already).toBe(true);
   });

@@ -82,6 +82,19 @@ test('fence by SQL: the target opens what the catalogue brought along closed, an
   expect(await run.observe(A)).toMatchObject({ state: 'fenced' });
 });
 
+test('fence by SQL: a promotion of an earlier run that comes late does not open it again', async () => {
+  const run = await start(remote);
+  const { timeline } = await run.observe(B);
+  await run.move(A, B);
+  const next = await pair.newRun();
+  await next.at(null).fence({ region: B });
+  // Until then it was right to say "promoted already" and to open what the fence of eu-west had closed there.
+  const late = run.at(null).promote({ region: B }, A, null, { timeline });
+  await expect(late).rejects.toMatchObject({ type: 'Conflict' });
+  expect((await next.at(null).prove({ region: B })).fence.cannotWrite).toBe('sessions');
+  await expect(pair.write(B)).rejects.toThrow('not currently accepting connections');
+});
+
 test('fence by SQL, with a worker beside the data: the repair takes over from there', async () => {
   const run = await start({ nodes: { [A]: { fence: 'sql' }, [B]: { fence: 'sql' } } });
   await run.move(A, B);

@@ -217,6 +217,8 @@ export class Database {
     const same = previous?.epoch === wanted.epoch && previous.runId === wanted.runId;
     if (previous && !same && previous.epoch >= wanted.epoch)
       throw new RampartError('Conflict', `${server.name} is claimed by run ${previous.runId}`);
+    if (same && wanted.seq < previous.seq && server.journal?.open === false)
+      throw new RampartError('Conflict', `${server.name}: a later step (${previous.seq}) has acted`);
     const already = same && server.journal?.open === true;
     server.claim = { ...wanted, seq: Math.max(wanted.seq, same ? previous.seq : 0) };
     if (!same) server.promoteBegun = null;
