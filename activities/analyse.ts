@@ -1,7 +1,6 @@
 /** The bake after a weight: measure the checks at an interval, fail as soon as too many did not pass. */
-
-import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo } from '@temporalio/activity';
+import { clock } from '../drivers/clock.ts';
 import { RampartError } from '../drivers/errors.ts';
 import type { CheckResult, DriverContext, Receipt } from '../drivers/ports.ts';
 import type { StepCall } from '../plan/model.ts';
@@ -53,7 +52,7 @@ export async function analyse(deps: ActivityDeps, call: StepCall, context: Drive
       );
     const left = progress.startedAt + durationMs - context.now();
     if (left <= 0) break;
-    await sleep(Math.min(intervalMs, left), undefined, { signal: context.signal });
+    await clock.sleep(Math.min(intervalMs, left), context.signal);
   }
   const lines = Object.entries(last).map(([name, result]) => lineOf(name, result));
   return {

@@ -20,7 +20,7 @@ export async function writeEscapePage(
   const lines = [
     `# ${plan.service}: by hand`,
     '',
-    `Written ${new Date().toISOString()} in phase ${call.phase} of ${call.run.workflowId} (run ${call.run.runId}).`,
+    `Written ${new Date(context.now()).toISOString()} in phase ${call.phase} of ${call.run.workflowId} (run ${call.run.runId}).`,
     `State then: ${plan.facts.classified.text}. Check each command's precondition before you run it.`,
     '',
   ];

@@ -1,8 +1,8 @@
 /** What every activity does around its work: context, heartbeats, cancellation, and errors people can act on. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { activityInfo, Context } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { clock } from '../drivers/clock.ts';
 import { ERROR_TYPES, RampartError } from '../drivers/errors.ts';
 import type { Driver, DriverContext, Json, PortOf, Role, Token } from '../drivers/ports.ts';
 import type { StepCall } from '../plan/model.ts';
@@ -28,19 +28,18 @@ export async function perform<T>(
   const activity = Context.current();
   let facts: Record<string, Json> = {};
   let nextBeat = 0;
-  const beat = setInterval(() => activity.heartbeat(facts), HEARTBEAT_MS);
+  const stopBeating = clock.every(HEARTBEAT_MS, () => activity.heartbeat(facts));
   try {
-    await mkdir(deps.stateDir, { recursive: true });
     return await work({
       signal: activity.cancellationSignal,
       heartbeat: (next) => {
         facts = next;
         // Drivers poll every few milliseconds; each call into the SDK costs more than such a look.
-        if (performance.now() < nextBeat) return;
-        nextBeat = performance.now() + LEAST_BEAT_MS;
+        if (clock.monotonic() < nextBeat) return;
+        nextBeat = clock.monotonic() + LEAST_BEAT_MS;
         activity.heartbeat(next);
       },
-      now: () => Date.now(),
+      now: () => clock.now(),
       log: deps.log,
       secret: resolveSecret,
       ...(token === null ? {} : { token }),
@@ -58,7 +57,7 @@ export async function perform<T>(
     });
     throw toFailure(error);
   } finally {
-    clearInterval(beat);
+    stopBeating();
   }
 }
 

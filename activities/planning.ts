@@ -1,5 +1,6 @@
 /** Everything that is not a step of a plan: reading the request, observing, compiling, and the page for bad days. */
 
+import { clock } from '../drivers/clock.ts';
 import type { SampleReading } from '../drivers/ports.ts';
 import { drivers as registered } from '../drivers/registry.ts';
 import { compilePlan } from '../plan/compile.ts';
@@ -52,7 +53,7 @@ export function createPlanningActivities(deps: ActivityDeps): PlanningActivities
       ),
     readSamples: async (call) => thin(deps.samples(call.component.name)),
     cancelRun: (call) => deps.cancelRun(call.workflowId, call.runId),
-    probePlace: async () => ({ build: deps.build, at: Date.now() }),
+    probePlace: async () => ({ build: deps.build, at: clock.now() }),
     findDirection: async (input) => {
       const { from, to, mode } = compilePlan(input);
       return { from, to, mode };

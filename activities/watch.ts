@@ -1,5 +1,5 @@
 /** Keeps the facts at an open gate alive: one long activity instead of a history full of timers. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { clock } from '../drivers/clock.ts';
 import type { DriverContext, NodeObservation } from '../drivers/ports.ts';
 import { assess } from '../plan/facts.ts';
 import { isNews, materialOf } from '../plan/material.ts';
@@ -17,7 +17,7 @@ export async function watchFacts(deps: ActivityDeps, call: WatchCall, context: D
   const quietUntil = context.now() + call.quietMs;
   let observations = call.observations;
   while (context.now() < end) {
-    await sleep(Math.min(LOOK_EVERY_MS, Math.max(end - context.now(), 1)), undefined, { signal: context.signal });
+    await clock.sleep(Math.min(LOOK_EVERY_MS, Math.max(end - context.now(), 1)), context.signal);
     observations = await look(deps, call, observations, context);
     const facts = assess({ ...call.compile, observations, now: context.now() });
     context.heartbeat({ state: facts.classified.state, text: facts.classified.text, lossSeconds: facts.loss.seconds });

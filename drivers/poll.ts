@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { clock } from './clock.ts';
 
 export interface Polling {
   signal: AbortSignal;
@@ -17,16 +17,16 @@ export interface Polling {
  * @throws the signal's reason when aborted, and whatever `look` throws
  */
 export async function poll<T>(polling: Polling, look: () => Promise<T | undefined>): Promise<T | undefined> {
-  const end = performance.now() + polling.deadlineMs;
+  const end = clock.monotonic() + polling.deadlineMs;
   let pause = polling.intervalMs;
   for (;;) {
     polling.signal.throwIfAborted();
-    const last = performance.now() >= end;
+    const last = clock.monotonic() >= end;
     const found = await look();
     if (found !== undefined) return found;
     if (last) return undefined;
     // The signal is looked at above, so that its own reason is thrown and not the timer's AbortError.
-    await sleep(pause, undefined, { signal: polling.signal }).catch(() => undefined);
+    await clock.sleep(pause, polling.signal).catch(() => undefined);
     pause = Math.min(pause * 1.5, polling.maxIntervalMs ?? pause);
   }
 }

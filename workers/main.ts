@@ -1,6 +1,6 @@
 /** A worker process: the control place runs workflows and general steps, a region's place runs steps near its systems. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -101,6 +101,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     );
   if (place.region === null) await ensureSearchAttributes(connection, namespace, log.own);
 
+  await mkdir(deps.stateDir, { recursive: true });
   const activities = { ...createPlanningActivities(deps), ...createStepActivities(deps) };
   const identity = `${process.pid}@${hostname()} ${placeName}`;
   const workers = await Promise.all(

@@ -4,6 +4,7 @@
  * `sdk.test.ts` fails with a readable message when an upgrade moves them.
  */
 import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import {
   defaultFailureConverter,
   defaultPayloadConverter,
@@ -14,7 +15,7 @@ import {
 } from '@temporalio/common';
 import { encodeUnifiedSearchAttributes } from '@temporalio/common/lib/converter/payload-search-attributes.js';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { coresdk, type temporal } from '@temporalio/proto';
+import type { coresdk, temporal } from '@temporalio/proto';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { parseWorkflowCode } from '@temporalio/worker/lib/worker.js';
 import { ReusableVMWorkflowCreator } from '@temporalio/worker/lib/workflow/reusable-vm.js';
@@ -27,6 +28,9 @@ export type Failure = temporal.api.failure.v1.IFailure;
 export type ActivityResolution = coresdk.activity_result.IActivityResolution;
 export type Duration = { seconds?: unknown; nanos?: number | null } | null | undefined;
 export type { Payload };
+
+/** Required, because its exports are not visible to an `import` outside of the test runner. */
+const proto = createRequire(import.meta.url)('@temporalio/proto') as typeof import('@temporalio/proto');
 
 /** A workflow bundle, parsed once; shared by every world that runs it. */
 export type Bundle = ReturnType<typeof parseWorkflowCode>;
@@ -121,7 +125,7 @@ export async function createSandbox(bundle: Bundle, log: (line: LogLine) => void
       return {
         async activate(activation) {
           const completion = await workflow.activate(
-            coresdk.workflow_activation.WorkflowActivation.fromObject({
+            proto.coresdk.workflow_activation.WorkflowActivation.fromObject({
               runId: identity.runId,
               timestamp: timestamp(activation.at),
               isReplaying: activation.replaying,
