@@ -11,6 +11,7 @@ const ACTIONS: Record<string, Action> = {
   failback: 'failback',
   trafficRamp: 'trafficRamp',
   reprotect: 'reprotect',
+  refence: 'refence',
   // Whether old data may go is the same question as whether there is anything left to protect.
   release: 'reprotect',
 };
@@ -20,12 +21,13 @@ const EXAMPLES: Record<Action, string> = {
   failback: '{"service":"checkout"}',
   trafficRamp: '{"service":"checkout","to":"eu-central","percent":50}',
   reprotect: '{"service":"checkout"}',
+  refence: '{"service":"checkout","from":"eu-west"}',
 };
 
 const text = z.string().trim().min(1);
 const list = z.union([z.array(text), text.transform((one) => one.split(',').map((s) => s.trim()))]);
 const shape = z.strictObject({
-  action: z.enum(['failover', 'failback', 'trafficRamp', 'reprotect']).optional(),
+  action: z.enum(['failover', 'failback', 'trafficRamp', 'reprotect', 'refence']).optional(),
   service: text,
   from: text.optional(),
   to: text.optional(),
@@ -77,7 +79,7 @@ export function readRequest(raw: RawRequest, topology: Topology): { request: Req
     request.from !== undefined
   )
     request.to = regions.find((r) => r !== request.from)!;
-  if (request.to === undefined && request.action !== 'reprotect')
+  if (request.to === undefined && request.action !== 'reprotect' && request.action !== 'refence')
     throw invalid(`"to" must name the region to go to: ${regions.join(' or ')}. Example: ${example}`);
   if (request.from !== undefined && request.from === request.to)
     throw invalid(`"from" and "to" are both ${request.to}`);

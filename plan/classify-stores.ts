@@ -71,7 +71,8 @@ function oneWritable(input: CompileInput, parts: Parts, active: RegionName): Ver
   // Without a target, finishing what was begun is the safe reading on a pair.
   const pair = regionsOf(input).length === 2;
   const begun = stray.length > 0 || open.length > 0 || elsewhere.length > 0;
-  const finish = request.action === 'reprotect' || (request.action === 'failover' && pair && begun);
+  const finish =
+    request.action === 'reprotect' || request.action === 'refence' || (request.action === 'failover' && pair && begun);
   const to = request.to ?? (finish ? active : defaultTo(input, active));
   const hither = to === active;
   const trace = [...elsewhere, ...loose.map((node) => node.region), ...open.map((node) => node.region)];

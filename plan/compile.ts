@@ -46,7 +46,8 @@ export function compilePlan(input: CompileInput): Plan {
     resumeAt: course.resumeAt,
     nothingToDo: course.nothing,
     policy: {
-      onFailure: service.onFailure[mode],
+      // A refence that fails gives its claims back and frees the lock: a rescue must not find it held.
+      onFailure: request.action === 'refence' ? 'rollback' : service.onFailure[mode],
       freezeBudgetMs: service.tier.freezeBudgetMs,
       fenceProof: service.tier.fenceProof,
       rtoMs: service.tier.rtoMs,

@@ -4,7 +4,8 @@
  */
 import type { CompileInput, Mode, StageName } from './model.ts';
 import { type Parts, type Reading, weightsOf } from './parts.ts';
-import { follows, isOpen } from './sides.ts';
+import { mayWrite } from './returned.ts';
+import { follows, isOpen, nodesAt } from './sides.ts';
 
 export interface Course {
   /** The sentence when there is nothing to do. */
@@ -29,6 +30,7 @@ export function courseOf(input: CompileInput, reading: Reading, parts: Parts): C
   const { classified, from, to } = reading;
   const { request } = input;
   if (request.action === 'reprotect') return { ...WHOLE, nothing: nothingToProtect(input, reading, parts) };
+  if (request.action === 'refence') return { ...WHOLE, entry: 'fence', nothing: nothingToFence(reading, parts) };
   if (request.action === 'trafficRamp')
     return { ...WHOLE, entry: 'ramp', nothing: nothingToRamp(input, reading, parts) };
   const mode = modeOf(request);
@@ -72,6 +74,15 @@ function nothingToRamp(input: CompileInput, { from, to }: Reading, { edges }: Pa
   const weights = edges.map((router) => weightsOf(input, router));
   if (weights.some((seen) => seen === null || (seen[from] ?? 0) > 0)) return null;
   return `Nothing to do: ${from} has no traffic that could move to ${to}.`;
+}
+
+/** Where no node of the side accepts writes, or would after a start. One that cannot be read is no reason to stop. */
+function nothingToFence({ from, to }: Reading, { stores }: Parts): string | null {
+  if (stores.length === 0) return 'Nothing to do: the service keeps no data.';
+  if (from === null) return null;
+  const nodes = stores.flatMap((view) => nodesAt(view, from));
+  if (nodes.some((node) => mayWrite(node) || node.state === 'unreachable' || node.state === 'unknown')) return null;
+  return `Nothing to do: nothing in ${from} accepts writes (${nodes.map((node) => `${node.name} is ${node.state}`).join(', ') || 'it has no store'})${to === null ? '' : `, ${to} stays as it is`}.`;
 }
 
 /** Only where exactly one side of every store is writable and everything else follows it. */

@@ -11,6 +11,7 @@ import { combineLoss, lossOf, noLoss } from './loss.ts';
 import type { CompileInput, Facts, Stage } from './model.ts';
 import { weightsOf } from './parts.ts';
 import { furtherOf } from './positions.ts';
+import { mayWrite } from './returned.ts';
 import { nodesAt, reached, type StoreView, sideState } from './sides.ts';
 import { isStaged, type Situation, situationOf, targetNode } from './situation.ts';
 import { stagesOf } from './stages/index.ts';
@@ -76,6 +77,8 @@ function lossStatement(situation: Situation): LossStatement {
   if (course.nothing !== null || parts.stores.length === 0) return noLoss('No data is moved.');
   if (action === 'trafficRamp') return noLoss('Traffic moves, the writable side stays where it is.');
   if (action === 'reprotect') return noLoss('The writable side stays; data of a side that is rebuilt is kept aside.');
+  if (action === 'refence')
+    return noLoss('The active side stays as it is; what the fenced one holds stays readable there.');
   if (reading.classified.state === 'twoWritable') return leftBehind(situation);
   if (moving.length === 0) {
     return noLoss('The promotion has happened; what it lost is in the record of the run that made it.');
@@ -179,7 +182,9 @@ function fenceSentence({ from, mode, input }: Situation, view: StoreView): strin
 function identityOf(situation: Situation, view: StoreView): Facts['stores'][string] {
   const target = targetNode(situation, view);
   // With two writable sides the token is for the one that is to be fenced.
-  const source = view.writable.find((node) => node.region === situation.from) ?? view.writable[0];
+  const fenced =
+    situation.input.request.action === 'refence' ? nodesAt(view, situation.from).find(mayWrite) : undefined;
+  const source = fenced ?? view.writable.find((node) => node.region === situation.from) ?? view.writable[0];
   const seen = (source ?? target)?.seen ?? null;
   const known = view.nodes.find((node) => node.seen?.systemId)?.seen ?? null;
   return { systemId: seen?.systemId ?? known?.systemId ?? null, timeline: seen?.timeline ?? null };

@@ -18,7 +18,7 @@ import type {
 } from '../drivers/ports.ts';
 import type { ApprovalPolicy, Component, GateName, Ramp, RegionName, Service } from '../topology/model.ts';
 
-export type Action = 'failover' | 'failback' | 'trafficRamp' | 'reprotect';
+export type Action = 'failover' | 'failback' | 'trafficRamp' | 'reprotect' | 'refence';
 export type Mode = 'planned' | 'unplanned';
 
 /** What somebody wants; always ONE JSON object, whoever sends it. */

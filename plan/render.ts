@@ -31,6 +31,7 @@ const TITLE: Record<Plan['request']['action'], string> = {
   failback: 'Failback',
   trafficRamp: 'Traffic ramp',
   reprotect: 'Reprotect',
+  refence: 'Refence',
 };
 
 /** The whole plan: what was found, what would be done and undone, and what speaks against it. Ends with a newline. */
@@ -51,10 +52,13 @@ export function renderPlan(plan: Plan, { palette = PLAIN, width = 100 }: RenderO
 }
 
 function heading(plan: Plan, { bold, dim }: Palette, columns: number): string[] {
+  const from = plan.from ?? '?';
   const way =
     plan.request.action === 'reprotect'
-      ? `protected by ${plan.from ?? '?'}, primary ${plan.to}`
-      : `${plan.from ?? '?'} → ${plan.to}`;
+      ? `protected by ${from}, primary ${plan.to}`
+      : plan.request.action === 'refence'
+        ? `${from} is fenced, ${plan.to} stays active`
+        : `${from} → ${plan.to}`;
   const resumed = plan.resumeAt === null ? '' : `, resumed at ${plan.resumeAt}`;
   const about = `owner ${plan.owner}, tier ${plan.tier}, lock ${plan.lock}`;
   return [

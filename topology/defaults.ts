@@ -1,5 +1,5 @@
 /** What holds when the file says nothing. The reason of each value stands beside it. */
-import type { ApprovalPolicy, GateName, Ramp, Service, Tier } from './model.ts';
+import type { ApprovalPolicy, GateName, GuardPolicy, Ramp, Service, Tier } from './model.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -51,3 +51,9 @@ export const DEFAULT_ON_FAILURE: Service['onFailure'] = { planned: 'rollback', u
 
 /** Small enough that the catch-up in the freeze takes well under a second. */
 export const DEFAULT_CUTOVER_LAG: Service['cutoverLag'] = { ms: 5_000, bytes: 16 * 2 ** 20 };
+
+/** Every second in which an old primary takes writes makes more of them that nobody will find: fenced unless told otherwise. */
+export const RETURNING_PRIMARY: NonNullable<Service['returningPrimary']> = 'fence';
+
+/** Two seconds cost a database nothing; a quarter is how often auditors want a failover to have been done. */
+export const DEFAULT_GUARD: GuardPolicy = { enabled: true, intervalMs: 2_000, proofAgeMs: 90 * 24 * HOUR };

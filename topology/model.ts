@@ -112,6 +112,15 @@ export interface OwnStep {
   actions: string[];
 }
 
+/** How a service is watched beside its runs. */
+export interface GuardPolicy {
+  enabled: boolean;
+  /** Between two looks, in milliseconds. */
+  intervalMs: number;
+  /** Age of the last completed failover or failback from which the guard asks for a new one, in milliseconds. */
+  proofAgeMs: number;
+}
+
 export interface Service {
   name: ServiceName;
   tier: Tier;
@@ -130,6 +139,10 @@ export interface Service {
   /** Greatest replication lag at which a planned cut-over may begin, in milliseconds and bytes. */
   cutoverLag: { ms: number; bytes: number };
   onFailure: { planned: 'rollback' | 'hold'; unplanned: 'hold' | 'rollback' };
+  /** What follows when an old primary starts again by itself; absent: `notify`. Parsed services always have it. */
+  returningPrimary?: 'fence' | 'notify';
+  /** Absent: no guard. Parsed services always have it. */
+  guard?: GuardPolicy;
   steps: OwnStep[];
 }
 

@@ -204,6 +204,26 @@ const shared = {
     })
     .optional()
     .meta({ description: 'What a failed step leads to; default rollback when planned, hold when unplanned' }),
+  returningPrimary: z.enum(['fence', 'notify']).optional().meta({
+    description:
+      'What follows when an old primary starts again by itself and takes writes: fence (the guard starts refence, which fences only a side that is certainly not the active one) or notify (people are told); default fence',
+  }),
+  guard: z
+    .strictObject({
+      enabled: z.boolean().optional().meta({ description: 'Whether a guard runs for the service; default true' }),
+      interval: durationBetween(500)
+        .optional()
+        .meta({ description: 'Time between two looks; default 2s', examples: ['2s'] }),
+      proofAge: durationBetween(60_000)
+        .optional()
+        .meta({
+          description:
+            'Age of the last completed failover or failback from which the guard asks for a new one; default 2160h',
+          examples: ['2160h'],
+        }),
+    })
+    .optional()
+    .meta({ description: 'The workflow that watches the service beside the runs' }),
 };
 
 export const defaultsSchema = z

@@ -4,15 +4,17 @@ import {
   BUILT_IN_TIERS,
   DEFAULT_APPROVALS,
   DEFAULT_CUTOVER_LAG,
+  DEFAULT_GUARD,
   DEFAULT_ON_FAILURE,
   DEFAULT_RAMP,
   DEFAULT_TIER,
   FENCE_PROOF,
   FREEZE_BUDGET_MS,
   GATES,
+  RETURNING_PRIMARY,
 } from './defaults.ts';
 import { INVALID, isObject, type Validator } from './issues.ts';
-import type { ApprovalPolicy, GateName, OwnStep, Ramp, Region, Service, Tier } from './model.ts';
+import type { ApprovalPolicy, GateName, GuardPolicy, OwnStep, Ramp, Region, Service, Tier } from './model.ts';
 import { mentionsSecret, secretProblem } from './scalars.ts';
 import { type approvalsSchema, type defaultsSchema, regionSchema, serviceSchema, tierSchema } from './schema.ts';
 import { readSteps, STEP_SECRETS } from './steps.ts';
@@ -35,6 +37,8 @@ export interface ServiceDraft {
   writes: Service['writes'];
   cutoverLag: Service['cutoverLag'];
   onFailure: Service['onFailure'];
+  returningPrimary: NonNullable<Service['returningPrimary']>;
+  guard: GuardPolicy;
   steps: OwnStep[];
 }
 
@@ -98,6 +102,8 @@ export function readService(
     writes: fields.writes ?? defaults.writes ?? 'global',
     cutoverLag: { ms: lag.time ?? DEFAULT_CUTOVER_LAG.ms, bytes: lag.bytes ?? DEFAULT_CUTOVER_LAG.bytes },
     onFailure: { ...DEFAULT_ON_FAILURE, ...defaults.onFailure, ...fields.onFailure },
+    returningPrimary: fields.returningPrimary ?? defaults.returningPrimary ?? RETURNING_PRIMARY,
+    guard: mergeGuard(defaults.guard, fields.guard),
     steps: readSteps(fields.steps, [...path, 'steps'], tiers.get(tier)?.freezeBudgetMs, validator),
   };
 }
@@ -120,6 +126,15 @@ function mergeRamp(checks: string[], ...layers: Array<RampInput | undefined>): R
     failureLimit: given.failureLimit ?? DEFAULT_RAMP.failureLimit,
     onFailure: given.onFailure ?? DEFAULT_RAMP.onFailure,
     unplanned: given.unplanned ?? DEFAULT_RAMP.unplanned,
+  };
+}
+
+function mergeGuard(...layers: Array<Defaults['guard']>): GuardPolicy {
+  const given: NonNullable<Defaults['guard']> = Object.assign({}, ...layers);
+  return {
+    enabled: given.enabled ?? DEFAULT_GUARD.enabled,
+    intervalMs: given.interval ?? DEFAULT_GUARD.intervalMs,
+    proofAgeMs: given.proofAge ?? DEFAULT_GUARD.proofAgeMs,
   };
 }
 

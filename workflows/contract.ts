@@ -10,7 +10,7 @@ import type { Facts, Mode, StageName } from '../plan/model.ts';
 export const CONTROL_QUEUE = 'rampart';
 
 /** Workflow types that people and programs start. */
-export const WORKFLOWS = ['failover', 'failback', 'trafficRamp', 'reprotect', 'release', 'plan'] as const;
+export const WORKFLOWS = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'release', 'plan'] as const;
 
 export const SEARCH_ATTRIBUTES = {
   RampartService: 'KEYWORD',

@@ -2,6 +2,7 @@
 export { failback } from './failback.ts';
 export { failover } from './failover.ts';
 export { plan } from './plan.ts';
+export { refence } from './refence.ts';
 export { release } from './release.ts';
 export { reprotect } from './reprotect.ts';
 export { trafficRamp } from './traffic-ramp.ts';

@@ -26,6 +26,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   failback: 'failback',
   ramp: 'trafficRamp',
   reprotect: 'reprotect',
+  refence: 'refence',
 };
 
 export interface Asked {

@@ -8,6 +8,7 @@ export async function declareVerbs(program: Command, load: Load, argv: readonly 
   declareSee(program, load);
   program.commandsGroup('Move a service:');
   declareMove(program, load);
+  declareRefence(program, load);
   declareRelease(program, load);
   program.commandsGroup('Speak to a run:');
   declareSpeak(program, load);
@@ -59,7 +60,7 @@ function declareSee(program: Command, load: Load): void {
 
 function request(command: Command): Command {
   return command
-    .argument('<action>', 'failover, failback, ramp or reprotect')
+    .argument('<action>', 'failover, failback, ramp, reprotect or refence')
     .argument('[service]')
     .option('--service <service>', 'the same as [service]')
     .option('--to <region>', 'region to go to')
@@ -103,6 +104,22 @@ function declareMove(program: Command, load: Load): void {
       .addOption(override())
       .addOption(by()),
     () => import('./verbs/reprotect.ts'),
+  );
+}
+
+function declareRefence(program: Command, load: Load): void {
+  load(
+    program
+      .command('refence')
+      .description('fence an old primary that came back by itself; refused unless it is certain which side is old')
+      .argument('<service>')
+      .option('--from <region>', 'side to fence (default: the writable side on the lower timeline)')
+      .option('--reason <text>', 'why; kept in the evidence')
+      .option('--replace', 'withdraw a run that has done nothing yet, then start')
+      .option('--wait', 'follow it to its end; the exit code is its outcome')
+      .option('--timeout <duration>', 'with --wait: stop watching after this time, exit 3')
+      .addOption(by()),
+    () => import('./verbs/refence.ts'),
   );
 }
 

@@ -3,12 +3,14 @@ import type { Finding } from '../../drivers/ports.ts';
 import { nodesAt, sideState } from '../sides.ts';
 import type { Situation } from '../situation.ts';
 import { blocker, escapeCommand, reprotectCommand, unplannedCommand, warning } from './finding.ts';
+import { refenceFindings } from './refence.ts';
 
 export function stateFindings(situation: Situation): Finding[] {
   const { input, course } = situation;
   if (course.nothing !== null) return [];
   const { action } = input.request;
   if (action === 'reprotect') return reprotectFindings(situation);
+  if (action === 'refence') return refenceFindings(situation);
   const common = situation.reading.classified.state === 'twoWritable' ? splitBrain(situation) : [];
   return action === 'trafficRamp' ? [...common, ...rampFindings(situation)] : [...common, ...moveFindings(situation)];
 }

@@ -9,7 +9,8 @@ import { blocker, stops, warning } from './finding.ts';
 export function surroundingFindings(situation: Situation, stages: readonly Stage[]): Finding[] {
   if (situation.course.nothing !== null) return [];
   const { action } = situation.input.request;
-  const traffic = action === 'reprotect' ? [] : [...routerFindings(situation), ...targetFindings(situation)];
+  const traffic =
+    action === 'reprotect' || action === 'refence' ? [] : [...routerFindings(situation), ...targetFindings(situation)];
   return [...traffic, ...placeFindings(situation, stages)];
 }
 

@@ -161,6 +161,8 @@ function finalReadings(situation: Situation, view: StoreView): Step[] {
     place: store.queue,
     onFailure: 'continue',
   });
+  // A refence has looked in its stage `verify`, and touches nothing but the side it fences.
+  if (input.request.action === 'refence') return [];
   // A ramp leaves the writable side where it was; there is nothing of the target to probe.
   if (input.request.action === 'trafficRamp' && !nodesAt(view, to).some((node) => node.state === 'writable')) {
     return [observe];

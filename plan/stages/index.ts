@@ -16,12 +16,18 @@ import { ownSteps } from './own.ts';
 import { preflightSteps } from './preflight.ts';
 import { claimSteps, convergeSteps, routerSteps, saveSteps, workloadSteps } from './prepare.ts';
 import { rampSteps } from './ramp.ts';
+import { refenceStages } from './refence.ts';
 
 /** Compiles the stages. Empty when there is nothing to do or nowhere to go: the findings then say why. */
 export function stagesOf(situation: Situation): Stage[] {
   if (!laidOut(situation)) return [];
   const { action } = situation.input.request;
-  const body = action === 'reprotect' ? reprotectStages(situation) : movingStages(situation);
+  const body =
+    action === 'reprotect'
+      ? reprotectStages(situation)
+      : action === 'refence'
+        ? fencingStages(situation)
+        : movingStages(situation);
   const steps = body.flatMap((stage) => stage.steps);
   const preflight = stage('preflight', [...preflightSteps(situation, steps), ...ownSteps(situation, 'preflight')]);
   return [preflight, ...body].filter((one) => one.steps.length > 0);
@@ -79,6 +85,12 @@ function reprotectStages(situation: Situation): Stage[] {
   return withCutoverGate(situation, stages);
 }
 
+/** Only fences. The policy, or the person who asked, has decided: what is not certain is refused, not asked about. */
+function fencingStages(situation: Situation): Stage[] {
+  const stages = refenceStages(situation, claimSteps(situation, []), (earlier) => settleSteps(situation, earlier));
+  return withCutoverGate(situation, stages);
+}
+
 function prepareSteps(situation: Situation): Step[] {
   const saves = saveSteps(situation);
   const claims = claimSteps(situation, saves);
@@ -118,6 +130,10 @@ function cutoverGate(situation: Situation): Gate {
     // Claiming and following destroy nothing; what does has the gate `rebuild`.
     const policy = { ...approvals.cutover, required: 0 };
     return { name: 'cutover', kind: 'always', title: `Let every side follow ${to}?`, policy };
+  }
+  if (action === 'refence') {
+    const policy = { ...approvals.cutover, required: 0 };
+    return { name: 'cutover', kind: 'always', title: `Fence the returned side in ${from}?`, policy };
   }
   const title =
     action === 'trafficRamp'

@@ -18,6 +18,8 @@ const STAGES_OF: Record<Action, readonly StageName[]> = {
   failback: MOVING,
   trafficRamp: ['preflight', 'prepare', 'ramp', 'settle'],
   reprotect: ['preflight', 'prepare', 'reprotect', 'settle'],
+  // It only fences, and people's own steps are about moving.
+  refence: [],
 };
 
 /** Own steps with an effect cannot come before the first gate; these are refused by the findings. */

@@ -22,7 +22,7 @@ export function preflightSteps(situation: Situation, steps: readonly Step[]): St
   const { mode, from, to, parts, course, moving, input } = situation;
   const whole = mode === 'planned' && course.resumeAt === null;
   const checks = parts.checks
-    .filter((check) => check.sides[to] !== undefined && input.request.action !== 'reprotect')
+    .filter((check) => check.sides[to] !== undefined && !['reprotect', 'refence'].includes(input.request.action))
     .map((check) =>
       step(situation, 'preflight', 'runCheck', {
         id: `check:${check.name}@${to}`,

@@ -81,7 +81,7 @@ export function sourceSilent({ input, parts, from }: Situation): boolean {
 
 /** Checks at the target, then each share: set, counted, watched. All edges move together. */
 export function rampSteps(situation: Situation): Step[] {
-  if (!ahead(situation, 'ramp') || situation.input.request.action === 'reprotect') return [];
+  if (!ahead(situation, 'ramp') || ['reprotect', 'refence'].includes(situation.input.request.action)) return [];
   const { from, to, input } = situation;
   const { ramp } = input.service;
   const checks = [...readySteps(situation), ...checkSteps(situation)];

@@ -41,7 +41,7 @@ export function crosses(situation: Situation): boolean {
 /** What an unplanned run adds to a step on the side it gives up: one short try, and on with the run. */
 export function givenUp(situation: Situation, region: string | null): Partial<Step> {
   const { mode, from, to, input } = situation;
-  const source = region === from && mode === 'unplanned' && input.request.action !== 'reprotect';
+  const source = region === from && mode === 'unplanned' && !['reprotect', 'refence'].includes(input.request.action);
   // Regions that take no part are claimed where they answer; the run does not depend on them.
   const bystander = region !== from && region !== to;
   if (!source && !bystander) return {};

@@ -184,7 +184,7 @@ it('shows only request fields that are read', async () => {
   const { topology } = await loadTopology({ path: join(root, 'deploy/compose/rampart.yaml') }, drivers);
   const rows = [
     ...file('docs/temporal.md').matchAll(
-      /^\| `(failover|failback|trafficRamp|reprotect|release|plan)`\s*\|[^|]*\| `(\{.*?\})`/gm,
+      /^\| `(failover|failback|trafficRamp|reprotect|refence|release|plan)`\s*\|[^|]*\| `(\{.*?\})`/gm,
     ),
   ];
   expect(rows.map((r) => r[1]).sort()).toEqual([...WORKFLOWS].sort());

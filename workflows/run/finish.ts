@@ -62,9 +62,23 @@ export function finish(run: Run): void {
           remedy: `rampart reprotect ${run.record.service}`,
         });
     }
+  // The side was given up before; this run has found it on its own and made it harmless.
+  if (p.request.action === 'refence')
+    for (const step of run.record.steps.filter((s) => s.verb === 'fence' && s.state === 'done'))
+      run.addDebt({
+        code: 'replicaMissing',
+        component: step.component,
+        region: step.region,
+        message: `${step.component} in ${step.region} is fenced and no replica: ${p.to} is unprotected`,
+        remedy: `rampart reprotect ${run.record.service}`,
+      });
   const debts = run.record.debt.length;
   const debt = debts === 0 ? '' : ` It leaves ${debts} protection debt${debts === 1 ? '' : 's'}.`;
-  close(run, 'completed', `${p.request.action} of ${run.record.service} to ${p.to} is complete.${debt}`);
+  const done =
+    p.request.action === 'refence'
+      ? `${p.from} of ${run.record.service} is fenced; ${p.to} stays active.`
+      : `${p.request.action} of ${run.record.service} to ${p.to} is complete.`;
+  close(run, 'completed', `${done}${debt}`);
 }
 
 export function close(run: Run, outcome: Outcome, text: string): void {

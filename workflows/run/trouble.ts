@@ -154,13 +154,27 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
     const notes = failed.map((f) => `${f.record.note} (${f.undo.summary})`).join('; ');
     const remedy = `\`rampart escape ${run.record.service}\` prints the commands.`;
     close(run, 'needsHuman', `${why}. ${failed.length} undo(s) could not be finished: ${notes}. ${remedy}`);
-  } else
+  } else if (fencedForGood(run))
+    close(
+      run,
+      'needsHuman',
+      `${why}. The fence of ${run.plan!.from} was tried and is not taken back: \`rampart status\` shows whether it stands; start the same again, or fence by hand with \`rampart escape ${run.record.service}\`.`,
+    );
+  else
     close(
       run,
       outcome,
       done === 0 ? `${why}. Nothing had been changed.` : `${why}. Everything is as it was before the run.`,
     );
   return { kind: 'closed' };
+}
+
+/** A fence without an undo (a returned old primary's) was tried: then it is not as it was before, and shall not be. */
+function fencedForGood(run: Run): boolean {
+  const tried = new Set(run.record.steps.map((s) => s.id));
+  return (run.plan?.stages ?? []).some((stage) =>
+    stage.steps.some((step) => step.verb === 'fence' && step.undo === undefined && tried.has(step.id)),
+  );
 }
 
 /** Abort past the point of no return: never an undo of data; traffic back to the last good weights, or by proof all of it. */

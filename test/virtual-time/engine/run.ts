@@ -17,6 +17,8 @@ export interface RunOptions {
   request?: unknown;
   world?: ModelOptions;
   harness?: Partial<WorldOptions>;
+  /** The world begins with two writable sides: not this run's doing. */
+  splitBrain?: boolean;
   /** Set up before the run starts. */
   before?: (model: ModelWorld, harness: World) => void;
 }
@@ -151,6 +153,7 @@ export async function startRun(options: RunOptions = {}): Promise<EngineRun> {
   options.before?.(model, harness);
   const before = model.state();
   const invariants = new Invariants(model);
+  invariants.weakFenceAccepted = options.splitBrain === true;
   harness.onStep = () => invariants.look();
   const workflow = await harness.start(options.type ?? 'failover', {
     workflowId: options.workflowId ?? LOCK,
