@@ -1,0 +1,75 @@
+/** The step boundaries of a run, read off its compiled plan, and the cells that the matrix makes of them. Pure. */
+import type { Action, Plan, Step } from '../../plan/model.ts';
+
+/** What befalls a run. */
+export const FAULTS = [
+  'kill-control-worker',
+  'kill-region-worker',
+  'kill-temporal',
+  'kill-old-primary',
+  'kill-new-primary',
+  'freeze-old-primary',
+  'freeze-worker',
+  'cancel',
+  'abort',
+  'duplicate-start',
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+/** A moment of a run, as its history shows it. */
+export interface Boundary {
+  stage: string;
+  /** Step id with `source` and `target` for the regions; `start` and `gate:<name>` for what is no step. */
+  step: string;
+  /** `scheduled`: an attempt may be about to act, or acting. `closed`: it has acted, and nothing has followed yet. */
+  moment: 'scheduled' | 'closed';
+  /** Side whose worker runs the step; control steps have none. */
+  side: 'source' | 'target' | null;
+}
+
+export interface Cell {
+  /** `failover/fence:orders-db@source/scheduled/kill-temporal` */
+  id: string;
+  action: Action;
+  boundary: Boundary;
+  fault: Fault;
+}
+
+/** A text of a run with the two regions named by their part in it, so that cells are the same in both directions. */
+export function bySide(text: string, { from, to }: { from: string | null; to: string }): string {
+  const named = from === null ? text : text.replaceAll(from, 'source');
+  return named.replaceAll(to, 'target');
+}
+
+/**
+ * Every boundary of an undisturbed run of this plan: its start, its gates, each step's scheduling, and the end of each
+ * step that changes something. Steps that wait for what others find (`onlyIf`) do not run in it.
+ */
+export function boundariesOf(plan: Plan): Boundary[] {
+  const found: Boundary[] = [{ stage: 'start', step: 'start', moment: 'scheduled', side: null }];
+  for (const { name: stage, gate, steps } of plan.stages) {
+    if (gate?.kind === 'always') found.push({ stage, step: `gate:${gate.name}`, moment: 'scheduled', side: null });
+    for (const step of steps.filter(({ onlyIf }) => onlyIf === undefined)) {
+      const boundary = { stage, step: bySide(step.id, plan), side: sideOf(step, plan) };
+      found.push({ ...boundary, moment: 'scheduled' });
+      if (step.effect !== 'none') found.push({ ...boundary, moment: 'closed' });
+    }
+  }
+  return found;
+}
+
+function sideOf({ place }: Step, { from, to }: Plan): Boundary['side'] {
+  if (from !== null && place.startsWith(`rampart.${from}`)) return 'source';
+  return place.startsWith(`rampart.${to}`) ? 'target' : null;
+}
+
+/** Each boundary with each fault. */
+export function cellsOf(action: Action, boundaries: readonly Boundary[]): Cell[] {
+  return boundaries.flatMap((boundary) =>
+    FAULTS.map((fault) => ({ id: cellId(action, boundary, fault), action, boundary, fault })),
+  );
+}
+
+export function cellId(action: Action, { step, moment }: Pick<Boundary, 'step' | 'moment'>, fault: Fault): string {
+  return `${action}/${step}/${moment}/${fault}`;
+}

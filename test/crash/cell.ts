@@ -1,0 +1,250 @@
+/**
+ * One cell: a run, its fault at its boundary, and everything that must be true afterwards.
+ *
+ * It leaves the service at the other side, protected and without an open journal, so that the next cell begins there.
+ */
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { LAB_PASSWORDS } from '../../lab/postgres/pair.ts';
+import { LOCK } from '../integration/world.ts';
+import { coverage, judge } from '../judge/judge.ts';
+import type { Trace } from '../judge/trace.ts';
+import { bySide, type Cell } from './boundaries.ts';
+import { inject } from './faults.ts';
+import type { Ground, RunDone } from './ground.ts';
+import { SETTINGS } from './hands.ts';
+import { traceOf } from './trace.ts';
+import { type Mark as HistoryMark, marksOf, untilMark } from './watch.ts';
+
+export interface CellResult {
+  id: string;
+  action: string;
+  stage: string;
+  step: string;
+  moment: string;
+  fault: string;
+  /** `notReached`: the run never came to that boundary, so nothing was done to it. */
+  verdict: 'green' | 'red' | 'notReached';
+  /** What was done, and what the step was at then: `waiting`, `closed` or what had begun after it. */
+  did: string;
+  landed: string;
+  /** How the run ended that the fault fell on, and how the requests after it did. */
+  outcome: string;
+  after: string[];
+  /** What the engineer on call said. */
+  said: string[];
+  acknowledged: number;
+  lost: number;
+  /** Longest time without an acknowledged write, milliseconds. */
+  writeGapMs: number;
+  /** Rules that had something to judge. */
+  judged: string[];
+  violations: string[];
+  seconds: number;
+  date: string;
+}
+
+export interface CellDone {
+  result: CellResult;
+  trace: Trace;
+}
+
+const SECRETS = Object.values(LAB_PASSWORDS);
+/** Requests after the cell's own until the service must be where it was asked to be. */
+const REPEATS = 4;
+
+export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
+  const { hands, recorder } = ground;
+  const { action, boundary, fault } = cell;
+  const began = Date.now();
+  const broken: string[] = [];
+  const { active, other } = action === 'trafficRamp' ? await trafficSides(ground) : await hands.world.sides();
+  const direction = { from: active, to: other };
+  const input = { service: 'checkout', to: other };
+  recorder.begin();
+  const mark = ground.mark();
+
+  const over = new AbortController();
+  const runs: RunDone[] = [];
+  const act: { done: Promise<{ did: string; at: number } | null> | null } = { done: null };
+  let runId = '';
+  const strike = async (): Promise<{ did: string; at: number }> => {
+    const at = Date.now();
+    const broke = (text: string): void => void broken.push(text);
+    const ref = { workflowId: LOCK, runId };
+    const did = await inject(fault, { hands, ref, action, input, ...direction, boundary, broken: broke });
+    return { did, at };
+  };
+  const aim = async (): Promise<{ did: string; at: number } | null> => {
+    const fits = (mark: HistoryMark): boolean =>
+      mark.kind === boundary.moment && bySide(mark.step, direction) === boundary.step;
+    const reached = await untilMark(hands.client, { workflowId: LOCK, runId }, fits, over.signal);
+    return reached === null ? null : strike();
+  };
+  const atGate = boundary.step.startsWith('gate:') ? boundary.step.slice('gate:'.length) : null;
+  let first: RunDone;
+  try {
+    first = await ground.run(action, input, {
+      onStart: (id) => {
+        runId = id;
+        if (boundary.step === 'start') act.done = strike();
+        else if (atGate === null) act.done = aim();
+      },
+      beforeApproval: async (gate) => {
+        if (gate.name !== atGate || act.done !== null) return;
+        act.done = strike();
+        await act.done;
+      },
+    });
+    runs.push(first);
+  } finally {
+    over.abort();
+  }
+  const struck = await act.done;
+  await hands.mend();
+  const { after, stuck } = await converge(ground, action, input, runs);
+  if (stuck !== null) broken.push(stuck);
+
+  const load = await hands.world.lab.load();
+  const surviving = (await hands.world.sides()).active;
+  await load.pause();
+  const verified = await load.verify(hands.world.report.regions[surviving]!.database, { from: began });
+  const gap = (await load.report(began)).writeGapMs;
+  await load.resume();
+  if (verified.duplicated > 0) broken.push(`${verified.duplicated} orders are there twice`);
+  const { acknowledged, logs } = ground.since(mark);
+  const trace = traceOf({
+    name: cell.id,
+    freezeBudgetMs: Number.parseInt(SETTINGS.freezeBudget, 10) * 1_000,
+    secrets: SECRETS,
+    recording: recorder.recorded(),
+    runs: runs.map(({ seen }) => seen),
+    refused: fault === 'duplicate-start' && struck !== null ? [{ at: struck.at, lock: LOCK, text: struck.did }] : [],
+    faults: struck === null ? [] : [{ at: struck.at, what: struck.did, touched: touchedBy(cell) }],
+    acknowledged: acknowledged.filter(({ at }) => at >= began),
+    lost: new Set(verified.lost.map(({ id }) => id)),
+    kept: verified.lost.length === 0 ? null : keptData(runs),
+    texts: logs.map(({ where, text }) => ({ at: Date.now(), where, text })),
+    alarms: alarmsIn(logs),
+    endedAt: Date.now(),
+  });
+  const violations = [...broken, ...judge(trace).map(({ rule, text }) => `${rule}: ${text}`)];
+  const result: CellResult = {
+    id: cell.id,
+    action,
+    stage: boundary.stage,
+    step: boundary.step,
+    moment: boundary.moment,
+    fault,
+    verdict: violations.length > 0 ? 'red' : struck === null ? 'notReached' : 'green',
+    did: struck?.did === undefined ? 'nothing' : bySide(struck.did, direction),
+    landed:
+      struck === null
+        ? ''
+        : landedAt(cell, direction, struck.at, await marksOf(hands.client, { workflowId: LOCK, runId })),
+    outcome: first.status,
+    after,
+    said: first.watched.said.map((word) => bySide(word, direction)),
+    acknowledged: verified.acknowledged,
+    lost: verified.lost.length,
+    writeGapMs: Math.round(gap),
+    judged: coverage(trace),
+    violations,
+    seconds: Math.round((Date.now() - began) / 100) / 10,
+    date: new Date().toISOString(),
+  };
+  return { result, trace };
+}
+
+/** Ramps move the edge's weights to and fro; the database stays. */
+async function trafficSides(ground: Ground): Promise<{ active: string; other: string }> {
+  const { most, other } = await ground.traffic();
+  return { active: most, other };
+}
+
+/** Repeats the request, as somebody would who reads what each run says, until there is nothing left to do. */
+async function converge(
+  ground: Ground,
+  action: string,
+  input: { service: string; to: string },
+  runs: RunDone[],
+): Promise<{ after: string[]; stuck: string | null }> {
+  const after: string[] = [];
+  const again = async (type: string, more: object): Promise<RunDone> => {
+    const done = await ground.run(type, { service: 'checkout', ...more });
+    runs.push(done);
+    after.push(
+      `${type}${'mode' in more ? ` ${more.mode}` : ''}: ${done.record.outcome === 'nothingToDo' ? 'nothing to do' : done.status}`,
+    );
+    return done;
+  };
+  const last = (): RunDone => runs.at(-1)!;
+  for (let n = 0; n < REPEATS; n += 1) {
+    if (last().status === 'completed' && n > 0) break;
+    const { text } = last();
+    if (/rampart reprotect/.test(text) && last().status === 'Refused') await again('reprotect', {});
+    const unplanned = last().status === 'Refused' && /--mode unplanned/.test(text);
+    await again(action, { ...input, ...(unplanned ? { mode: 'unplanned' } : {}) });
+    await ground.hands.mend();
+  }
+  if (last().status !== 'completed') return { after, stuck: `does not converge: ${last().status}: ${last().text}` };
+  if (action !== 'trafficRamp') {
+    const owed = last().record.debt.length > 0 || !(await isProtected(ground));
+    if (owed) await again('reprotect', {});
+    if (last().status !== 'completed')
+      return { after, stuck: `is not protected again: ${last().status}: ${last().text}` };
+    await ground.hands.world.untilProtected();
+    const { active } = await ground.hands.world.sides();
+    if (active !== input.to) return { after, stuck: `is active in ${active}, not in ${input.to}` };
+  }
+  const plan = await ground.plan(action === 'failback' ? 'failover' : action, input);
+  if (plan.nothingToDo === null) return { after, stuck: `is not finished: ${plan.facts.classified.text}` };
+  return { after, stuck: null };
+}
+
+async function isProtected({ hands }: Ground): Promise<boolean> {
+  const roles = Object.values(await hands.roles());
+  return roles.includes('primary') && roles.includes('replica') && roles.length === 2;
+}
+
+/** What the fault itself changed, and no run has to put back. */
+function touchedBy({ fault }: Cell): string[] {
+  return fault === 'kill-old-primary' || fault === 'freeze-old-primary' ? ['writable'] : [];
+}
+
+/** Whether every directory that a rebuild set aside is still there, or nothing was rebuilt. */
+function keptData(runs: readonly RunDone[]): boolean {
+  const kept = runs.flatMap(({ record }) => record.steps.flatMap((s) => (s.facts.kept as string[] | undefined) ?? []));
+  return kept.every((folder) => existsSync(folder) && existsSync(dirname(folder)));
+}
+
+function alarmsIn(logs: ReadonlyArray<{ text: string }>): Array<{ at: number; alarm: string; text: string }> {
+  return logs.flatMap(({ text }) =>
+    text.split('\n').flatMap((line) => {
+      if (!line.includes('ALARM ')) return [];
+      try {
+        const { time, kind, msg } = JSON.parse(line) as { time: string; kind: string; msg: string };
+        return [{ at: Date.parse(time), alarm: kind, text: msg }];
+      } catch {
+        return []; // cut off by a kill
+      }
+    }),
+  );
+}
+
+/** What the step was at when the fault fell: a fault that comes late has met something else than it was meant for. */
+function landedAt(
+  { boundary: { step, moment } }: Cell,
+  direction: { from: string; to: string },
+  at: number,
+  marks: readonly HistoryMark[],
+): string {
+  const own = marks.filter((mark) => bySide(mark.step, direction) === step);
+  const boundary = own.find(({ kind }) => kind === moment);
+  if (boundary === undefined) return '';
+  const late = `${Math.max(0, Math.round(at - boundary.at))} ms after it`;
+  const closed = own.find(({ kind, at: when }) => kind === 'closed' && when >= boundary.at);
+  const next = marks.find(({ kind, at: when }) => kind === 'scheduled' && when > boundary.at && when <= at);
+  if (moment === 'scheduled' && (closed === undefined || closed.at > at)) return `${late}, while it was open`;
+  return next === undefined ? `${late}, before anything followed` : `${late}, beside ${bySide(next.step, direction)}`;
+}

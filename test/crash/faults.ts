@@ -1,0 +1,87 @@
+/** The faults of the matrix. Each is one sharp act at the moment the cell names; what is put right afterwards is said here. */
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { CONTROL_QUEUE } from '../../workflows/contract.ts';
+import { LOCK, PERSON } from '../integration/world.ts';
+import type { Boundary, Fault } from './boundaries.ts';
+import type { Hands } from './hands.ts';
+import type { Ref } from './watch.ts';
+
+export interface FaultContext {
+  hands: Hands;
+  /** The run it is aimed at. */
+  ref: Ref;
+  action: string;
+  input: object;
+  from: string;
+  to: string;
+  boundary: Boundary;
+  /** Says what broke of a promise in the act itself, for example a second start that was accepted. */
+  broken(text: string): void;
+}
+
+/** Does it. @returns what was done, in a few words; resolves when the act, and a supervisor's restart, are over */
+export async function inject(fault: Fault, c: FaultContext): Promise<string> {
+  const { hands, from, to, boundary } = c;
+  // The worker that the step runs on; where that is a control worker, the source's.
+  const region = boundary.side === 'target' ? to : from;
+  switch (fault) {
+    case 'kill-control-worker':
+      await hands.killWorkers('control');
+      return 'both control workers killed and started again';
+    case 'kill-region-worker':
+      await hands.killWorkers(region);
+      return `both workers of ${region} killed and started again`;
+    case 'kill-temporal':
+      await hands.killTemporal();
+      return 'the Temporal server killed and started again';
+    case 'kill-old-primary':
+      await hands.killDatabase(from);
+      return `the database of ${from} killed`;
+    case 'kill-new-primary':
+      await hands.killDatabase(to);
+      return `the database of ${to} killed`;
+    case 'freeze-old-primary':
+      await hands.freezeDatabase(from);
+      return `the database of ${from} frozen (SIGSTOP)`;
+    case 'freeze-worker': {
+      const place = boundary.side === null ? 'control' : region;
+      await hands.freezeWorker(place);
+      return `one worker of ${place} frozen (SIGSTOP) with its polls open`;
+    }
+    case 'cancel':
+      await hands.client.workflow.getHandle(c.ref.workflowId, c.ref.runId).cancel();
+      return 'cancelled';
+    case 'abort':
+      return abort(c);
+    case 'duplicate-start':
+      return startAgain(c);
+  }
+}
+
+async function abort({ hands, ref }: FaultContext): Promise<string> {
+  const handle = hands.client.workflow.getHandle(ref.workflowId, ref.runId);
+  try {
+    await handle.executeUpdate('abort', { args: [{ by: PERSON, reason: 'a cell of the crash matrix' }] });
+    return 'aborted';
+  } catch (error) {
+    // A run that has just ended refuses the word, and that is an answer.
+    return `abort refused: ${(error as Error).cause ?? (error as Error).message}`;
+  }
+}
+
+async function startAgain({ hands, ref, action, input, broken }: FaultContext): Promise<string> {
+  try {
+    const second = await hands.client.workflow.start(action, {
+      taskQueue: CONTROL_QUEUE,
+      workflowId: LOCK,
+      args: [input],
+    });
+    const first = await hands.client.workflow.getHandle(ref.workflowId, ref.runId).describe();
+    if (first.status.name === 'RUNNING')
+      broken(`a second run (${second.firstExecutionRunId}) started beside the first`);
+    return 'the first run had ended; a second one started';
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return 'a second start refused by the lock';
+    throw error;
+  }
+}

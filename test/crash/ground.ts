@@ -1,0 +1,152 @@
+/** What cells stand on: one running world, its recorder, and what is read from it before and after a run. */
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Json } from '../../drivers/ports.ts';
+import type { RunRecord } from '../../evidence/record.ts';
+import type { Acknowledgement } from '../../lab/load/ledger.ts';
+import type { WorldSpec } from '../../lab/world/spec.ts';
+import type { Plan } from '../../plan/model.ts';
+import { CONTROL_QUEUE, type GateView } from '../../workflows/contract.ts';
+import { LOCK, runOf } from '../integration/world.ts';
+import { type Hands, openHands } from './hands.ts';
+import { readHistory } from './history.ts';
+import { type Care, careFor, type Watched } from './person.ts';
+import { appliedWeights, type Recorder, startRecorder } from './recorder.ts';
+import type { RunSeen } from './trace.ts';
+
+export interface Ground {
+  hands: Hands;
+  recorder: Recorder;
+  spec: WorldSpec;
+  /** Compiles a plan as a run would, and changes nothing. */
+  plan(action: string, input: object): Promise<Plan>;
+  /** Starts a run and cares for it until it has ended. */
+  run(action: string, input: object, care?: Partial<Care> & { onStart?: (runId: string) => void }): Promise<RunDone>;
+  snapshot(): Promise<Record<string, Json>>;
+  /** Region that the edge sends most of its traffic to, and the other one. */
+  traffic(): Promise<{ most: string; other: string }>;
+  /** Where the writer's acknowledgements and every process's log end now. */
+  mark(): Mark;
+  /** Orders acknowledged, and lines logged, since a mark. */
+  since(mark: Mark): { acknowledged: Acknowledgement[]; logs: Array<{ where: string; text: string }> };
+  close(): Promise<void>;
+}
+
+export interface RunDone {
+  /** `completed`, or the type of the failure. */
+  status: string;
+  text: string;
+  record: RunRecord;
+  watched: Watched;
+  seen: RunSeen;
+}
+
+export type Mark = Record<string, number>;
+
+/** A run that has not ended by then hangs, in milliseconds. */
+const RUN_DEADLINE_MS = 120_000;
+
+export async function openGround(suffix: string): Promise<Ground> {
+  const hands = await openHands(suffix);
+  const { world, client } = hands;
+  const spec = JSON.parse(readFileSync(join(world.lab.dir, 'world.json'), 'utf8')) as WorldSpec;
+  const recorder = startRecorder(hands);
+  const acks = join(world.lab.dir, 'acknowledged.jsonl');
+  const logs = join(world.lab.dir, 'logs');
+  let plans = 0;
+
+  const snapshot = async (): Promise<Record<string, Json>> => {
+    const roles = await hands.roles();
+    const state: Record<string, Json> = {
+      writable: Object.keys(roles).filter((region) => roles[region] === 'primary'),
+      edge: await appliedWeights(spec, 'edge'),
+      writer: await appliedWeights(spec, 'writer'),
+    };
+    for (const [region, { app }] of Object.entries(world.report.regions))
+      state[`app@${region}`] = await fetch(`${app}/rampart`, { signal: AbortSignal.timeout(2_000) })
+        .then(async (answer) => ((await answer.json()) as { state: string }).state)
+        .catch(() => null);
+    return state;
+  };
+  return {
+    hands,
+    recorder,
+    spec,
+    snapshot,
+    plan: (action, input) => {
+      plans += 1;
+      return client.workflow.execute('plan', {
+        taskQueue: CONTROL_QUEUE,
+        workflowId: `crash/plan/${process.pid}-${plans}`,
+        args: [{ action, ...input }],
+      });
+    },
+    run: async (action, input, care = {}) => {
+      const before = await snapshot();
+      const handle = await client.workflow.start(action, { taskQueue: CONTROL_QUEUE, workflowId: LOCK, args: [input] });
+      const ref = { workflowId: LOCK, runId: handle.firstExecutionRunId };
+      care.onStart?.(ref.runId);
+      const gates = new Map<string, GateView>();
+      const watched = await careFor(hands, ref, {
+        deadlineMs: RUN_DEADLINE_MS,
+        ...care,
+        onStatus: (status) => {
+          if (status.gate !== null) gates.set(status.gate.id, status.gate);
+          care.onStatus?.(status);
+        },
+      });
+      const closed = client.workflow.getHandle(LOCK, ref.runId) as typeof handle;
+      const { status, text } = await runOf(closed).ended();
+      // The failure of a cancelled workflow brings no record along; the closed run still answers.
+      const record = await closed.query<RunRecord>('evidence');
+      const after = await snapshot();
+      const history = await readHistory(client, ref);
+      const seen = {
+        id: ref.runId,
+        lock: LOCK,
+        history,
+        record,
+        gates: [...gates.values()],
+        snapshots: { before, after },
+      };
+      return { status, text: text || record.text, record, watched, seen };
+    },
+    traffic: async () => {
+      const weights = await appliedWeights(spec, 'edge');
+      const [most, other] = Object.keys(weights).sort((a, b) => weights[b]! - weights[a]!);
+      return { most: most!, other: other! };
+    },
+    mark: () => Object.fromEntries([acks, ...filesIn(logs)].map((file) => [file, statSync(file).size])),
+    since: (mark) => ({
+      acknowledged: readSince(acks, mark[acks] ?? 0)
+        .split('\n')
+        .flatMap((line) => {
+          try {
+            return [JSON.parse(line) as Acknowledgement];
+          } catch {
+            return []; // the last line, still being written
+          }
+        }),
+      logs: filesIn(logs).map((file) => ({ where: basename(file), text: readSince(file, mark[file] ?? 0) })),
+    }),
+    close: async () => {
+      await recorder.stop();
+      await hands.close();
+    },
+  };
+}
+
+const filesIn = (folder: string): string[] => readdirSync(folder).map((name) => join(folder, name));
+
+/** What was written to a file after `from`, in bytes. */
+function readSince(file: string, from: number): string {
+  const descriptor = openSync(file, 'r');
+  try {
+    const length = fstatSync(descriptor).size - from;
+    const buffer = Buffer.alloc(Math.max(0, length));
+    const read = readSync(descriptor, buffer, 0, buffer.length, from);
+    return buffer.toString('utf8', 0, read);
+  } finally {
+    closeSync(descriptor);
+  }
+}

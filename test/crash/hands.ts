@@ -1,0 +1,131 @@
+/**
+ * Hands on a world of the lab: faults straight at the processes, without a way over the supervisor, and the same
+ * things put right again. A supervisor of processes (systemd) starts killed workers and servers at once; a database
+ * that died stays dead until somebody acts.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { freezePostgres, killPostgres, readPostmaster } from '../../lab/postgres/server.ts';
+import type { Target, WorldStatus } from '../../lab/world/running.ts';
+import { openTestWorld, type TestWorld, until } from '../integration/world.ts';
+
+/** Of the lab's topology while the matrix runs: short, so that a cell takes seconds. */
+export const SETTINGS = { freezeBudget: '15s', bake: '200ms', interval: '100ms', steps: [50, 100], load: 40 };
+
+export interface Hands {
+  world: TestWorld;
+  client: Client;
+  /** What stands in the lab now, as an engineer with access to every machine would see it. */
+  look(): Promise<WorldStatus>;
+  roles(): Promise<Record<string, WorldStatus['databases'][number]['role']>>;
+  /** SIGKILL to all workers of a place (`control` or a region), which are then started again. */
+  killWorkers(place: string): Promise<void>;
+  killTemporal(): Promise<void>;
+  killDatabase(region: string): Promise<void>;
+  startDatabase(region: string): Promise<void>;
+  freezeDatabase(region: string): Promise<void>;
+  /** SIGSTOP to one of the workers of a place, with its polls open. @returns its pid */
+  freezeWorker(place: string): Promise<number>;
+  /** Everything frozen goes on, everything but databases that was killed is started. */
+  mend(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openHands(suffix: string): Promise<Hands> {
+  const { load, bake, interval, steps, freezeBudget } = SETTINGS;
+  const world = await openTestWorld(suffix, { load, bake, workers: 2 });
+  world.editTopology((t) => {
+    t.setIn(['tiers', 'critical', 'freezeBudget'], freezeBudget);
+    t.setIn(['services', 'checkout', 'ramp', 'steps'], t.createNode(steps));
+    t.setIn(['services', 'checkout', 'ramp', 'interval'], interval);
+  });
+  const connection = await Connection.connect({
+    address: world.report.temporal.address,
+    // The server comes back within a second or two; the client must not wait longer than it does.
+    channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 500 },
+  });
+  const client = new Client({ connection, namespace: world.report.temporal.namespace });
+  const { lab, report } = world;
+  let pids = pidsOf(await lab.status());
+  const frozen = new Set<number>();
+  const dataDir = (region: string): string => report.regions[region]!.dataDir;
+
+  const restart = async (target: Target): Promise<void> => {
+    // `kill` waits until the supervisor has seen the end, and without that it would start nothing.
+    await lab.kill(target);
+    await lab.start(target);
+    pids = pidsOf(await lab.status());
+  };
+  const ofPlace = (place: string): number[] =>
+    pids.filter((p) => p.what === 'worker' && p.place === place).map(({ pid }) => pid);
+  const signal = (pid: number, name: NodeJS.Signals): void => {
+    try {
+      process.kill(-pid, name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  };
+  return {
+    world,
+    client,
+    look: () => lab.status(),
+    roles: async () => {
+      const { databases } = await lab.status();
+      return Object.fromEntries(databases.map(({ region, role }) => [region, role]));
+    },
+    killWorkers: async (place) => {
+      for (const pid of ofPlace(place)) signal(pid, 'SIGKILL');
+      await restart({ what: 'worker', where: place });
+    },
+    killTemporal: async () => {
+      for (const { pid } of pids.filter((p) => p.what === 'temporal')) signal(pid, 'SIGKILL');
+      await restart({ what: 'temporal' });
+    },
+    killDatabase: (region) => killPostgres(dataDir(region)),
+    startDatabase: async (region) => {
+      freezePostgres(dataDir(region), false);
+      if (readPostmaster(dataDir(region)) === undefined) await lab.start({ what: 'database', where: region });
+    },
+    freezeDatabase: async (region) => freezePostgres(dataDir(region), true),
+    freezeWorker: async (place) => {
+      const [pid] = ofPlace(place);
+      if (pid === undefined) throw new Error(`no worker of ${place} is running`);
+      signal(pid, 'SIGSTOP');
+      frozen.add(pid);
+      return pid;
+    },
+    mend: async () => {
+      for (const pid of frozen) signal(pid, 'SIGCONT');
+      frozen.clear();
+      for (const region of Object.keys(report.regions)) freezePostgres(dataDir(region), false);
+      const { members } = await lab.status();
+      const dead = members.filter(({ state }) => state === 'stopped');
+      for (const { kind, region } of dead)
+        await lab.start({
+          what: kind,
+          ...(kind === 'worker' || kind === 'app' ? { where: region ?? 'control' } : {}),
+        } as Target);
+      if (dead.length > 0) pids = pidsOf(await lab.status());
+      await until(
+        'the Temporal server answers',
+        () => client.connection.ensureConnected().then(() => true as const),
+        60_000,
+      );
+      await world.untilWorkers();
+    },
+    close: async () => {
+      for (const pid of frozen) signal(pid, 'SIGCONT');
+      await connection.close().catch(() => {});
+      await world.close();
+    },
+  };
+}
+
+function pidsOf({ members }: WorldStatus): Array<{ what: string; place: string; pid: number }> {
+  return members.flatMap(({ kind, region, pid }) =>
+    pid === null ? [] : [{ what: kind, place: region ?? 'control', pid }],
+  );
+}
+
+/** The least a loop that looks must leave to others, on a machine of two cores. */
+export const breathe = (ms = 50): Promise<void> => sleep(ms);

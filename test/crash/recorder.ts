@@ -1,0 +1,131 @@
+/** What the world really was, moment by moment, seen from outside Rampart: roles of both databases, weights of Traefik. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { Weights } from '../../drivers/ports.ts';
+import { SERVICE, type WorldSpec } from '../../lab/world/spec.ts';
+import { breathe, type Hands } from './hands.ts';
+
+export interface RoleSeen {
+  at: number;
+  region: string;
+  writable: boolean;
+  timeline: number | null;
+}
+
+export interface WeightsSeen {
+  at: number;
+  router: 'edge' | 'writer';
+  weights: Weights;
+}
+
+export interface Recording {
+  roles: RoleSeen[];
+  weights: WeightsSeen[];
+  /** Longest time between two looks at one database, milliseconds: how coarse this is. */
+  coarsestMs: number;
+}
+
+export interface Recorder {
+  /** Begins anew, with the present state as the first entries. */
+  begin(): void;
+  recorded(): Recording;
+  stop(): Promise<void>;
+}
+
+/** How often each database is looked at, in milliseconds. */
+const EVERY_MS = 25;
+/** A database that has not answered by then accepts nothing from us, in milliseconds. */
+const ANSWER_MS = 700;
+
+/** Looks until it is stopped. Writes nothing down but changes. */
+export function startRecorder(hands: Hands): Recorder {
+  const regions = Object.entries(hands.world.report.regions);
+  const spec = JSON.parse(readFileSync(join(hands.world.lab.dir, 'world.json'), 'utf8')) as WorldSpec;
+  let recording: Recording = { roles: [], weights: [], coarsestMs: 0 };
+  let last = new Map<string, boolean | string>();
+  const over = new AbortController();
+  const looks = [
+    ...regions.map(([region, { database }]) => watchDatabase(region, database)),
+    watchWeights('edge'),
+    watchWeights('writer'),
+  ];
+  return {
+    begin: () => {
+      recording = { roles: [], weights: [], coarsestMs: 0 };
+      last = new Map();
+    },
+    recorded: () => recording,
+    stop: async () => {
+      over.abort();
+      await Promise.all(looks);
+    },
+  };
+
+  async function watchDatabase(region: string, url: string): Promise<void> {
+    let client: pg.Client | null = null;
+    let lookedAt = performance.now();
+    while (!over.signal.aborted) {
+      const began = performance.now();
+      recording.coarsestMs = Math.max(recording.coarsestMs, began - lookedAt);
+      lookedAt = began;
+      let seen: { writable: boolean; timeline: number | null } = { writable: false, timeline: null };
+      const asked: pg.Client = client ?? newClient(url);
+      try {
+        if (client === null) await asked.connect();
+        client = asked;
+        const { rows } = await asked.query(
+          'SELECT NOT pg_is_in_recovery() AS writable, (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline',
+        );
+        seen = rows[0];
+      } catch {
+        asked.end().catch(() => {});
+        client = null;
+      }
+      if (last.get(region) !== seen.writable) {
+        last.set(region, seen.writable);
+        recording.roles.push({ at: Date.now(), region, ...seen });
+      }
+      await breathe(EVERY_MS);
+    }
+    await client?.end().catch(() => {});
+  }
+
+  async function watchWeights(router: WeightsSeen['router']): Promise<void> {
+    while (!over.signal.aborted) {
+      const weights = await appliedWeights(spec, router).catch(() => null);
+      const text = JSON.stringify(weights);
+      if (weights !== null && last.get(router) !== text) {
+        last.set(router, text);
+        recording.weights.push({ at: Date.now(), router, weights });
+      }
+      await breathe(2 * EVERY_MS);
+    }
+  }
+}
+
+function newClient(url: string): pg.Client {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ANSWER_MS, query_timeout: ANSWER_MS });
+  client.on('error', () => {});
+  return client;
+}
+
+/** What Traefik itself says that it applies, in percent by region. */
+export async function appliedWeights(spec: WorldSpec, router: WeightsSeen['router']): Promise<Weights> {
+  const kind = router === 'edge' ? 'http' : 'tcp';
+  const url = `http://127.0.0.1:${spec.traefikApiPort}/api/${kind}/services/${SERVICE}-${router}@file`;
+  const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
+  const found = (await answer.json()) as {
+    weighted?: { services?: Array<{ name: string; weight?: number }> };
+    loadBalancer?: { servers?: Array<{ address?: string }> };
+  };
+  const entries = spec.regions.map(({ name, links }): [string, number] => {
+    if (router === 'writer') {
+      const here = found.loadBalancer?.servers?.some(({ address }) => address?.endsWith(`:${links.database}`));
+      return [name, here ? 100 : 0];
+    }
+    const own = found.weighted?.services?.find((one) => one.name.replace(/@file$/, '') === `${SERVICE}-edge-${name}`);
+    return [name, own?.weight ?? 0];
+  });
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,74 @@
+/** Results on disk: one file per action, one line per cell, kept in git and read by docs/proof.md. */
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { repositoryRoot } from '../../lab/paths.ts';
+import type { CellResult } from './cell.ts';
+
+export interface KeptCell extends CellResult {
+  /** Digest of the sources it ran on. */
+  sources: string;
+}
+
+export interface ResultFile {
+  about: string;
+  /** Of the last run that added to it. */
+  versions: Record<string, string>;
+  settings: object;
+  cells: KeptCell[];
+}
+
+/** Folders whose change makes a result old. */
+const SOURCES = ['topology', 'plan', 'workflows', 'activities', 'drivers', 'workers', 'lab'];
+
+const folder = (): string => join(repositoryRoot(), 'test/crash/results');
+const fileOf = (action: string): string => join(folder(), `${action}.json`);
+
+/** @returns what is kept of an action; empty when there is nothing yet */
+export function readResults(action: string): KeptCell[] {
+  const file = fileOf(action);
+  if (!existsSync(file)) return [];
+  return (JSON.parse(readFileSync(file, 'utf8')) as ResultFile).cells;
+}
+
+/** Replaces a cell's result, and writes the file anew: a matrix that is cut off has lost nothing. */
+export function keepResult(
+  action: string,
+  cell: KeptCell,
+  about: string,
+  versions: Record<string, string>,
+  settings: object,
+): void {
+  const others = readResults(action).filter(({ id }) => id !== cell.id);
+  const cells = [...others, cell].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const head = JSON.stringify({ about, versions, settings }, null, 1).replace(/\n}$/, '');
+  mkdirSync(folder(), { recursive: true });
+  writeFileSync(
+    fileOf(action),
+    `${head},\n "cells": [\n${cells.map((one) => `  ${JSON.stringify(one)}`).join(',\n')}\n ]\n}\n`,
+  );
+}
+
+/** Digest of everything a cell's outcome depends on. */
+export function sourcesDigest(): string {
+  const root = repositoryRoot();
+  const hash = createHash('sha256');
+  const add = (path: string): void => {
+    for (const entry of readdirSync(join(root, path), { withFileTypes: true }).sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    )) {
+      const name = join(path, entry.name);
+      if (entry.isDirectory()) add(name);
+      else if (/\.(ts|json)$/.test(entry.name)) hash.update(name).update(readFileSync(join(root, name)));
+    }
+  };
+  for (const path of SOURCES) add(path);
+  return hash.digest('hex').slice(0, 12);
+}
+
+export function commit(): string {
+  const asked = spawnSync('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: repositoryRoot(), encoding: 'utf8' });
+  return asked.status === 0 ? asked.stdout.trim() : 'unknown';
+}
