@@ -49,8 +49,7 @@ function movingStages(situation: Situation): Stage[] {
     stage('fence', [...fenceSteps(situation), ...own('fence')]),
     stage('catch-up', [...catchUpSteps(situation), ...own('catch-up')]),
     stage('promote', [...promotions, ...own('promote')], promotions.length > 0 ? promoteGate(situation) : undefined),
-    stage('verify', [...verifySteps(situation), ...own('verify')]),
-    stage('route', [...routeSteps(situation), ...own('route')]),
+    ...verifyAndRoute(situation),
     stage('ramp', [...rampSteps(situation), ...own('ramp')]),
     stage('drain', [...drainSteps(situation), ...own('drain')]),
     stage('reprotect', [...reprotectSteps(situation), ...own('reprotect')]),
@@ -58,6 +57,19 @@ function movingStages(situation: Situation): Stage[] {
   const earlier = stages.flatMap((one) => one.steps);
   stages.push(stage('settle', withOwnFirst(settleSteps(situation, earlier), own('settle'))));
   return withCutoverGate(situation, stages);
+}
+
+/**
+ * The end of the freeze. The endpoints move beside the verification, not after it: the route looks for itself that its
+ * store is writable before it moves, and whatever the verification finds, nothing leads back from here. A team's own
+ * steps at `verify` want to come before the route, and so they do.
+ */
+function verifyAndRoute(situation: Situation): Stage[] {
+  const verify = verifySteps(situation);
+  const own = ownSteps(situation, 'verify');
+  const route = [...routeSteps(situation), ...ownSteps(situation, 'route')];
+  if (own.length > 0 || route.length === 0) return [stage('verify', [...verify, ...own]), stage('route', route)];
+  return [stage('route', [...verify, ...route])];
 }
 
 /** Brings the sides that do not follow back: first without destroying anything, else behind a gate of its own. */

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { compilePlan } from '../../plan/compile.ts';
 import type { CompileInput, Plan } from '../../plan/model.ts';
+import type { OwnStep } from '../../topology/model.ts';
 import { A, B, input, nodeSeen, position, replicaOf, WORLDS, withSessions } from './world.ts';
 
 const SESSIONS_A = `sessions-db-${A}`;
@@ -28,7 +29,7 @@ interface Row {
   asks?: true;
 }
 
-const TAIL = ['verify', 'route', 'ramp', 'drain'];
+const TAIL = ['route', 'ramp', 'drain'];
 const CUT = ['fence', 'catch-up', 'promote', ...TAIL];
 const P = [...CUT, 'reprotect', 'settle'];
 const U = [...CUT, 'settle'];
@@ -451,6 +452,30 @@ function withNodes(name: string, nodes: CompileInput['observations']['stores'][s
   const base = row(name);
   return { ...base, observations: { ...base.observations, stores: { 'orders-db': nodes } } };
 }
+
+it('verifies beside the route, and before it where the team has steps in between', () => {
+  const cut = (steps: OwnStep[]) =>
+    compilePlan(input(WORLDS['steady(A)']!(), {}, { steps }))
+      .stages.filter((stage) => ['verify', 'route'].includes(stage.name))
+      .map((stage) => [stage.name, stage.steps.map((step) => step.id)]);
+  const own: OwnStep = {
+    name: 'warm-cache',
+    stage: 'verify',
+    summary: 'Warm the cache',
+    kind: 'command',
+    at: 'to',
+    config: { command: ['true'] },
+    effect: 'none',
+    deadlineMs: 5_000,
+    onFailure: 'hold',
+    actions: [],
+  };
+  expect(cut([])).toEqual([['route', ['verify:orders-db', 'route:writer']]]);
+  expect(cut([own])).toEqual([
+    ['verify', ['verify:orders-db', 'own:warm-cache']],
+    ['route', ['route:writer']],
+  ]);
+});
 
 it('shows every candidate and the better one', () => {
   const base = row('sourceLost(A)');

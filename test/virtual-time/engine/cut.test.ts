@@ -61,7 +61,7 @@ describe('the freeze budget', () => {
   it('does not stop what comes after the point of no return', async () => {
     await approved((model) => {
       const slowly: Script = async (act, call) => {
-        for (let i = 0; i < 40; i++) {
+        for (let i = 0; i < 64; i++) {
           call.heartbeat();
           await call.sleep(500);
         }
