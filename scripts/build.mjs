@@ -101,7 +101,11 @@ async function bundleWorkflows() {
   if (!existsSync(join(root, 'workflows/index.ts'))) return;
   const { bundleWorkflowCode } = await import('@temporalio/worker');
   const quiet = { log() {}, trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error };
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(dist, 'workflows/index.js'), logger: quiet });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(dist, 'workflows/index.js'),
+    payloadConverterPath: join(dist, 'workflows/payload-converter.js'),
+    logger: quiet,
+  });
   writeFileSync(join(dist, 'workflow-bundle.js'), code);
 }
 

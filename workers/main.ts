@@ -153,11 +153,14 @@ export function stateDirectory(): string {
   return process.env.RAMPART_STATE_DIR ?? join(homedir(), '.local', 'state', 'rampart');
 }
 
-/** A prebuilt bundle where there is one (production, the lab), else bundled from the sources at start. */
-function workflowSource(): { workflowBundle: WorkflowBundleOption } | { workflowsPath: string } {
-  const bundle = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
-  if (existsSync(bundle)) return { workflowBundle: { codePath: bundle } };
-  return { workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)) };
+/** The bundle made by the build: beside this code in `dist`, or in `dist` when this runs from the sources. */
+function workflowSource(): { workflowBundle: WorkflowBundleOption } {
+  const paths = ['../workflow-bundle.js', '../dist/workflow-bundle.js'].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  const codePath = paths.find((path) => existsSync(path));
+  if (codePath === undefined) throw new Error('dist/workflow-bundle.js is missing: run `node scripts/build.mjs`');
+  return { workflowBundle: { codePath } };
 }
 
 async function readTopology(options: WorkerOptions) {

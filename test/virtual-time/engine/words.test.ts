@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkout } from '../../plan/world.ts';
-import { encodeAll } from '../sdk.ts';
+import { encodeAll, type Payload } from '../sdk.ts';
 import { type EngineRun, type RunOptions, startRun } from './run.ts';
 import { A, B, type Script } from './world/world.ts';
 
@@ -210,6 +210,23 @@ describe('malformed messages never wedge a run', () => {
     await run.gate();
     await run.workflow.signalRaw('approve', encodeAll([[{ by: 'bob' }]]));
     expect((await run.end()).outcome).toBe('completed');
+  });
+
+  it('in bytes nobody can decode', async () => {
+    const text = (value: string) => new TextEncoder().encode(value);
+    const broken: Payload[] = [
+      { metadata: { encoding: text('json/plain') }, data: text('{"by":') },
+      { metadata: { encoding: text('binary/encrypted') }, data: text('x') },
+      { metadata: {}, data: text('x') },
+    ];
+    run = await startRun();
+    await run.gate();
+    for (const payload of broken) await run.workflow.signalRaw('approve', [payload]);
+    await run.approve();
+    const record = await run.end();
+    expect(record.outcome).toBe('completed');
+    expect(record.messages.filter(({ applied }) => !applied)).toHaveLength(broken.length);
+    expect(record.messages[0]!.note).toMatch(/takes one JSON object. Example: \{"/);
   });
 
   it('before the first look and after the end', async () => {
