@@ -187,6 +187,42 @@ export interface ClaimReceipt extends Receipt {
   claim: { region: RegionName; previous: Claim | null; current: Claim | null };
 }
 
+/** What one node of a former primary's side holds that the new primary never got. Bounded in size; no row itself. */
+export interface LeftBehind {
+  node: string;
+  region: RegionName;
+  /** `none`: nothing was committed there that did not arrive; `unreadable`: `note` says why. */
+  kind: 'none' | 'listed' | 'unreadable';
+  /** Where the histories part, and the last place that was read. */
+  from: Position | null;
+  to: Position | null;
+  bytes: number | null;
+  /** Committed transactions that changed rows of tables; `null` = not known. */
+  transactions: number | null;
+  /** Commits beside them: changes of the schema, sequences, or rows that were changed before the histories part. */
+  otherCommits: number;
+  /** ISO 8601, by the former primary's clock. */
+  firstCommit: string | null;
+  lastCommit: string | null;
+  /** Most changed first. `select`: reads the rows on the old side; `null` = it cannot. */
+  tables: Array<{
+    database: string;
+    table: string;
+    inserted: number;
+    updated: number;
+    deleted: number;
+    select: string | null;
+  }>;
+  /** Tables that are not listed one by one. */
+  moreTables: number;
+  /** False: there is more than was read. */
+  complete: boolean;
+  note: string;
+}
+
+/** `facts.leftBehind` holds a {@link LeftBehind} per node. */
+export type LeftBehindReceipt = Receipt;
+
 /** What a driver is given at each call. */
 export interface DriverContext {
   /** Aborts when the activity is cancelled or its worker stops. Every wait must honour it. */
@@ -276,6 +312,8 @@ export interface Store {
   revokePromote(to: At): Promise<Receipt>;
   /** Exactly one writable node, a write probe, and settings that cannot hang the first commit. */
   verifyWritable(to: At, from: RegionName): Promise<Receipt>;
+  /** Reads only: what the side holds that the primary never got. Before anything rewinds it. */
+  leftBehind?(at: At, primary: RegionName): Promise<LeftBehindReceipt>;
   /** Makes the old primary follow the new one without destroying anything; `facts.needs: 'rebuild'` when it cannot. */
   rejoin(at: At, primary: RegionName): Promise<Receipt>;
   /** Destructive: rewind or copy anew; keeps the old data aside. Only behind its gate. */

@@ -52,6 +52,7 @@ function lazily(load: () => Promise<Store>): Store {
     promote: call('promote'),
     revokePromote: call('revokePromote'),
     verifyWritable: call('verifyWritable'),
+    leftBehind: call('leftBehind'),
     rejoin: call('rejoin'),
     rebuild: call('rebuild'),
     release: call('release'),

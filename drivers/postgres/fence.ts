@@ -13,8 +13,9 @@ import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { type ControlData, greatestTimeline } from './control-data.ts';
 import { closeDatabases, databasesToClose, endSessions, rememberClosed } from './fence-sql.ts';
 import type { FenceState } from './fence-state.ts';
+import { shutdownCheckpoint } from './last-checkpoint.ts';
 import { startOf } from './lock.ts';
-import { fenceOf, fenceReceipt } from './prove.ts';
+import { fenceOf, fenceReceipt, settledReading } from './prove.ts';
 import { allOf, known, type NodeFiles, type NodeReading, readFiles, readNode } from './reading.ts';
 import type { FenceRecord, NodeRecord } from './record.ts';
 import {
@@ -47,7 +48,12 @@ export async function fence(cluster: Cluster, at: At): Promise<FenceReceipt> {
   tokenOf(cluster.context);
   const nodes = nodesAt(cluster, at);
   const changed = await allOf(nodes.map((node) => fenceNode(cluster, node)));
-  const readings = await Promise.all(nodes.map((node) => readNode(cluster, node, { connectTimeoutMs: CONNECT_MS })));
+  const readings = await Promise.all(nodes.map((node) => settledReading(cluster, node)));
+  // Started again by now, it may have left the state that said so; that it is still at that checkpoint is looked at.
+  for (const [i, stopped] of changed.entries()) {
+    const fence = known(readings[i]!.record)?.fence;
+    if (fence != null && stopped !== null) fence.final ??= stopped.final ?? (await restarted(cluster, readings[i]!));
+  }
   const states = await Promise.all(readings.map((reading) => fenceOf(cluster, reading)));
   await Promise.all(nodes.map((node, i) => note(cluster, node, readings[i]!, states[i]!)));
   const receipt = fenceReceipt(
@@ -55,23 +61,30 @@ export async function fence(cluster: Cluster, at: At): Promise<FenceReceipt> {
     at,
     readings,
     states,
-    changed.every((facts) => facts === null),
+    changed.every((stopped) => stopped === null),
   );
-  for (const facts of changed) Object.assign(receipt.facts, facts);
+  for (const stopped of changed) Object.assign(receipt.facts, stopped?.facts);
   if (receipt.fence.cannotWrite !== 'none') return receipt;
   throw new RampartError('NotFenced', `${at.region} could still write: ${receipt.summary}`, {
     remedy: 'Retry the fence; `rampart escape` prints the commands for doing it by hand.',
   });
 }
 
+/** Its shutdown checkpoint, when it was started again before anybody could look. */
+async function restarted(cluster: Cluster, { node, files }: NodeReading): Promise<Position | null> {
+  const found = known(files);
+  if (found === null || found.postmaster === null || !found.signal) return null;
+  return shutdownCheckpoint(cluster, local(node), found);
+}
+
 /** @returns what is worth knowing of how it was done; `null` = it was fenced, or a replica, already */
-async function fenceNode(cluster: Cluster, node: PgNode): Promise<Record<string, string | number> | null> {
+async function fenceNode(cluster: Cluster, node: PgNode): Promise<Stopped | null> {
   if (node.fence === 'sql') return fenceBySql(cluster, node);
   if (node.fence === 'command') return fenceByCommand(cluster, node);
   return fenceByStop(cluster, local(node));
 }
 
-async function fenceByStop(cluster: Cluster, node: LocalNode): Promise<Record<string, string | number> | null> {
+async function fenceByStop(cluster: Cluster, node: LocalNode): Promise<Stopped | null> {
   const files = (await readFiles(cluster, node))!;
   if (isStandby(files)) {
     await awaitSettled(cluster, node);
@@ -113,25 +126,27 @@ async function awaitSettled(cluster: Cluster, node: LocalNode): Promise<void> {
 }
 
 /** Waits for the end of the server, and insists when it does not come. */
-async function awaitDown(
-  cluster: Cluster,
-  node: LocalNode,
-  postmaster: Postmaster | null,
-): Promise<Record<string, string | number>> {
+async function awaitDown(cluster: Cluster, node: LocalNode, postmaster: Postmaster | null): Promise<Stopped> {
   const { context } = cluster;
   const started = performance.now();
   const facts: Record<string, string | number> = { stop: postmaster === null ? 'was not running' : 'fast' };
   let asked = postmaster?.pid;
   const start = postmaster === null ? '' : startOf(postmaster.pid);
   let lookedAt = started;
+  let first = true;
   const insistence: Insistence = { facts, cleanSince: null };
   await poll({ signal: context.signal, deadlineMs: Number.POSITIVE_INFINITY, intervalMs: 1 }, async () => {
     const now = performance.now();
+    const sinceSignal = !first;
+    first = false;
     // While the process that was told to stop is there, one look at it is enough, and takes no time from its work.
     if (start !== '' && startOf(postmaster!.pid) === start && now - lookedAt < LOOK_MS) return undefined;
     const running = await postmasterOf(node.dataDir);
     if (running === null) return true;
     if (running.pid !== asked) {
+      // Its pid file was not there when the signal was: it comes up read-only. To stop it would be a fight with
+      // whoever starts it, an init system above all.
+      if (sinceSignal) return true;
       // Started again between our look and the signal file: stop that one as well.
       asked = running.pid;
       await requestStop(node, running, 'fast');
@@ -143,9 +158,15 @@ async function awaitDown(
     return undefined;
   });
   facts.stopMs = Math.round(performance.now() - started);
-  const { orphans } = (await readFiles(cluster, node))!;
+  const { orphans, control } = (await readFiles(cluster, node))!;
   if (orphans > 0) facts.endedOrphans = await awaitNoOrphans(cluster, node);
-  return facts;
+  return { facts, final: control.state === 'shut down' ? control.checkpoint : null };
+}
+
+interface Stopped {
+  facts: Record<string, string | number>;
+  /** The shutdown checkpoint, read before anybody could start the server again; `null` = none, or it was too quick. */
+  final: Position | null;
 }
 
 interface Insistence {
@@ -196,7 +217,7 @@ async function awaitNoOrphans(cluster: Cluster, node: LocalNode): Promise<number
 }
 
 /** The team's own command; with a data directory the proof is then read, and made durable, like that of a stop. */
-async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Record<string, string | number> | null> {
+async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Stopped | null> {
   const argv = node.control.fence;
   if (argv === undefined) {
     throw new RampartError('InvalidInput', `${node.name} has fence: command and no control.fence`, {
@@ -217,7 +238,10 @@ async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Record<st
     (record) => fencedNow(cluster, record),
   );
   await runControl(cluster, node, argv);
-  if (node.dataDir !== null) return { ...(await fenceByStop(cluster, local(node))), command: argv[0]! };
+  if (node.dataDir !== null) {
+    const stopped = await fenceByStop(cluster, local(node));
+    return { facts: { ...stopped?.facts, command: argv[0]! }, final: stopped?.final ?? null };
+  }
   await withClaim(cluster, node, unknown, ({ save }) =>
     save({ fence: fenceRecord(cluster, node, { systemId: systemId ?? '', timeline: timeline ?? 0 }, null) }),
   );
@@ -226,10 +250,10 @@ async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Record<st
     const now = await fenceOf(cluster, await readNode(cluster, node, { connectTimeoutMs: CONNECT_MS }));
     return now.strength === 'none' ? undefined : true;
   });
-  return { command: argv[0]! };
+  return { facts: { command: argv[0]! }, final: null };
 }
 
-async function fenceBySql(cluster: Cluster, node: PgNode): Promise<Record<string, string | number> | null> {
+async function fenceBySql(cluster: Cluster, node: PgNode): Promise<Stopped | null> {
   const status = await readStatus(cluster, node);
   if (status.inRecovery) return null;
   const identity = { systemId: status.systemId, timeline: status.timeline };
@@ -263,7 +287,7 @@ async function fenceBySql(cluster: Cluster, node: PgNode): Promise<Record<string
     if (record.fence === null) throw takenBack(node);
     await save({ fence: { ...record.fence, final: ended.final } });
   });
-  return { endedSessions: ended.ended, cancelledWaiters: ended.cancelledWaiters };
+  return { facts: { endedSessions: ended.ended, cancelledWaiters: ended.cancelledWaiters }, final: null };
 }
 
 function takenBack(node: PgNode): RampartError {

@@ -1,12 +1,15 @@
 /** Is a fence in force? Reads only. */
+import { poll } from '../poll.ts';
 import type { At, FenceReceipt, FenceStrength, Position } from '../ports.ts';
-import { type Cluster, nodesAt } from './config.ts';
+import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { readClosed } from './fence-sql.ts';
 import { type FenceState, fenceState } from './fence-state.ts';
 import { asFailure, known, type NodeReading, readNode } from './reading.ts';
 
 /** In the freeze: a node that does not answer within this time (milliseconds) is judged by its files alone. */
 const CONNECT_MS = 500;
+/** A server that is just being started has said within this time (milliseconds) whether it is in recovery. */
+const SETTLE_MS = 3_000;
 
 /** The fence of one node, with the look at its databases that a fence by SQL needs. */
 export async function fenceOf(cluster: Cluster, reading: NodeReading): Promise<FenceState> {
@@ -22,11 +25,21 @@ export async function fenceOf(cluster: Cluster, reading: NodeReading): Promise<F
  * give `none`; `facts.asked` tells them apart.
  */
 export async function prove(cluster: Cluster, at: At): Promise<FenceReceipt> {
-  const readings = await Promise.all(
-    nodesAt(cluster, at).map((node) => readNode(cluster, node, { connectTimeoutMs: CONNECT_MS })),
-  );
+  const readings = await Promise.all(nodesAt(cluster, at).map((node) => settledReading(cluster, node)));
   const states = await Promise.all(readings.map((reading) => fenceOf(cluster, reading)));
   return fenceReceipt(cluster, at, readings, states, true);
+}
+
+/** A node's reading. An init system may be starting it at this very moment, read-only: that is no answer yet. */
+export async function settledReading(cluster: Cluster, node: PgNode): Promise<NodeReading> {
+  let reading = await readNode(cluster, node, { connectTimeoutMs: CONNECT_MS });
+  await poll({ signal: cluster.context.signal, deadlineMs: SETTLE_MS, intervalMs: 10 }, async () => {
+    const files = known(reading.files);
+    if (files === null || !files.signal || files.postmaster?.status !== 'starting') return true;
+    reading = await readNode(cluster, node, { connectTimeoutMs: CONNECT_MS });
+    return undefined;
+  });
+  return reading;
 }
 
 const ORDER: readonly FenceStrength[] = ['none', 'person', 'lease', 'sessions', 'provider', 'stopped'];

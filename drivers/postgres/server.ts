@@ -133,26 +133,39 @@ function signalProcess(pid: number, name: NodeJS.Signals, node: LocalNode): void
   }
 }
 
-/** Waits until the server is gone. @returns false when the deadline passed first */
-export async function awaitStopped(node: LocalNode, context: DriverContext, deadlineMs: number): Promise<boolean> {
-  const polling = { signal: context.signal, deadlineMs, intervalMs: 1 };
-  return (await poll(polling, async () => ((await postmasterOf(node.dataDir)) === null ? true : undefined))) === true;
+/**
+ * Waits until the server is gone.
+ * @param only this process: another one, which somebody has started since, is not waited for
+ * @returns false when the deadline passed first
+ */
+export async function awaitStopped(
+  node: LocalNode,
+  context: DriverContext,
+  deadlineMs: number,
+  only?: number,
+): Promise<boolean> {
+  const done = await poll({ signal: context.signal, deadlineMs, intervalMs: 1 }, async () => {
+    const running = await postmasterOf(node.dataDir);
+    return running === null || (only !== undefined && running.pid !== only) ? true : undefined;
+  });
+  return done === true;
 }
 
 /**
  * Stops a server cleanly, for repairs: fast, then immediate when that takes longer than `stopTimeout`.
  * Not running is fine.
+ * @param only this process; absent: whatever runs there
  */
-export async function stopServer(cluster: Cluster, node: LocalNode): Promise<void> {
+export async function stopServer(cluster: Cluster, node: LocalNode, only?: number): Promise<void> {
   const { context, config } = cluster;
   const running = await postmasterOf(node.dataDir);
-  if (running === null) return;
+  if (running === null || (only !== undefined && running.pid !== only)) return;
   context.heartbeat({ node: node.name, doing: 'stopping' });
   await stopViaControl(cluster, node, running);
-  if (await awaitStopped(node, context, config.stopTimeout)) return;
+  if (await awaitStopped(node, context, config.stopTimeout, only)) return;
   const still = await postmasterOf(node.dataDir);
   if (still !== null) await requestStop(node, still, 'immediate');
-  if (await awaitStopped(node, context, config.stopTimeout)) return;
+  if (await awaitStopped(node, context, config.stopTimeout, only)) return;
   throw new RampartError('DeadlineExceeded', `${node.name} did not stop within ${2 * config.stopTimeout} ms`, {
     remedy: `Look at the server's log; \`pg_ctl stop -m immediate -D ${node.dataDir}\` ends it.`,
   });

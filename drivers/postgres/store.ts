@@ -8,6 +8,7 @@ import { openCluster } from './config.ts';
 import { converge } from './converge.ts';
 import { escapeCommands } from './escape-commands.ts';
 import { fence } from './fence.ts';
+import { leftBehind } from './left-behind.ts';
 import { observe, sample } from './observe.ts';
 import { preflight } from './preflight.ts';
 import { promote, revokePromote } from './promote.ts';
@@ -37,6 +38,7 @@ export function openStore(component: Component, context: DriverContext): Store {
     promote: (to, from, proof, planned) => promote(cluster, to, from, proof, planned),
     revokePromote: (to) => revokePromote(cluster, to),
     verifyWritable: (to, from) => verifyWritable(cluster, to, from),
+    leftBehind: (at, primary) => leftBehind(cluster, at, primary),
     rejoin: (at, primary) => rejoin(cluster, at, primary),
     rebuild: (at, primary) => rebuild(cluster, at, primary),
     release: (at) => release(cluster, at),

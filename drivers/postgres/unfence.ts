@@ -8,7 +8,7 @@ import { type Identity, withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { greatestTimeline } from './control-data.ts';
 import { openRemembered } from './fence-sql.ts';
-import { allOf, asFailure, readFiles } from './reading.ts';
+import { allOf, asFailure, type NodeFiles, readFiles } from './reading.ts';
 import { type NodeRecord, readRecord } from './record.ts';
 import {
   awaitStopped,
@@ -63,33 +63,35 @@ async function unfenceByStart(cluster: Cluster, node: LocalNode, guard: UnfenceG
     systemId: before.control.systemId,
     timeline: await greatestTimeline(node.dataDir, before.control),
   };
-  if (!before.signal && before.postmaster !== null && before.postmaster.status !== 'stopping') {
+  if (before.postmaster?.status === 'stopping') {
+    // A stop that was asked for cannot be called off: wait for its end.
+    await awaitStopped(node, context, config.stopTimeout * 2, before.postmaster.pid);
+  }
+  const running = before.postmaster?.status === 'stopping' ? await postmasterOf(node.dataDir) : before.postmaster;
+  // Recovery cannot be left without a new timeline: a server that was started with the signal must go down once more.
+  const readOnly = running !== null && (before.signal ? isNotProduction(before) : isInRecovery(before));
+  if (!before.signal && running !== null && !readOnly) {
     await withClaim(cluster, node, identity, ({ record, save }) => save(forgotten(record)));
     // An earlier attempt may have asked for the start and not lived to see its end.
     const status = await readStatus(cluster, node).catch(asFailure);
     if (!(status instanceof RampartError) && !status.inRecovery) return null;
     return awaitWritable(cluster, node, identity.timeline);
   }
-  // A stop that was asked for cannot be called off: wait for its end. A server that was started again since is
-  // read-only and must go down once more, because recovery cannot be left without a new timeline.
-  if (before.postmaster?.status === 'stopping') await awaitStopped(node, context, config.stopTimeout * 2);
-  const wasPrimary = await isFormerPrimary(cluster, node);
-  if (!wasPrimary) return null;
-  const running = await postmasterOf(node.dataDir);
-  if (running !== null && before.control.state !== 'in production') {
-    // Asked here as well: a late attempt must not take down a server that lets people read.
-    await withClaim(cluster, node, identity, () => assertMayUnfence(cluster, node, guard, identity.timeline));
-    await stopServer(cluster, node);
-  }
+  if (!(await isFormerPrimary(cluster, node))) return null;
   await withClaim(cluster, node, identity, async ({ record, save }) => {
     await assertMayUnfence(cluster, node, guard, identity.timeline);
+    // Before anything is stopped: an init system may start it again faster than we would.
     await removeSignal(node);
-    await requestStart(cluster, node);
+    if (!readOnly) await requestStart(cluster, node);
     await save(forgotten(record));
   });
+  if (readOnly) await stopServer(cluster, node, running!.pid);
   if (node.control.unfence !== undefined) await runControl(cluster, node, node.control.unfence);
   return awaitWritable(cluster, node, identity.timeline, () => startAgain(cluster, node, identity));
 }
+
+const isNotProduction = ({ control }: NodeFiles): boolean => control.state !== 'in production';
+const isInRecovery = ({ control }: NodeFiles): boolean => control.state === 'in archive recovery';
 
 /** A stop that was asked for before the fence was taken back may still have ended the server. */
 async function startAgain(cluster: Cluster, node: LocalNode, identity: Identity): Promise<void> {

@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import type { SampleReading } from '../../../drivers/ports.ts';
+import type { LeftBehind, SampleReading } from '../../../drivers/ports.ts';
 import { urlOf, withClient } from '../../../lab/postgres/pair.ts';
 import { killPostgres, readPostmaster, startPostgres, stopPostgres } from '../../../lab/postgres/server.ts';
 import type { Run } from '../../conformance/store/run.ts';
@@ -76,8 +76,23 @@ test('killed primary, rows lost: stated first; then rewound, its old data kept u
   await run.at(B).verifyWritable({ region: B }, A);
   await pair.write(B);
   expect(await pair.rows(B)).toBe(2);
+  // Before anything is started: what the log of the old primary says that nobody has.
+  const listed = (await run.at(A).leftBehind!({ region: A }, B)).facts.leftBehind as unknown as LeftBehind[];
+  expect(listed).toMatchObject([{ kind: 'listed', transactions: 25, complete: true, moreTables: 0 }]);
+  const [{ tables, bytes, firstCommit, lastCommit, from, to }] = listed as [LeftBehind];
+  expect(tables).toMatchObject([{ database: 'app', table: 'public.orders', inserted: 25, updated: 0, deleted: 0 }]);
+  expect(bytes).toBe(Number(BigInt(to!.order) - BigInt(from!.order)));
+  expect(bytes).toBeLessThan(catchUp.loss.atLeastBytes!);
+  // Inside the window that was stated before the promotion.
+  for (const at of [firstCommit!, lastCommit!]) {
+    expect(at >= catchUp.loss.fromTime! && at <= catchUp.loss.toTime!, `${at} in the stated window`).toBe(true);
+  }
   const joined = await run.at(A).rejoin({ region: A }, B);
   expect(joined.facts).toMatchObject({ needs: 'rebuild', diverged: [A] });
+  // The rows themselves, with the statement that the listing gives.
+  expect(await pair.sql(A, tables[0]!.select!, 'app')).toHaveLength(25);
+  expect(await pair.sql(B, tables[0]!.select!, 'app')).not.toHaveLength(25);
+  expect((await run.at(A).leftBehind!({ region: A }, B)).facts.leftBehind).toEqual(listed);
   // Left as it is: read-only, with the lost rows to be read, and without a slot that holds up the new primary's log.
   expect(await pair.rows(A)).toBe(26);
   await expect(pair.write(A)).rejects.toThrow('read-only');
@@ -108,8 +123,12 @@ test('killed primary, nothing lost: it follows without a rewind', async () => {
   expect(proof.fence.finalPosition).toBeNull();
   await run.at(B).promote({ region: B }, A, proof, { timeline: 1 });
   await run.at(B).verifyWritable({ region: B }, A);
+  expect((await run.at(A).leftBehind!({ region: A }, B)).facts.leftBehind).toMatchObject([
+    { kind: 'none', transactions: 0, otherCommits: 0 },
+  ]);
   expect((await run.at(A).rejoin({ region: A }, B)).facts).not.toHaveProperty('needs');
   await caughtUp(run, A);
+  expect((await run.at(A).leftBehind!({ region: A }, B)).facts.leftBehind).toMatchObject([{ kind: 'none' }]);
 });
 
 test('the postmaster alone is killed: what it leaves behind is ended before anything is proven', async () => {

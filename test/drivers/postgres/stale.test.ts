@@ -37,6 +37,7 @@ const VERBS: Record<keyof Store, Case | Harmless> = {
   readClaim: { harmless: 'reads' },
   awaitCatchUp: { harmless: 'reads, and starts a fenced target read-only, which needs the claim' },
   prove: { harmless: 'reads' },
+  leftBehind: { harmless: 'reads' },
   escape: { harmless: 'reads' },
   converge: { harmless: 'makes its own tables and a checkpoint on whatever is writable, and waits' },
   verifyWritable: { harmless: 'one row in its own table; what it changes of the settings needs the claim' },
