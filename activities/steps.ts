@@ -115,6 +115,12 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
       return port.switchover(fromOf(call), toOf(call), call.mode);
     }),
     verifyWritable: store((port, call) => port.verifyWritable(at(call), fromOf(call))),
+    leftBehind: store(async (port, call, context) => {
+      const primary = String(call.input.primary ?? toOf(call));
+      if (port.leftBehind !== undefined) return port.leftBehind(at(call), primary);
+      const summary = `${componentOf(call).type} does not tell what ${regionOf(call)} holds alone`;
+      return receipt(context, summary, { leftBehind: [] });
+    }),
     rejoin: store((port, call) => port.rejoin(at(call), String(call.input.primary ?? toOf(call)))),
     rebuild: store((port, call) => port.rebuild(at(call), String(call.input.primary ?? toOf(call)))),
     release: store((port, call) => port.release(at(call))),

@@ -85,6 +85,7 @@ function runPart(report: Report, several: boolean): string {
     section('What happened', chart(r)),
     section('Traffic', traffic(report)),
     section('Loss statement', loss(report)),
+    section('What did not arrive', leftBehind(report)),
     section('People', people(report)),
     section('Clocks', clocks(report)),
     section(
@@ -199,6 +200,19 @@ function loss(report: Report): string {
     );
   }
   return out.join('\n\n');
+}
+
+function leftBehind(report: Report): string {
+  return report.leftBehind
+    .flatMap(({ where, text, tables }) => [
+      `**${md(where)}.** ${md(text)}`,
+      table(
+        ['Table', 'Inserted', 'Updated', 'Deleted', 'The rows, on the old side'],
+        tables.map((t) => [md(t.table), t.inserted, t.updated, t.deleted, code(t.select)]),
+      ),
+    ])
+    .filter((part) => part !== '')
+    .join('\n\n');
 }
 
 function people(report: Report): string {

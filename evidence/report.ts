@@ -5,6 +5,7 @@
 import type { Finding } from '../drivers/ports.ts';
 import { complete } from './complete.ts';
 import { actionText, dateTime, direction, duration, lossSentence, outcomeText, plural, weightsText } from './format.ts';
+import { type LeftBehindPart, leftBehindOf } from './left-behind.ts';
 import {
   assessObjectives,
   type Clock,
@@ -59,6 +60,8 @@ export interface Report {
   clocks: Clock[];
   times: Times;
   loss: string;
+  /** What the old side holds alone, where this run has listed it. */
+  leftBehind: LeftBehindPart[];
   load: LoadResult | null;
   timeline: TimelineEvent[];
   deviations: Deviation[];
@@ -83,6 +86,7 @@ export function buildReport(input: Partial<RunRecord> | RunEvidence): Report {
     clocks: clocksOf(record),
     times: timesOf(record),
     loss: lossSentence(record.loss),
+    leftBehind: leftBehindOf(record),
     load: load ?? null,
     timeline: timelineOf(record),
     deviations,

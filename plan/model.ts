@@ -104,6 +104,7 @@ export type Verb =
   | 'setWeights'
   | 'verifyWeights'
   | 'analyse'
+  | 'leftBehind'
   | 'rejoin'
   | 'rebuild'
   | 'release'

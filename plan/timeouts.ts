@@ -47,6 +47,8 @@ export const TIMEOUT_MS: Record<Verb, number> = {
   // Sampling through the edge until the counts are significant, and a cached answer to run out.
   verifyWeights: 2 * MINUTE,
   analyse: MINUTE,
+  // Reads at most some hundred megabytes of log.
+  leftBehind: 10 * MINUTE,
   rejoin: 10 * MINUTE,
   // A whole data directory over the wire.
   rebuild: 6 * HOUR,
@@ -86,6 +88,7 @@ export const TYPICAL_SECONDS: Record<Verb, number> = {
   setWeights: 0.1,
   verifyWeights: 1,
   analyse: 0,
+  leftBehind: 0.5,
   rejoin: 2,
   rebuild: 120,
   release: 1,

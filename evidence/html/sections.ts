@@ -30,6 +30,7 @@ export function runSection(report: Report, index: number, alone: boolean): Marku
     whatHappened(report),
     traffic(report),
     loss(report),
+    leftBehind(report),
     people(report),
     clocks(report),
     deviations(report),
@@ -163,6 +164,21 @@ function loss(report: Report): Markup {
             : html`<p>Window ${isoTime(l.fromTime)} to ${l.toTime === null ? 'still open' : isoTime(l.toTime)}; at least ${size(l.atLeastBytes)}, at most ${size(l.atMostBytes)}; stated as <i>${l.kind}</i>.</p>`
         }${l.note ? html`<p class="soft">${l.note}</p>` : NOTHING}`;
   return html`<h3>Loss statement</h3><div class="callout ${tone}">${stated}${seen}</div>`;
+}
+
+function leftBehind(report: Report): Markup {
+  if (report.leftBehind.length === 0) return NOTHING;
+  return html`<h3>What did not arrive</h3>${report.leftBehind.map(
+    ({ where, text, tables }) =>
+      html`<p><b>${where}.</b> ${text}</p>${
+        tables.length === 0
+          ? NOTHING
+          : html`<div class="wide"><table><thead><tr><th>Table</th><th>Inserted</th><th>Updated</th><th>Deleted</th><th>The rows, on the old side</th></tr></thead><tbody>${tables.map(
+              (t) =>
+                html`<tr><td>${t.table}</td><td>${t.inserted}</td><td>${t.updated}</td><td>${t.deleted}</td><td><code>${t.select}</code></td></tr>`,
+            )}</tbody></table></div>`
+      }`,
+  )}`;
 }
 
 function people(report: Report): Markup {

@@ -79,6 +79,24 @@ export function rejoinSteps(situation: Situation, regions: readonly RegionName[]
     });
 }
 
+/** What never arrived is read from the old side before anything is started there, let alone rewound. */
+export function leftBehindSteps(situation: Situation, rejoins: readonly Step[]): Step[] {
+  return rejoins.map((rejoin) =>
+    step(situation, 'reprotect', 'leftBehind', {
+      id: rejoin.id.replace(/^rejoin:/, 'leftBehind:'),
+      summary: `List what ${rejoin.component} in ${rejoin.region} holds that ${situation.to} does not`,
+      component: rejoin.component,
+      region: rejoin.region,
+      nodes: rejoin.nodes,
+      place: rejoin.place,
+      input: { primary: situation.to },
+      // Not to know it is no reason to stay without a replica; the old data is kept whole in any case.
+      onFailure: 'continue',
+      attempts: 2,
+    }),
+  );
+}
+
 /** Destructive repair, behind its own gate, of what a rejoin could not bring back. The old data is kept aside. */
 export function rebuildSteps(situation: Situation, rejoins: readonly Step[]): Step[] {
   return rejoins.map((rejoin) =>

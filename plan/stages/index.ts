@@ -2,7 +2,7 @@
 import type { ApprovalPolicy } from '../../topology/model.ts';
 import type { Gate, Stage, StageName, Step } from '../model.ts';
 import { laidOut, type Situation } from '../situation.ts';
-import { drainSteps, rebuildSteps, rejoinSteps, reprotectSteps, settleSteps } from './after.ts';
+import { drainSteps, leftBehindSteps, rebuildSteps, rejoinSteps, reprotectSteps, settleSteps } from './after.ts';
 import {
   catchUpSteps,
   fenceSteps,
@@ -79,7 +79,9 @@ function reprotectStages(situation: Situation): Stage[] {
   const claims = claimSteps(situation, []);
   const ids = claims.filter((one) => one.verb === 'claim').map((one) => one.id);
   const prepare = [...claims, ...ownSteps(situation, 'prepare').map((one) => ({ ...one, after: ids }))];
-  const rejoins = rejoinSteps(situation, wanted);
+  const following = rejoinSteps(situation, wanted);
+  const listings = leftBehindSteps(situation, following);
+  const rejoins = following.map((one, i) => ({ ...one, after: [listings[i]!.id] }));
   const repairable = rejoins.filter((step) => parts.stores.some((view) => view.store.name === step.component));
   const rebuild: Gate = {
     name: 'rebuild',
@@ -89,7 +91,7 @@ function reprotectStages(situation: Situation): Stage[] {
   };
   const stages: Stage[] = [
     stage('prepare', prepare),
-    stage('reprotect', [...rejoins, ...ownSteps(situation, 'reprotect')]),
+    stage('reprotect', [...listings, ...rejoins, ...ownSteps(situation, 'reprotect')]),
     stage('reprotect', rebuildSteps(situation, repairable), rebuild),
   ];
   const earlier = stages.flatMap((one) => one.steps);

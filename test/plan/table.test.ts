@@ -413,6 +413,11 @@ describe('other actions', () => {
       ['reprotect', 'rebuild'],
       ['settle', undefined],
     ]);
+    // What never arrived is read before anything is started there.
+    expect(plan.stages[2]?.steps.filter((step) => step.region === A)).toMatchObject([
+      { id: `leftBehind:orders-db@${A}`, effect: 'none', onFailure: 'continue' },
+      { id: `rejoin:orders-db@${A}`, after: [`leftBehind:orders-db@${A}`] },
+    ]);
     expect(plan.stages[3]?.steps).toMatchObject([
       {
         id: `rebuild:orders-db@${A}`,

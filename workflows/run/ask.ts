@@ -5,7 +5,7 @@ import { materialOf } from '../../plan/material.ts';
 import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
 import { causeOf, GateClosed, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
-import { lossText } from './loss-text.ts';
+import { leftBehindText, lossText } from './loss-text.ts';
 import { compileBase } from './measure.ts';
 import { measureAgain, watcher, withDirection } from './prepare.ts';
 import { showProgress } from './progress.ts';
@@ -70,7 +70,7 @@ export async function passGate(run: Run, stage: Stage, observations: Observation
 async function askAlways(run: Run, gate: Gate, first: Observations): Promise<void> {
   let facts = run.facts!;
   let observations = first;
-  let reason = '';
+  let reason = gate.name === 'rebuild' ? leftBehindText(run) : '';
   for (;;) {
     const blockers = facts.blockers.filter((b) => b.override === undefined || !run.overrides.has(b.override));
     const needs = needsOf(run, facts);

@@ -103,6 +103,8 @@ function boundedByFreeze(run: Run, stage: StageName): number | null {
 
 function remedyFor(run: Run, step: Step): string {
   if (step.verb === 'rejoin' || step.verb === 'rebuild') return `rampart reprotect ${run.record.service}`;
+  if (step.verb === 'leftBehind')
+    return 'look with pg_waldump, or start the kept data read-only, before it is released';
   if (step.verb === 'readClaim' || step.verb === 'claim' || step.verb === 'fence')
     return 'the next gate says what it means for the fence proof';
   return `look at ${step.component ?? 'the step'}${step.region ? ` in ${step.region}` : ''}, then start the run again: it resumes`;

@@ -192,6 +192,9 @@ describe('reprotect', () => {
     const gate = await run.gate('rebuild');
     expect(run.model.database().server(A).role).toBe('stopped');
     expect(gate.title).toContain('The old data is kept aside');
+    expect(gate.reason).toMatch(/orders-db-eu-west: \d+ bytes did not arrive/);
+    const order = ['leftBehind', 'rejoin'].map((verb) => run.model.attempts.indexOf(`${verb}:orders-db@${A}`));
+    expect(order[0]).toBeLessThan(order[1]!);
     await run.approve();
     const record = await run.end();
     expect(record.outcome).toBe('completed');

@@ -339,6 +339,15 @@ export class Database {
     return this.#receipt(`${server.name} is writable and nowhere else`, {}, true);
   }
 
+  /** Reads only. */
+  leftBehind(region: string, primary: string): Receipt {
+    const server = this.#ask(region);
+    const upstream = this.server(primary);
+    const bytes = server.timeline < upstream.timeline ? Math.max(0, server.position - upstream.position) : 0;
+    const kind = bytes > 0 ? 'listed' : 'none';
+    return this.#receipt(`${server.name}: ${bytes} bytes did not arrive`, { leftBehind: [{ kind, bytes }] }, true);
+  }
+
   rejoin(region: string, token: Token, primary: string): Receipt {
     const server = this.#mutate(region, token);
     if (server.role === 'replica' && server.follows === primary) return this.#receipt('follows', {}, true);

@@ -245,6 +245,8 @@ export class ModelWorld {
         return this.database(name).revokePromote(at, token);
       case 'verifyWritable':
         return this.database(name).verifyWritable(input.to as string, input.from as string);
+      case 'leftBehind':
+        return this.database(name).leftBehind(at, input.primary as string);
       case 'rejoin':
         return this.database(name).rejoin(at, token, input.primary as string);
       case 'rebuild':
