@@ -1,8 +1,9 @@
 /** The page of manual commands for the day when nothing of this runs. Refreshed by every run, best effort. */
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { DriverContext } from '../drivers/ports.ts';
+import type { DriverContext, StoreEscape } from '../drivers/ports.ts';
 import type { Plan, StepCall } from '../plan/model.ts';
+import type { Component } from '../topology/model.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open } from './perform.ts';
 
@@ -24,10 +25,14 @@ export async function writeEscapePage(
     `State then: ${plan.facts.classified.text}. Check each command's precondition before you run it.`,
     '',
   ];
-  for (const component of Object.values(plan.components)) {
+  const later: string[] = [];
+  for (const component of Object.values(plan.components).sort((a, b) => place(a) - place(b))) {
     const commands = await commandsOf(deps, plan, component, context);
-    if (commands.length > 0) lines.push(`## ${component.name} (${component.type})`, '', ...commands, '');
+    const title = `${component.name} (${component.type})`;
+    if (commands.now.length > 0) lines.push(`## ${title}`, '', ...commands.now, '');
+    if (commands.later.length > 0) later.push(`## Later, when clients are served: ${title}`, '', ...commands.later, '');
   }
+  lines.push(...later);
   const path = escapePagePath(deps.stateDir, plan.service);
   await mkdir(dirname(path), { recursive: true });
   // Renamed into place, so that a crash never leaves half a page.
@@ -36,15 +41,25 @@ export async function writeEscapePage(
   return { path };
 }
 
+/** In the order of a run: capacity, data, the writer endpoint, traffic. */
+function place({ role, capabilities }: Component): number {
+  if (role === 'workload') return 0;
+  if (role === 'store') return 1;
+  return capabilities.kind === 'endpoint' ? 2 : 3;
+}
+
 async function commandsOf(
   deps: ActivityDeps,
   plan: Plan,
-  component: Plan['components'][string],
+  component: Component,
   context: DriverContext,
-): Promise<string[]> {
+): Promise<StoreEscape> {
   if (component.role === 'store' && plan.from !== null)
     return open(deps, component, 'store', context).escape(plan.from, plan.to);
-  if (component.role === 'router') return open(deps, component, 'router', context).escape(plan.to);
-  if (component.role === 'workload') return open(deps, component, 'workload', context).escape(plan.to, 'active');
-  return [];
+  const now = async (): Promise<string[]> => {
+    if (component.role === 'router') return open(deps, component, 'router', context).escape(plan.to);
+    if (component.role === 'workload') return open(deps, component, 'workload', context).escape(plan.to, 'active');
+    return [];
+  };
+  return { now: await now(), later: [] };
 }

@@ -42,10 +42,13 @@ export async function escapeSteps(input: EscapeInput): Promise<EscapeStep[]> {
   const edges = routers.filter(({ capabilities }) => capabilities.kind !== 'endpoint');
   const context = () => localContext(input.env, service.name, AbortSignal.timeout(COMPONENT_MS), input.beside);
 
-  const store = (one: Component) =>
-    step(one, `Move ${one.name} from ${from} to ${to}`, () =>
-      openPort<'store'>(drivers, one, context()).escape(from, to),
-    );
+  const stores = all.filter(({ role }) => role === 'store');
+  // Read once: the two parts of a store's commands must be about the same state.
+  const readings = new Map(
+    stores.map((one) => [one, openPort<'store'>(drivers, one, context()).escape(from, to)] as const),
+  );
+  const store = (one: Component, part: 'now' | 'later', title: string) =>
+    step(one, title, async () => (await readings.get(one)!)[part]);
   const router = (one: Component, title: string) =>
     step(one, title, () => openPort<'router'>(drivers, one, context()).escape(to));
   const workload = (one: Component, region: string, state: 'active' | 'standby' | 'drained', title: string) =>
@@ -59,10 +62,12 @@ export async function escapeSteps(input: EscapeInput): Promise<EscapeStep[]> {
     ...(service.writes === 'local' ? workloads : []).flatMap((one) =>
       workload(one, from, 'standby', `Stop the writers of ${one.name} in ${from}`),
     ),
-    ...all.filter(({ role }) => role === 'store').map(store),
+    ...stores.map((one) => store(one, 'now', `Move ${one.name} from ${from} to ${to}`)),
     ...endpoints.map((one) => router(one, `Point ${one.name} at ${to}, only when ${to} takes writes`)),
     ...edges.map((one) => router(one, `Send the traffic of ${one.name} to ${to}`)),
     ...workloads.flatMap((one) => workload(one, from, 'drained', `Later: drain ${one.name} in ${from}`)),
+    // Last: clients are served before anything protects them again.
+    ...stores.map((one) => store(one, 'later', `Later: let every side of ${one.name} follow ${to}`)),
   ]);
 }
 

@@ -324,7 +324,15 @@ export interface Store {
   /** Atomic stores: the one provider call. */
   switchover?(from: RegionName, to: RegionName, mode: 'planned' | 'unplanned'): Promise<PromoteReceipt>;
   /** The manual commands for the store's present state, step by step, for when nothing of Rampart runs. */
-  escape(from: RegionName, to: RegionName): Promise<string[]>;
+  escape(from: RegionName, to: RegionName): Promise<StoreEscape>;
+}
+
+/** Lines for a shell; `#` begins an explanation, or what depends on what people see. The others can be run as they stand. */
+export interface StoreEscape {
+  /** What makes the target take writes. */
+  now: string[];
+  /** What protects the service again, once clients are served. */
+  later: string[];
 }
 
 /** A sampler's past reading of one node, kept outside its region. */

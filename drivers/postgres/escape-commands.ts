@@ -1,14 +1,16 @@
 /** The same work by hand: commands for the store's present state, for the day when nothing of Rampart runs. */
 import { dirname } from 'node:path';
 import type { RegionName } from '../../topology/model.ts';
-import type { NodeObservation } from '../ports.ts';
+import type { NodeObservation, StoreEscape } from '../ports.ts';
 import { addressOf, type Cluster, nodesAt, type PgNode } from './config.ts';
 import { observeNode } from './observe.ts';
 
 /**
- * @returns lines for a shell; `#` begins an explanation. Passwords are never in them: psql asks.
+ * What stands without `#` can be run from top to bottom as it is printed, also by somebody who does not read on, and
+ * also when a part of it was done before: it never makes a second side writable. What depends on what people see stands
+ * behind `#`. Passwords are in neither: psql asks, or takes PGPASSWORD.
  */
-export async function escapeCommands(cluster: Cluster, from: RegionName, to: RegionName): Promise<string[]> {
+export async function escapeCommands(cluster: Cluster, from: RegionName, to: RegionName): Promise<StoreEscape> {
   const seen = new Map<PgNode, NodeObservation>();
   await Promise.all(cluster.nodes.map(async (node) => seen.set(node, await observeNode(cluster, node))));
   const state = (node: PgNode): string => seen.get(node)!.state;
@@ -16,46 +18,48 @@ export async function escapeCommands(cluster: Cluster, from: RegionName, to: Reg
   const targets = nodesAt(cluster, { region: to });
   const promoted = targets.find((node) => state(node) === 'writable');
   const target = promoted ?? best(targets, seen);
-  const lines = [
+  const now = [
     `# ${cluster.component}, PostgreSQL, from ${from} to ${to}`,
     ...cluster.nodes.map((node) => `#   ${node.name} (${addressOf(node)}): ${state(node)}. ${seen.get(node)!.detail}`),
   ];
+  const later: string[] = [];
   let step = 0;
-  const add = (title: string, commands: string[]): void => {
+  const add = (lines: string[], title: string, commands: string[]): void => {
     step++;
-    lines.push('', `# ${step}. ${title}`, ...commands);
+    lines.push(...(lines.length > 0 ? [''] : []), `# ${step}. ${title}`, ...commands);
   };
+  // Once the target is promoted, what is fenced stays so; whatever else could write there comes first all the same.
+  const harmless = promoted === undefined ? ['replica'] : ['replica', 'fenced'];
+  for (const node of sources.filter((each) => !harmless.includes(state(each)))) {
+    add(now, `Make ${node.name} unable to write, and prove it${placeOf(node)}`, fenceCommands(cluster, node));
+  }
   if (promoted === undefined) {
-    for (const node of sources.filter((each) => state(each) !== 'replica')) {
-      add(`Make ${node.name} unable to write, and prove it${placeOf(node)}`, fenceCommands(cluster, node));
-    }
-    add(`See that ${target.name} has everything`, [
+    add(now, `See that ${target.name} has everything`, [
       ...psql(cluster, target, 'SELECT pg_last_wal_replay_lsn(), pg_last_wal_receive_lsn(), pg_is_wal_replay_paused()'),
-      '# With a clean stop, pg_last_wal_replay_lsn must be greater than the "Latest checkpoint location" above.',
+      '# With a clean stop, pg_last_wal_replay_lsn must be greater than the "Latest checkpoint location" above: wait for it.',
       '# Without one, what is missing is lost: note both values before you go on.',
     ]);
-    add(`Promote ${target.name}. From here there is no way back but a failback`, [
+    // Whoever has just fenced the old primary and cannot go on needs the way back here, and never after the promotion.
+    now.push('', `# Or back, instead of going on, and only while no node of ${to} is promoted:`);
+    for (const node of sources) now.push(...unfenceCommands(cluster, node).map((line) => `#   ${line}`));
+    add(now, `Promote ${target.name}. From here there is no way back but a failback`, [
       ...psql(cluster, target, 'SELECT pg_promote(true, 60)'),
       ...psql(cluster, target, 'SELECT pg_is_in_recovery()'),
     ]);
   }
-  add(`See that ${target.name} takes writes and waits for nobody`, [
-    '# If synchronous_standby_names is not empty and its replicas are gone, every commit hangs:',
+  add(now, `See that ${target.name} takes writes and waits for nobody`, [
     ...psql(cluster, target, 'SHOW synchronous_standby_names'),
-    ...psql(cluster, target, "ALTER SYSTEM SET synchronous_standby_names = ''"),
-    ...psql(cluster, target, 'SELECT pg_reload_conf()'),
+    '# If that is not empty and its replicas are gone, every commit hangs. Then:',
+    ...psql(cluster, target, "ALTER SYSTEM SET synchronous_standby_names = ''").map((line) => `#   ${line}`),
+    ...psql(cluster, target, 'SELECT pg_reload_conf()').map((line) => `#   ${line}`),
     ...openCommands(cluster, target),
     ...psql(cluster, target, 'CHECKPOINT'),
     `# Then point the writer endpoint at ${addressOf(target)}.`,
   ]);
   for (const node of cluster.nodes.filter((each) => each !== target)) {
-    add(`Later: make ${node.name} follow ${target.name}${placeOf(node)}`, followCommands(cluster, node, target));
+    add(later, `Make ${node.name} follow ${target.name}${placeOf(node)}`, followCommands(cluster, node, target));
   }
-  if (promoted === undefined) {
-    lines.push('', `# Or back: only while no node of ${to} is promoted`);
-    for (const node of sources) lines.push(...unfenceCommands(cluster, node));
-  }
-  return lines;
+  return { now, later };
 }
 
 function best(targets: PgNode[], seen: Map<PgNode, NodeObservation>): PgNode {
@@ -102,12 +106,14 @@ function stopCommands(node: PgNode): string[] {
   const stop =
     node.control.kind === 'systemd' && node.control.unit !== undefined
       ? `systemctl stop ${quote(node.control.unit)}`
-      : `${tool(node, 'pg_ctl')} stop -m fast -D ${dir}`;
+      : `${tool(node, 'pg_ctl')} status -D ${dir} > /dev/null && ${tool(node, 'pg_ctl')} stop -m fast -D ${dir}`;
   return [
+    // Before the stop: whoever starts the server again from now on gets it read-only.
+    signalCommand(dir),
     stop,
-    `touch ${dir}/standby.signal && chown --reference=${dir} ${dir}/standby.signal && sync`,
     `${tool(node, 'pg_controldata')} ${dir} | grep -E 'cluster state|Latest checkpoint location'`,
-    '# It must say "shut down". If it says "in production", the server was killed and its last position is not known.',
+    '# It must say "shut down", or "shut down in recovery". If it says "in production" and nothing runs, the server was',
+    '# killed and its last position is not known. If it still runs: stop it with -m immediate before you go on.',
   ];
 }
 
@@ -126,28 +132,37 @@ function followCommands(cluster: Cluster, node: PgNode, primary: PgNode): string
     node.slot === null
       ? []
       : psql(cluster, primary, `SELECT pg_create_physical_replication_slot('${node.slot}', true)`);
-  const conninfo = `host=${host} port=${port} user=${user} password=… application_name=${node.name}`;
-  const settings = [`primary_conninfo = '${conninfo}'`, `primary_slot_name = '${node.slot ?? ''}'`];
+  const conninfo = `host=${host} port=${port} user=${user} password=$PGPASSWORD application_name=${node.name}`;
   if (node.dataDir === null) {
+    const password = conninfo.replace('$PGPASSWORD', '…');
     return [
       ...slot,
-      ...settings.flatMap((setting) => psql(cluster, node, `ALTER SYSTEM SET ${setting}`)),
+      '# With the password in place of the dots:',
+      ...psql(cluster, node, `ALTER SYSTEM SET primary_conninfo = '${password}'`).map((line) => `#   ${line}`),
+      ...psql(cluster, node, `ALTER SYSTEM SET primary_slot_name = '${node.slot ?? ''}'`),
       ...psql(cluster, node, 'SELECT pg_reload_conf()'),
     ];
   }
   const dir = quote(node.dataDir);
   return [
     ...slot,
-    `touch ${dir}/standby.signal && chown --reference=${dir} ${dir}/standby.signal`,
-    `# Add to ${node.dataDir}/postgresql.auto.conf, in place of the lines that are there:`,
-    ...settings.map((setting) => `#   ${setting}`),
-    startCommand(node),
-    '# If its log says "forked off current database system timeline", it has rows of its own. Keep a copy, stop it fast, then:',
-    `cp -a ${dir} ${quote(`${node.dataDir}.before`)}`,
-    `${tool(node, 'pg_rewind')} --target-pgdata ${dir} --source-server 'host=${primary.host} port=${primary.port} user=${primary.user} dbname=${cluster.config.controlDatabase}'`,
+    signalCommand(dir),
+    `# Set PGPASSWORD first to ${user}'s password. The last of several lines of a setting counts.`,
+    `cat >> ${dir}/postgresql.auto.conf <<RAMPART`,
+    `primary_conninfo = '${conninfo}'`,
+    `primary_slot_name = '${node.slot ?? ''}'`,
+    'RAMPART',
+    `${tool(node, 'pg_ctl')} status -D ${dir} > /dev/null || ${startCommand(node)}`,
+    `# If it ran already: ${tool(node, 'pg_ctl')} restart -m fast -D ${dir}`,
+    '# If its log says "forked off current database system timeline", it has rows of its own. Stop it fast, keep a copy, then:',
+    `#   cp -a ${dir} ${quote(`${node.dataDir}.before`)}`,
+    `#   ${tool(node, 'pg_rewind')} --target-pgdata ${dir} --source-server 'host=${primary.host} port=${primary.port} user=${primary.user} dbname=${cluster.config.controlDatabase}'`,
     `# pg_rewind copies the primary's settings: put back *.conf from ${node.dataDir}.before, then the steps above.`,
   ];
 }
+
+const signalCommand = (dir: string): string =>
+  `touch ${dir}/standby.signal && chown --reference=${dir} ${dir}/standby.signal && sync`;
 
 function startCommand(node: PgNode): string {
   const { control } = node;

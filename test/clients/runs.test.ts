@@ -392,7 +392,14 @@ describe('without help', () => {
       page: { path: string };
     }>();
     expect(page).toMatchObject({ from: 'eu-central', to: 'eu-west', state: 'steady', unseen: [] });
-    expect(page.steps.map(({ component }) => component)).toEqual(['app', 'orders-db', 'writer', 'edge', 'app']);
+    expect(page.steps.map(({ component }) => component)).toEqual([
+      'app',
+      'orders-db',
+      'writer',
+      'edge',
+      'app',
+      'orders-db',
+    ]);
     expect(page.steps[1]!.commands.join('\n')).toContain('pg_promote');
     expect(existsSync(page.page.path), out).toBe(true);
     expect(code).toBe(0);

@@ -13,6 +13,10 @@ export const FAULTS = [
   'cancel',
   'abort',
   'duplicate-start',
+  // Rampart's own disasters.
+  'lose-temporal',
+  'second-orchestrator',
+  'escape-by-hand',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 

@@ -49,6 +49,13 @@ export interface CellDone {
   trace: Trace;
 }
 
+interface Struck {
+  did: string;
+  /** When it began and when it was over, milliseconds since the epoch. */
+  at: number;
+  until: number;
+}
+
 const SECRETS = Object.values(LAB_PASSWORDS);
 /** Requests after the cell's own until the service must be where it was asked to be. */
 const REPEATS = 4;
@@ -66,16 +73,31 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
 
   const over = new AbortController();
   const runs: RunDone[] = [];
-  const act: { done: Promise<{ did: string; at: number } | null> | null } = { done: null };
+  const act: { done: Promise<Struck | null> | null } = { done: null };
   let runId = '';
-  const strike = async (): Promise<{ did: string; at: number }> => {
+  let beside = false;
+  const strike = async (): Promise<Struck> => {
     const at = Date.now();
     const broke = (text: string): void => void broken.push(text);
     const ref = { workflowId: LOCK, runId };
-    const did = await inject(fault, { hands, ref, action, input, ...direction, boundary, broken: broke });
-    return { did, at };
+    const did = await inject(fault, {
+      ground,
+      ref,
+      action,
+      input,
+      ...direction,
+      boundary,
+      broken: broke,
+      ran: (run) => {
+        runs.push(run);
+      },
+      besides: (on) => {
+        beside = on;
+      },
+    });
+    return { did, at, until: Date.now() };
   };
-  const aim = async (): Promise<{ did: string; at: number } | null> => {
+  const aim = async (): Promise<Struck | null> => {
     const fits = (mark: HistoryMark): boolean =>
       mark.kind === boundary.moment && bySide(mark.step, direction) === boundary.step;
     const reached = await untilMark(hands.client, { workflowId: LOCK, runId }, fits, over.signal);
@@ -89,7 +111,10 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
         runId = id;
         if (boundary.step === 'start') act.done = strike();
         else if (atGate === null) act.done = aim();
+        // Awaited when the run has ended; until then its failure is not unhandled.
+        act.done?.catch(() => {});
       },
+      beside: () => beside,
       beforeApproval: async (gate) => {
         if (gate.name !== atGate || act.done !== null) return;
         act.done = strike();
@@ -118,9 +143,13 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
     freezeBudgetMs: Number.parseInt(SETTINGS.freezeBudget, 10) * 1_000,
     secrets: SECRETS,
     recording: recorder.recorded(),
-    runs: runs.map(({ seen }) => seen),
+    runs: runs.flatMap(({ seen }) => seen ?? []),
     refused: fault === 'duplicate-start' && struck !== null ? [{ at: struck.at, lock: LOCK, text: struck.did }] : [],
-    faults: struck === null ? [] : [{ at: struck.at, what: struck.did, touched: touchedBy(cell) }],
+    faults:
+      struck === null
+        ? []
+        : [{ at: struck.at, what: struck.did, touched: touchedBy(cell, Object.keys(await ground.snapshot())) }],
+    byHand: fault === 'escape-by-hand' && struck !== null ? { from: struck.at, to: struck.until } : null,
     acknowledged: acknowledged.filter(({ at }) => at >= began),
     lost: new Set(verified.lost.map(({ id }) => id)),
     kept: verified.lost.length === 0 ? null : keptData(runs),
@@ -139,7 +168,7 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
     verdict: violations.length > 0 ? 'red' : struck === null ? 'notReached' : 'green',
     did: struck?.did === undefined ? 'nothing' : bySide(struck.did, direction),
     landed:
-      struck === null
+      struck === null || first.seen === null
         ? ''
         : landedAt(cell, direction, struck.at, await marksOf(hands.client, { workflowId: LOCK, runId })),
     outcome: first.status,
@@ -174,7 +203,7 @@ async function converge(
     const done = await ground.run(type, { service: 'checkout', ...more });
     runs.push(done);
     after.push(
-      `${type}${'mode' in more ? ` ${more.mode}` : ''}: ${done.record.outcome === 'nothingToDo' ? 'nothing to do' : done.status}`,
+      `${type}${'mode' in more ? ` ${more.mode}` : ''}: ${done.seen?.record.outcome === 'nothingToDo' ? 'nothing to do' : done.status}`,
     );
     return done;
   };
@@ -189,7 +218,7 @@ async function converge(
   }
   if (last().status !== 'completed') return { after, stuck: `does not converge: ${last().status}: ${last().text}` };
   if (action !== 'trafficRamp') {
-    const owed = last().record.debt.length > 0 || !(await isProtected(ground));
+    const owed = last().debts > 0 || !(await isProtected(ground));
     if (owed) await again('reprotect', {});
     if (last().status !== 'completed')
       return { after, stuck: `is not protected again: ${last().status}: ${last().text}` };
@@ -208,13 +237,16 @@ async function isProtected({ hands }: Ground): Promise<boolean> {
 }
 
 /** What the fault itself changed, and no run has to put back. */
-function touchedBy({ fault }: Cell): string[] {
+function touchedBy({ fault }: Cell, keys: readonly string[]): string[] {
+  // Somebody else has moved the service meanwhile.
+  if (fault === 'second-orchestrator' || fault === 'escape-by-hand') return [...keys];
   return fault === 'kill-old-primary' || fault === 'freeze-old-primary' ? ['writable'] : [];
 }
 
 /** Whether every directory that a rebuild set aside is still there, or nothing was rebuilt. */
 function keptData(runs: readonly RunDone[]): boolean {
-  const kept = runs.flatMap(({ record }) => record.steps.flatMap((s) => (s.facts.kept as string[] | undefined) ?? []));
+  const steps = runs.flatMap(({ seen }) => seen?.record.steps ?? []);
+  const kept = steps.flatMap((s) => (s.facts.kept as string[] | undefined) ?? []);
   return kept.every((folder) => existsSync(folder) && existsSync(dirname(folder)));
 }
 

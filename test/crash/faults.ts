@@ -3,11 +3,12 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { CONTROL_QUEUE } from '../../workflows/contract.ts';
 import { LOCK, PERSON } from '../integration/world.ts';
 import type { Boundary, Fault } from './boundaries.ts';
-import type { Hands } from './hands.ts';
+import { followByHand } from './by-hand.ts';
+import type { Ground, RunDone } from './ground.ts';
 import type { Ref } from './watch.ts';
 
 export interface FaultContext {
-  hands: Hands;
+  ground: Ground;
   /** The run it is aimed at. */
   ref: Ref;
   action: string;
@@ -17,11 +18,16 @@ export interface FaultContext {
   boundary: Boundary;
   /** Says what broke of a promise in the act itself, for example a second start that was accepted. */
   broken(text: string): void;
+  /** Hands over a run that the fault itself had, so that it is judged as well. */
+  ran(run: RunDone): void;
+  /** Says whether another orchestrator is at work. */
+  besides(on: boolean): void;
 }
 
 /** Does it. @returns what was done, in a few words; resolves when the act, and a supervisor's restart, are over */
 export async function inject(fault: Fault, c: FaultContext): Promise<string> {
-  const { hands, from, to, boundary } = c;
+  const { from, to, boundary, ground } = c;
+  const { hands } = ground;
   // The worker that the step runs on; where that is a control worker, the source's.
   const region = boundary.side === 'target' ? to : from;
   switch (fault) {
@@ -55,11 +61,18 @@ export async function inject(fault: Fault, c: FaultContext): Promise<string> {
       return abort(c);
     case 'duplicate-start':
       return startAgain(c);
+    case 'lose-temporal':
+      await hands.loseTemporal();
+      return 'the Temporal server killed, its data deleted, an empty one started';
+    case 'second-orchestrator':
+      return besideIt(c);
+    case 'escape-by-hand':
+      return byHand(c);
   }
 }
 
-async function abort({ hands, ref }: FaultContext): Promise<string> {
-  const handle = hands.client.workflow.getHandle(ref.workflowId, ref.runId);
+async function abort({ ground, ref }: FaultContext): Promise<string> {
+  const handle = ground.hands.client.workflow.getHandle(ref.workflowId, ref.runId);
   try {
     await handle.executeUpdate('abort', { args: [{ by: PERSON, reason: 'a cell of the crash matrix' }] });
     return 'aborted';
@@ -69,7 +82,7 @@ async function abort({ hands, ref }: FaultContext): Promise<string> {
   }
 }
 
-async function startAgain({ hands, ref, action, input, broken }: FaultContext): Promise<string> {
+async function startAgain({ ground: { hands }, ref, action, input, broken }: FaultContext): Promise<string> {
   try {
     const second = await hands.client.workflow.start(action, {
       taskQueue: CONTROL_QUEUE,
@@ -84,4 +97,26 @@ async function startAgain({ hands, ref, action, input, broken }: FaultContext): 
     if (error instanceof WorkflowExecutionAlreadyStartedError) return 'a second start refused by the lock';
     throw error;
   }
+}
+
+/** The same request on a second server with workers of its own, cared for like the first, at the same time. */
+async function besideIt({ ground, action, input, ran, besides }: FaultContext): Promise<string> {
+  const client = await ground.hands.second();
+  besides(true);
+  try {
+    const done = await ground.run(action, input, { client });
+    ran(done);
+    return `the same request on a second orchestrator, which ended ${done.status}`;
+  } finally {
+    besides(false);
+  }
+}
+
+/** Nothing of Rampart is left; somebody does what `rampart escape` prints, and then Rampart comes back. */
+async function byHand({ ground, to, broken }: FaultContext): Promise<string> {
+  await ground.hands.killRampart();
+  const problems = await followByHand(ground, to);
+  for (const problem of problems) broken(problem);
+  await ground.hands.mend();
+  return 'the Temporal server and all workers killed, the page followed by hand, all of it started again';
 }

@@ -1,6 +1,7 @@
 /** What cells stand on: one running world, its recorder, and what is read from it before and after a run. */
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { Json } from '../../drivers/ports.ts';
 import type { RunRecord } from '../../evidence/record.ts';
 import type { Acknowledgement } from '../../lab/load/ledger.ts';
@@ -21,7 +22,7 @@ export interface Ground {
   /** Compiles a plan as a run would, and changes nothing. */
   plan(action: string, input: object): Promise<Plan>;
   /** Starts a run and cares for it until it has ended. */
-  run(action: string, input: object, care?: Partial<Care> & { onStart?: (runId: string) => void }): Promise<RunDone>;
+  run(action: string, input: object, care?: RunCare): Promise<RunDone>;
   snapshot(): Promise<Record<string, Json>>;
   /** Region that the edge sends most of its traffic to, and the other one. */
   traffic(): Promise<{ most: string; other: string }>;
@@ -32,13 +33,20 @@ export interface Ground {
   close(): Promise<void>;
 }
 
+export type RunCare = Partial<Care> & {
+  onStart?: (runId: string) => void;
+  /** Of the second orchestrator. */
+  client?: Client;
+};
+
 export interface RunDone {
-  /** `completed`, or the type of the failure. */
+  /** `completed`, the type of the failure, or `gone` when its server does not know it any more. */
   status: string;
   text: string;
-  record: RunRecord;
+  debts: number;
   watched: Watched;
-  seen: RunSeen;
+  /** `null`: nothing of it can be read any more. */
+  seen: RunSeen | null;
 }
 
 export type Mark = Record<string, number>;
@@ -81,35 +89,36 @@ export async function openGround(suffix: string): Promise<Ground> {
         args: [{ action, ...input }],
       });
     },
-    run: async (action, input, care = {}) => {
+    run: async (action, input, { client: other, onStart, ...care } = {}) => {
+      const on = other ?? client;
+      const lock = other === undefined ? LOCK : `${LOCK} of the second orchestrator`;
       const before = await snapshot();
-      const handle = await client.workflow.start(action, { taskQueue: CONTROL_QUEUE, workflowId: LOCK, args: [input] });
+      const handle = await on.workflow.start(action, { taskQueue: CONTROL_QUEUE, workflowId: LOCK, args: [input] });
       const ref = { workflowId: LOCK, runId: handle.firstExecutionRunId };
-      care.onStart?.(ref.runId);
+      onStart?.(ref.runId);
       const gates = new Map<string, GateView>();
-      const watched = await careFor(hands, ref, {
+      const watched = await careFor(hands, on, ref, {
         deadlineMs: RUN_DEADLINE_MS,
         ...care,
         onStatus: (status) => {
           if (status.gate !== null) gates.set(status.gate.id, status.gate);
-          care.onStatus?.(status);
         },
       });
-      const closed = client.workflow.getHandle(LOCK, ref.runId) as typeof handle;
-      const { status, text } = await runOf(closed).ended();
-      // The failure of a cancelled workflow brings no record along; the closed run still answers.
-      const record = await closed.query<RunRecord>('evidence');
-      const after = await snapshot();
-      const history = await readHistory(client, ref);
-      const seen = {
-        id: ref.runId,
-        lock: LOCK,
-        history,
-        record,
-        gates: [...gates.values()],
-        snapshots: { before, after },
-      };
-      return { status, text: text || record.text, record, watched, seen };
+      const snapshots = { before, after: await snapshot() };
+      const closed = on.workflow.getHandle(LOCK, ref.runId) as typeof handle;
+      try {
+        // Known at all? Else waiting for its end would wait for ever.
+        await closed.describe();
+        const { status, text } = await runOf(closed).ended();
+        // The failure of a cancelled workflow brings no record along; the closed run still answers.
+        const record = await closed.query<RunRecord>('evidence');
+        const history = await readHistory(on, ref);
+        const seen = { id: ref.runId, lock, history, record, gates: [...gates.values()], snapshots };
+        return { status, text: text || record.text, debts: record.debt.length, watched, seen };
+      } catch (error) {
+        if (!(error instanceof WorkflowNotFoundError)) throw error;
+        return { status: 'gone', text: 'its server lost everything', debts: 0, watched, seen: null };
+      }
     },
     traffic: async () => {
       const weights = await appliedWeights(spec, 'edge');

@@ -3,10 +3,15 @@
  * things put right again. A supervisor of processes (systemd) starts killed workers and servers at once; a database
  * that died stays dead until somebody acts.
  */
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { freezePostgres, killPostgres, readPostmaster } from '../../lab/postgres/server.ts';
 import type { Target, WorldStatus } from '../../lab/world/running.ts';
+import type { WorldSpec } from '../../lab/world/spec.ts';
+import { untilTemporalAnswers } from '../../lab/world/temporal.ts';
+import { secondServer } from '../integration/second.ts';
 import { openTestWorld, type TestWorld, until } from '../integration/world.ts';
 
 /** Of the lab's topology while the matrix runs: short, so that a cell takes seconds. */
@@ -21,6 +26,12 @@ export interface Hands {
   /** SIGKILL to all workers of a place (`control` or a region), which are then started again. */
   killWorkers(place: string): Promise<void>;
   killTemporal(): Promise<void>;
+  /** SIGKILL to the Temporal server, its data deleted, an empty one started. */
+  loseTemporal(): Promise<void>;
+  /** SIGKILL to everything of Rampart: the Temporal server and every worker. `mend` starts them again. */
+  killRampart(): Promise<void>;
+  /** A client of a second, complete orchestrator on the same systems; started when first asked for. */
+  second(): Promise<Client>;
   killDatabase(region: string): Promise<void>;
   startDatabase(region: string): Promise<void>;
   freezeDatabase(region: string): Promise<void>;
@@ -48,6 +59,7 @@ export async function openHands(suffix: string): Promise<Hands> {
   const { lab, report } = world;
   let pids = pidsOf(await lab.status());
   const frozen = new Set<number>();
+  let second: Promise<Client> | undefined;
   const dataDir = (region: string): string => report.regions[region]!.dataDir;
 
   const restart = async (target: Target): Promise<void> => {
@@ -80,6 +92,24 @@ export async function openHands(suffix: string): Promise<Hands> {
     killTemporal: async () => {
       for (const { pid } of pids.filter((p) => p.what === 'temporal')) signal(pid, 'SIGKILL');
       await restart({ what: 'temporal' });
+    },
+    loseTemporal: async () => {
+      const target = { what: 'temporal' } as const;
+      for (const { pid } of pids.filter((p) => p.what === 'temporal')) signal(pid, 'SIGKILL');
+      await lab.kill(target);
+      for (const suffix of ['', '-wal', '-shm', '-journal'])
+        rmSync(join(lab.dir, `temporal.db${suffix}`), { force: true });
+      await restart(target);
+      await untilTemporalAnswers(JSON.parse(readFileSync(join(lab.dir, 'world.json'), 'utf8')) as WorldSpec);
+    },
+    killRampart: async () => {
+      for (const { pid } of pids.filter((p) => ['temporal', 'worker'].includes(p.what))) signal(pid, 'SIGKILL');
+      await lab.kill({ what: 'temporal' });
+      await lab.kill({ what: 'worker' });
+    },
+    second: () => {
+      second ??= secondServer(world).then((connected) => new Client({ connection: connected }));
+      return second;
     },
     killDatabase: (region) => killPostgres(dataDir(region)),
     startDatabase: async (region) => {
@@ -116,6 +146,7 @@ export async function openHands(suffix: string): Promise<Hands> {
     close: async () => {
       for (const pid of frozen) signal(pid, 'SIGCONT');
       await connection.close().catch(() => {});
+      await second?.then((client) => client.connection.close()).catch(() => {});
       await world.close();
     },
   };

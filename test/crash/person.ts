@@ -3,6 +3,7 @@
  * with a look at the systems before every word that takes a risk. Says no word twice for the same asking, and keeps
  * what was said.
  */
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { GateView, RunStatus } from '../../workflows/contract.ts';
 import { PERSON } from '../integration/world.ts';
 import { breathe, type Hands } from './hands.ts';
@@ -27,6 +28,8 @@ export interface Watched {
 export interface Care {
   /** Held back at the first gate until this settles: the cell's fault falls while the gate is open. */
   beforeApproval?: (gate: GateView) => Promise<void>;
+  /** Another orchestrator is at the same service: while this is true, a run that was refused by it is left alone. */
+  beside?: () => boolean;
   /** Sees every status. */
   onStatus?: (status: RunStatus) => void;
   deadlineMs: number;
@@ -36,8 +39,8 @@ export interface Care {
  * Cares for a run until it has ended.
  * @throws Error that says where it hangs, after the deadline
  */
-export async function careFor(hands: Hands, ref: Ref, care: Care): Promise<Watched> {
-  const handle = hands.client.workflow.getHandle(ref.workflowId, ref.runId);
+export async function careFor(hands: Hands, client: Client, ref: Ref, care: Care): Promise<Watched> {
+  const handle = client.workflow.getHandle(ref.workflowId, ref.runId);
   const watched: Watched = { said: [], shown: [], last: null };
   const deadline = Date.now() + care.deadlineMs;
   const askings = new Map<string, number>();
@@ -46,11 +49,11 @@ export async function careFor(hands: Hands, ref: Ref, care: Care): Promise<Watch
   let retries = 0;
   for (;;) {
     if (Date.now() > deadline) throw new Error(`the run hangs: ${whereItIs(watched)}`);
-    const status = await hands.client
+    const status = await client
       .withDeadline(Date.now() + ASK_MS, () => handle.query<RunStatus>('status'))
       .catch(() => null);
     if (status === null) {
-      if (await hasClosed(hands, ref)) return watched;
+      if (await hasClosed(client, ref)) return watched;
       await breathe();
       continue;
     }
@@ -65,7 +68,7 @@ export async function careFor(hands: Hands, ref: Ref, care: Care): Promise<Watch
     const say = async (verb: string, input: object, why: string): Promise<boolean> => {
       const text = `${verb} ${JSON.stringify(input)}: ${why}`;
       try {
-        const answer = await hands.client.withDeadline(Date.now() + 5_000, () =>
+        const answer = await client.withDeadline(Date.now() + 5_000, () =>
           handle.executeUpdate<{ applied: boolean; text: string }, [object]>(verb, {
             args: [{ by: PERSON, ...input }],
           }),
@@ -87,6 +90,11 @@ export async function careFor(hands: Hands, ref: Ref, care: Care): Promise<Watch
       // The facts are renewed every few seconds: a word that was refused is thought over again then, not at once.
       if (asked % 10 === 0) await answerGate(hands, status, gate, watched, say);
     } else if (status.holding !== null) {
+      // A run that another one has overtaken can do nothing: what is right is known when that one has ended.
+      if (care.beside?.()) {
+        await breathe();
+        continue;
+      }
       retries += 1;
       await answerHold(hands, status, retries, say);
     } else if (Date.now() - movedAt > LOOK_AFTER_MS) {
@@ -167,11 +175,16 @@ async function startTarget(hands: Hands, status: RunStatus): Promise<void> {
   if (role === 'stopped' || role === 'frozen') await hands.startDatabase(status.to);
 }
 
-async function hasClosed(hands: Hands, { workflowId, runId }: Ref): Promise<boolean> {
-  const described = await hands.client
-    .withDeadline(Date.now() + ASK_MS, () => hands.client.workflow.getHandle(workflowId, runId).describe())
-    .catch(() => null);
-  return described !== null && described.status.name !== 'RUNNING';
+/** A run that the server does not know any more has ended as well: with its server's data. */
+async function hasClosed(client: Client, { workflowId, runId }: Ref): Promise<boolean> {
+  try {
+    const { status } = await client.withDeadline(Date.now() + ASK_MS, () =>
+      client.workflow.getHandle(workflowId, runId).describe(),
+    );
+    return status.name !== 'RUNNING';
+  } catch (error) {
+    return error instanceof WorkflowNotFoundError;
+  }
 }
 
 function whereItIs({ last, said }: Watched): string {

@@ -38,6 +38,8 @@ export interface CellSeen {
   /** Second starts that the lock refused. */
   refused: Array<{ at: number; lock: string; text: string }>;
   faults: Array<{ at: number; what: string; touched: string[] }>;
+  /** When people worked on the systems by hand, with Rampart dead. */
+  byHand: { from: number; to: number } | null;
   /** Every acknowledgement of the cell, oldest first, and which of them the surviving side does not hold. */
   acknowledged: Acknowledgement[];
   lost: ReadonlySet<string>;
@@ -56,6 +58,7 @@ export function traceOf(seen: CellSeen): Trace {
       (role): TraceEvent => ({ ...role, kind: 'writable', store: STORE, by: whoMade(role, seen) }),
     ),
     ...weightEvents(seen),
+    ...promotionsByHand(seen),
     ...seen.runs.flatMap((run) => runEvents(run)),
     ...writeEvents(seen),
     ...seen.refused.map(
@@ -72,16 +75,36 @@ export function traceOf(seen: CellSeen): Trace {
 /** Whose doing a change of roles was: Rampart's when a step of its own was under way or had just ended there. */
 function whoMade(
   { at, region, writable }: { at: number; region: string; writable: boolean },
-  { runs, recording }: CellSeen,
+  { runs, recording, byHand }: CellSeen,
 ): Actor {
   // What a side was when the cell began is nobody's doing in it.
   if (recording.roles.find((role) => role.region === region)!.at === at) return 'unknown';
+  if (byHand !== null && at >= byHand.from && at <= byHand.to) return 'person';
   const verbs = writable ? ['promote', 'unfence'] : ['fence', 'rejoin', 'rebuild'];
   const acting = runs
     .flatMap(({ history }) => history.activities)
     .filter((one) => verbs.includes(one.verb) && one.call?.region === region)
     .some((one) => one.scheduledAt <= at && (one.closedAt === null || at <= one.closedAt + COARSE_MS * 4));
   return acting ? 'rampart' : 'system';
+}
+
+function promotionsByHand({ recording, byHand }: CellSeen): TraceEvent[] {
+  if (byHand === null) return [];
+  return recording.roles
+    .filter(({ at, writable }) => writable && at >= byHand.from && at <= byHand.to)
+    .map(({ at, region }) => ({
+      at,
+      kind: 'promotion',
+      store: STORE,
+      region,
+      from: null,
+      by: 'person',
+      run: null,
+      mode: 'unplanned',
+      required: 'stopped',
+      proofs: [],
+      override: [],
+    }));
 }
 
 function weightEvents({ recording }: CellSeen): TraceEvent[] {

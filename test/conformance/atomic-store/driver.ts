@@ -18,6 +18,7 @@ import type {
   PromoteReceipt,
   Receipt,
   Store,
+  StoreEscape,
   Token,
 } from '../../../drivers/ports.ts';
 import type { Component, RegionName } from '../../../topology/model.ts';
@@ -255,14 +256,15 @@ class AtomicStore implements Store {
     return this.#receipt(true, 'nothing is kept');
   }
 
-  async escape(from: RegionName, to: RegionName): Promise<string[]> {
+  async escape(from: RegionName, to: RegionName): Promise<StoreEscape> {
     const { url } = configSchema.parse(this.#component.config);
-    return [
+    const now = [
       `# ${this.#component.name}: move the writer from ${from} to ${to}`,
       `curl -H "Authorization: Bearer $KEY" ${url}/cluster`,
       '# Take "version" from the answer:',
       `curl -H "Authorization: Bearer $KEY" -X POST ${url}/switchover -d '{"to":"${to}","ifVersion":…}'`,
     ];
+    return { now, later: [] };
   }
 
   #moved(state: ClusterState, to: RegionName, already: boolean): PromoteReceipt {
