@@ -8,6 +8,7 @@ import type {
   SampleReading,
   WorkloadObservation,
 } from '../drivers/ports.ts';
+import type { Health, HealthFinding, Memory } from '../plan/health/model.ts';
 import type { Material } from '../plan/material.ts';
 import type { CompileInput, Facts, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
 import type { Component, Service } from '../topology/model.ts';
@@ -77,6 +78,41 @@ export interface PlanningActivities {
   watchFacts(call: WatchCall): Promise<Facts | null>;
   /** Refreshes the page of manual commands on disk; best effort. */
   writeEscapePage(call: { plan: Plan; phase: string; run: StepCall['run'] }): Promise<{ path: string }>;
+}
+
+/** What a guard watches: the service's part of the topology. */
+export interface Guarded {
+  service: Service;
+  components: Record<string, Component>;
+  /** Workflow ID of the service's runs. */
+  lock: string;
+  searchAttributes: string[];
+}
+
+export interface WatchServiceCall {
+  guarded: Guarded;
+  /** What people were told last; the watch returns as soon as it would tell something else. */
+  shown: Health | null;
+  memory: Memory;
+  /** By store: what the workers beside the nodes read before this watch began. */
+  local: Record<string, NodeObservation[]>;
+  /** Longest time to watch, in milliseconds. */
+  forMs: number;
+}
+
+export interface WatchServiceAnswer {
+  why: 'changed' | 'time' | 'topology';
+  health: Health;
+  memory: Memory;
+}
+
+/** What a guard's workflow asks of the control place. */
+export interface GuardingActivities {
+  /** `null` when the service is not in the topology, or wants no guard. */
+  resolveGuarded(call: { service: string }): Promise<Guarded | null>;
+  /** Runs on its own task queue: it lasts, and must not take the room of steps. */
+  watchService(call: WatchServiceCall): Promise<WatchServiceAnswer>;
+  tellPeople(call: { service: string; opened: HealthFinding[]; cleared: HealthFinding[] }): Promise<void>;
 }
 
 export type StepActivities = {

@@ -83,6 +83,20 @@ export interface ReplicaFact {
   sync: 'sync' | 'potential' | 'quorum' | 'async' | 'unknown';
 }
 
+/** What a server keeps of its log for somebody. */
+export interface SlotFact {
+  name: string;
+  logical: boolean;
+  /** Somebody reads from it now. */
+  active: boolean;
+  /** The node of the topology it is for; `null` = none of them. */
+  holder: string | null;
+  /** How much of the log it keeps, in bytes; `null` = not known. */
+  heldBytes: number | null;
+  /** What its holder still needed is gone. */
+  lost: boolean;
+}
+
 export type NodeState = 'writable' | 'replica' | 'fenced' | 'stopped' | 'unreachable' | 'unknown';
 
 export interface NodeObservation {
@@ -111,6 +125,8 @@ export interface NodeObservation {
   sync: { enabled: boolean; cancelledWaiters: 'none' | 'possible' | 'unknown' } | null;
   claim: Claim | null;
   journal: Journal | null;
+  /** Places in its log that it keeps for others; absent where that cannot be read. */
+  slots?: SlotFact[];
   /** One sentence for people: why it is unreachable or unknown, or what is special. */
   detail: string;
 }

@@ -71,7 +71,7 @@ const TARGET_HELP = `
          all workers, all apps.`;
 
 async function up(name: string, load: number): Promise<World> {
-  const opening = openWorld({ name, load, tied: true, say });
+  const opening = openWorld({ name, load, guard: true, tied: true, say });
   // Until the world is handed over it ends with this process; leaving on Ctrl-C is enough.
   const leave = (): void => {
     say('Interrupted: the world ends.');

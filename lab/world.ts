@@ -30,6 +30,8 @@ export interface OpenOptions {
   workers?: number;
   /** How long the ramp holds each weight; `2s` by default. */
   bake?: string;
+  /** Whether a guard watches the service; default no: what happens is what the caller does. */
+  guard?: boolean;
   /**
    * `true`: the world ends with this process, however it ends, unless `handOver()` is called. `false`
    * (default): it stays until `down`.
@@ -76,8 +78,8 @@ export async function openWorld(options: OpenOptions = {}): Promise<World> {
     await installPart('postgres', log);
     await installPart('traefik', log);
     if (!process.env.TEMPORAL_ADDRESS) await installPart('temporal', log);
-    const { load = 0, workers = 2, bake = '2s' } = options;
-    const spec = await decideWorld({ name, load, workers, bake });
+    const { load = 0, workers = 2, bake = '2s', guard = false } = options;
+    const spec = await decideWorld({ name, load, workers, bake, guard });
     saveSpec(spec);
     const supervisor = startSupervisor(dir);
     const handOver = (): void => {

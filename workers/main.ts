@@ -4,9 +4,11 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Client } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import type { ActivityDeps } from '../activities/deps.ts';
+import { createGuardingActivities } from '../activities/guarding.ts';
 import { createPlanningActivities } from '../activities/planning.ts';
 import { createStepActivities } from '../activities/steps.ts';
 import { RampartError } from '../drivers/errors.ts';
@@ -14,7 +16,9 @@ import type { Driver } from '../drivers/ports.ts';
 import { drivers as builtIn } from '../drivers/registry.ts';
 import { loadTopology } from '../topology/load.ts';
 import { formatProblems } from '../topology/problem.ts';
-import { CONTROL_QUEUE } from '../workflows/contract.ts';
+import { CONTROL_QUEUE, GUARD_QUEUE } from '../workflows/contract.ts';
+import { createGuardDeps } from './guard-deps.ts';
+import { keepGuards } from './guards.ts';
 import { serveHealth, splitAddress } from './health.ts';
 import { createLog } from './log.ts';
 import { Sampler } from './sampler.ts';
@@ -102,7 +106,11 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   if (place.region === null) await ensureSearchAttributes(connection, namespace, log.own);
 
   await mkdir(deps.stateDir, { recursive: true });
-  const activities = { ...createPlanningActivities(deps), ...createStepActivities(deps) };
+  const announcer = new Announcer(log.own, notifyCommand());
+  const client = new Client({ connection, namespace });
+  const guardDeps = createGuardDeps(client, deps.topology, announcer);
+  const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
+  const activities = { ...createPlanningActivities(deps), ...createStepActivities(deps), ...guarding };
   const identity = `${process.pid}@${hostname()} ${placeName}`;
   const workers = await Promise.all(
     queuesOf(place).map((taskQueue) =>
@@ -124,10 +132,28 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
       }),
     ),
   );
+  if (guarding !== null)
+    workers.push(
+      await Worker.create({
+        connection,
+        namespace,
+        taskQueue: GUARD_QUEUE,
+        identity,
+        activities: guarding,
+        // The next worker goes on with the watch; there is nothing to finish.
+        shutdownGraceTime: '0s',
+        shutdownForceTime: SHUTDOWN_FORCE,
+        // One for each service of the topology; most of them sleep.
+        maxConcurrentActivityTaskExecutions: 1_000,
+        maxHeartbeatThrottleInterval: '5s',
+        defaultHeartbeatThrottleInterval: '5s',
+      }),
+    );
   const stop = new AbortController();
-  const announcer = new Announcer(log.own, notifyCommand());
   const intervalMs = Number(process.env.RAMPART_SAMPLE_INTERVAL_MS ?? SAMPLE_EVERY_MS);
   const watching = watchLoop({ deps, sampler, announcer, intervalMs, signal: stop.signal });
+  const keeping =
+    guarding === null ? null : keepGuards({ client, topology: guardDeps.topology, log: log.own, signal: stop.signal });
   const health =
     options.healthAddress === undefined ? null : await serveHealth(options.healthAddress, workers[0]!, connection);
   log.own.info('worker started', { queues: queuesOf(place), build: deps.build, namespace });
@@ -136,7 +162,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   } finally {
     stop.abort();
     health?.close();
-    await watching;
+    await Promise.all([watching, keeping]);
     await connection.close();
   }
 }

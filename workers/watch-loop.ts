@@ -1,11 +1,11 @@
 /** The loop that samples and watches, in every worker process. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Runtime } from '@temporalio/worker';
 import type { ActivityDeps } from '../activities/deps.ts';
 import { open } from '../activities/perform.ts';
 import { resolveSecret } from '../activities/secrets.ts';
 import type { DriverContext, NodeObservation, SampleReading } from '../drivers/ports.ts';
 import type { Component, Topology } from '../topology/model.ts';
+import { gauge } from './gauge.ts';
 import { lagOf } from './lag.ts';
 import type { Sampler } from './sampler.ts';
 import { type Announcer, judge, type Watched, type WatchState } from './watchdog.ts';
@@ -90,10 +90,6 @@ async function lookAt(
       component: watched.component,
     });
   for (const alarm of alarms) announcer.announce(alarm, now);
-}
-
-function gauge(name: string, description: string) {
-  return Runtime.instance().metricMeter.createGauge(name, 'float', '', description);
 }
 
 function publish(

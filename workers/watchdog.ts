@@ -5,12 +5,28 @@
 import { spawn } from 'node:child_process';
 import type { DriverLog, NodeObservation } from '../drivers/ports.ts';
 
-export interface Alarm {
-  kind: 'noneWritable' | 'twoWritable' | 'fenceForgotten';
+/** What people are told, by the watchdog or by a guard: this JSON is what the notify command reads. */
+export interface Notice {
+  /** For example `twoWritable`; the same names from both. */
+  kind: string;
   service: string;
-  component: string;
+  component: string | null;
   message: string;
+  /** The command to run first. */
   remedy: string;
+}
+
+export interface Alarm extends Notice {
+  kind: 'noneWritable' | 'twoWritable' | 'fenceForgotten';
+  component: string;
+}
+
+/** A guard's word: said once when a finding opens, and once when it is cleared. */
+export interface GuardNotice extends Notice {
+  source: 'guard';
+  severity: 'critical' | 'warning' | 'info';
+  state: 'opened' | 'cleared';
+  region: string | null;
 }
 
 export interface Watched {
@@ -66,6 +82,11 @@ export function judge(watched: Watched, nodes: NodeObservation[], state: WatchSt
   return alarms;
 }
 
+/** The same is not said again within this time, in milliseconds. */
+const QUIET_MS = 60_000;
+/** Longest time a notify command may take, in milliseconds. */
+const COMMAND_MS = 15_000;
+
 /** Says an alarm: always in the log; by the notify command at most once a minute per kind and component. */
 export class Announcer {
   private readonly log: DriverLog;
@@ -80,13 +101,40 @@ export class Announcer {
 
   announce(alarm: Alarm, now: number): void {
     const key = `${alarm.kind}/${alarm.component}`;
-    if (now - (this.said.get(key) ?? 0) < 60_000) return;
+    if (now - (this.said.get(key) ?? 0) < QUIET_MS) return;
     this.said.set(key, now);
     this.log.error(`ALARM ${alarm.kind}: ${alarm.message}`, { ...alarm });
-    if (this.command === null || this.command[0] === undefined) return;
-    const child = spawn(this.command[0], this.command.slice(1), { stdio: ['pipe', 'ignore', 'ignore'] });
-    child.on('error', (error) => this.log.error('the notify command could not be started', { error: error.message }));
-    child.stdin.on('error', () => this.log.warn('the notify command did not read its input'));
-    child.stdin.end(JSON.stringify(alarm));
+    void this.send(alarm).catch((error: Error) => this.log.error(error.message));
+  }
+
+  /**
+   * Says a guard's finding. One that the watchdog of this process has just alarmed is not sent twice.
+   * @throws Error when the notify command could not be run, or ended with an error: then it is worth another try
+   */
+  async tell(notice: GuardNotice, now: number): Promise<void> {
+    const key = `${notice.kind}/${notice.component}`;
+    const text = `guard: ${notice.kind} ${notice.state}: ${notice.message}`;
+    if (notice.severity === 'critical' && notice.state === 'opened') this.log.error(text, { ...notice });
+    else this.log.warn(text, { ...notice });
+    if (notice.state === 'opened' && now - (this.said.get(key) ?? 0) < QUIET_MS) return;
+    if (notice.state === 'opened') this.said.set(key, now);
+    await this.send(notice).catch((error: unknown) => {
+      this.said.delete(key);
+      throw error;
+    });
+  }
+
+  private send(notice: Notice): Promise<void> {
+    const [file, ...args] = this.command ?? [];
+    if (file === undefined) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const child = spawn(file, args, { stdio: ['pipe', 'ignore', 'ignore'], timeout: COMMAND_MS });
+      child.once('error', (error) => reject(new Error(`the notify command could not be started: ${error.message}`)));
+      child.once('close', (code, signal) =>
+        code === 0 ? resolve() : reject(new Error(`the notify command ended with ${code ?? signal}`)),
+      );
+      child.stdin.on('error', () => this.log.warn('the notify command did not read its input'));
+      child.stdin.end(JSON.stringify(notice));
+    });
   }
 }

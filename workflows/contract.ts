@@ -5,11 +5,16 @@
 
 import type { Lag, LossStatement, Millis, Weights } from '../drivers/ports.ts';
 import type { Outcome, RunRecord, StepRecord } from '../evidence/record.ts';
+import type { Health } from '../plan/health/model.ts';
 import type { Facts, Mode, StageName } from '../plan/model.ts';
 
 export const CONTROL_QUEUE = 'rampart';
+/** Guards watch on a queue of their own: each takes one activity's room for as long as it lives. */
+export const GUARD_QUEUE = 'rampart-guard';
+/** Workflow ID of a service's guard. */
+export const guardOf = (service: string): string => `guard/${service}`;
 
-/** Workflow types that people and programs start. */
+/** Workflow types that people and programs start; `guard` is not among them: control workers keep it running. */
 export const WORKFLOWS = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'release', 'plan'] as const;
 
 export const SEARCH_ATTRIBUTES = {
@@ -68,6 +73,18 @@ export interface GateView {
   loss: LossStatement;
   /** Override codes an approval must carry. */
   needsOverride: string[];
+}
+
+/** `health` query of a guard. */
+export interface GuardStatus {
+  workflowId: string;
+  service: string;
+  now: Millis;
+  /** `null` before the first look. */
+  health: Health | null;
+  /** Refences it has started for the old primary that is back now. */
+  refence: { tries: number; lastAt: Millis | null; text: string };
+  text: string;
 }
 
 /** `status` query: what a screen shows. `evidence` has everything. */

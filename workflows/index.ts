@@ -1,6 +1,7 @@
 /** The workflows by their wire names. The only file the worker bundles from. */
 export { failback } from './failback.ts';
 export { failover } from './failover.ts';
+export { guard } from './guard.ts';
 export { plan } from './plan.ts';
 export { refence } from './refence.ts';
 export { release } from './release.ts';

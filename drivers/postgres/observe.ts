@@ -1,6 +1,6 @@
 /** What is true of each node, from its files where this worker is beside it, and from the server itself. */
 import { RampartError } from '../errors.ts';
-import type { At, Lag, NodeObservation, ReplicaFact } from '../ports.ts';
+import type { At, Lag, NodeObservation, ReplicaFact, SlotFact } from '../ports.ts';
 import { addressOf, type Cluster, nodesAt, type PgNode } from './config.ts';
 import { measureLag, rememberPosition, upstreamNode } from './lag.ts';
 import { bytesBetween, positionAt } from './lsn.ts';
@@ -73,6 +73,7 @@ async function withServer(
     enabled: status.syncNames !== '' && !['off', 'local'].includes(status.syncCommit),
     cancelledWaiters: status.syncNames === '' ? 'none' : status.syncWaiters > 0 ? 'possible' : 'unknown',
   };
+  result.slots = status.slots.filter(({ temporary }) => !temporary).map((slot) => slotFact(cluster, status, slot));
   if (!status.inRecovery) {
     rememberPosition(cluster, status.systemId, status.position, result.observedAt);
     result.state = 'writable';
@@ -91,6 +92,19 @@ async function withServer(
     };
   }
   result.detail = replicaDetail(status, result);
+}
+
+function slotFact(cluster: Cluster, status: ServerStatus, slot: ServerStatus['slots'][number]): SlotFact {
+  const { position, timeline } = status;
+  const restart = positionAt(slot.restart, timeline);
+  return {
+    name: slot.name,
+    logical: slot.type === 'logical',
+    active: slot.active,
+    holder: cluster.nodes.find((node) => node.slot === slot.name)?.name ?? null,
+    heldBytes: position === null || restart === null ? null : Math.max(0, bytesBetween(position, restart)),
+    lost: slot.walStatus === 'lost',
+  };
 }
 
 function replicaDetail(status: ServerStatus, observation: NodeObservation): string {

@@ -22,6 +22,8 @@ export interface SlotRow {
   active: boolean;
   temporary: boolean;
   walStatus: string | null;
+  /** Where the log it keeps begins; `null` = it keeps none. */
+  restart: string | null;
 }
 
 export interface ServerStatus {
@@ -86,7 +88,7 @@ SELECT recovering,
       'age', extract(epoch FROM clock_timestamp() - r.reply_time) * 1000)), '[]')
     FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid) AS standbys,
   (SELECT coalesce(json_agg(json_build_object('name', slot_name, 'type', slot_type, 'active', active, 'temporary', temporary,
-      'walStatus', wal_status)), '[]') FROM pg_replication_slots) AS slots
+      'walStatus', wal_status, 'restart', restart_lsn::text)), '[]') FROM pg_replication_slots) AS slots
 FROM state`;
 
 /** @throws RampartError as {@link query} does */

@@ -38,6 +38,8 @@ export interface WorldOptions {
   workers: number;
   /** How long the ramp holds each weight, as the topology writes durations. */
   bake: string;
+  /** Whether a guard watches the service, and fences an old primary that comes back. */
+  guard: boolean;
 }
 
 export interface WorldSpec extends WorldOptions {

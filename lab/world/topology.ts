@@ -47,6 +47,7 @@ services:
     standby: [${standby.join(', ')}]
     components: [orders-db, writer, edge, app]
     checks: [app-ready]
+    guard: { enabled: ${spec.guard} }
     ramp:
       steps: [10, 25, 50, 100]
       bake: ${spec.bake}

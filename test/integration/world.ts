@@ -30,6 +30,8 @@ export interface TestWorldOptions {
   load?: number;
   workers?: number;
   bake?: string;
+  /** Whether a guard watches the service. */
+  guard?: boolean;
 }
 
 /** How a run ended. */
@@ -102,8 +104,8 @@ export async function until<T>(what: string, look: () => Promise<T | undefined>,
 /** @param suffix names the world; one per test file */
 export async function openTestWorld(suffix: string, options: TestWorldOptions = {}): Promise<TestWorld> {
   const name = `it-${process.pid}-${suffix}`;
-  const { load = 40, workers = 1, bake = '1s' } = options;
-  const lab = await openWorld({ name, load, workers, bake, tied: true });
+  const { load = 40, workers = 1, bake = '1s', guard = false } = options;
+  const lab = await openWorld({ name, load, workers, bake, guard, tied: true });
   const { world: report } = await lab.status();
   const connection = await Connection.connect({ address: report.temporal.address });
   const client = new Client({ connection, namespace: report.temporal.namespace });

@@ -56,12 +56,12 @@ async function observeComponent(out: Observations, component: Component, identit
   const regions = Object.keys(component.sides).sort();
   if (component.role === 'store') {
     const [sides, samples] = await Promise.all([
-      Promise.all(regions.map((region) => observeSide(call, region))),
+      observeStore(component, identity),
       planning(CONTROL_QUEUE, `samples:${component.name}`)
         .readSamples(call)
         .catch(() => []),
     ]);
-    out.stores[component.name] = sides.flat();
+    out.stores[component.name] = sides;
     out.samples[component.name] = samples;
   } else if (component.role === 'router') {
     out.routers[component.name] = await planning(component.queue, `observe:${component.name}`)
@@ -110,6 +110,13 @@ async function observeComponent(out: Observations, component: Component, identit
     );
     out.checks[component.name] = Object.fromEntries(results);
   }
+}
+
+/** Every node of a store, each read from the place that can see it best. */
+export async function observeStore(component: Component, identity: RunIdentity): Promise<NodeObservation[]> {
+  const call: ObserveCall = { run: identity, component, region: null, nodes: null };
+  const regions = Object.keys(component.sides).sort();
+  return (await Promise.all(regions.map((region) => observeSide(call, region)))).flat();
 }
 
 function queueOf(component: Component, region: string): string {

@@ -70,7 +70,13 @@ export class WorkflowRun {
   #pending: Job[];
   /** Set while local activities keep the workflow task open. */
   #heldUntil: number | null = null;
-  readonly #activations: Array<{ at: number; jobs: Job[]; patches: string[]; commands: Command[] }> = [];
+  readonly #activations: Array<{
+    historyLength: number;
+    at: number;
+    jobs: Job[];
+    patches: string[];
+    commands: Command[];
+  }> = [];
   readonly #updates = new Map<string, UpdateState>();
   readonly #flags = new Set<number>();
   #counter = 0;
@@ -216,11 +222,14 @@ export class WorkflowRun {
   async replay(sandbox: Sandbox): Promise<void> {
     const code = await sandbox.create(identityOf(this.namespace, this.spec));
     try {
-      for (const [i, { at, jobs, patches, commands }] of this.#activations.entries()) {
+      for (const [i, { at, jobs, patches, commands, historyLength }] of this.#activations.entries()) {
         const marked = patches.map((patchId): Job => ({ notifyHasPatch: { patchId } }));
         const recorded = jobs.filter(({ doUpdate }) => !doUpdate || this.#updates.get(doUpdate.id as string)?.accepted);
         if (recorded.length === 0) continue;
-        const replayed = await this.#activate(code, inOrder([...recorded.map(unvalidated), ...marked]), true, at);
+        const replayed = await this.#activate(code, inOrder([...recorded.map(unvalidated), ...marked]), true, {
+          at,
+          historyLength,
+        });
         const first = this.#recorded(commands);
         const again = this.#recorded(replayed.commands);
         if (again !== first) {
@@ -249,8 +258,16 @@ export class WorkflowRun {
     return inOrder(this.#commands.deliverable(this.#pending.splice(0, apart ? 1 : this.#pending.length)));
   }
 
-  async #activate(code: SandboxedRun, jobs: Job[], replaying: boolean, at = this.namespace.clock.now) {
-    const historyLength = this.trace.length + 3 * this.#activations.length;
+  /** @param as what the history says of this activation: a replay is told the same as the first time */
+  async #activate(
+    code: SandboxedRun,
+    jobs: Job[],
+    replaying: boolean,
+    { at, historyLength } = {
+      at: this.namespace.clock.now,
+      historyLength: this.trace.length + 3 * this.#activations.length,
+    },
+  ) {
     const limit = this.namespace.suggestContinueAsNewAfter ?? SUGGEST_CONTINUE_AS_NEW_EVENTS;
     const answer = await code.activate({
       jobs,
@@ -264,7 +281,7 @@ export class WorkflowRun {
     if (!replaying && !jobs[0]?.queryWorkflow) {
       const patches = answer.commands.flatMap(({ setPatchMarker }) => setPatchMarker?.patchId ?? []);
       for (const flag of answer.flags) this.#flags.add(flag);
-      this.#activations.push({ at, jobs, patches, commands: answer.commands });
+      this.#activations.push({ at, jobs, patches, commands: answer.commands, historyLength });
     }
     return answer;
   }

@@ -1,0 +1,156 @@
+/** What a guard's workflow asks for: the service as the topology has it, one long watch, and word to people. */
+import { activityInfo } from '@temporalio/activity';
+import { clock } from '../drivers/clock.ts';
+import type { DriverContext, Json, NodeObservation } from '../drivers/ports.ts';
+import { isHealthNews, judgeHealth } from '../plan/health/judge.ts';
+import type { Health, HealthFinding, LastProof, LiveRun, Look, Memory } from '../plan/health/model.ts';
+import { lockOf, type Service, type Topology } from '../topology/model.ts';
+import type { Guarded, GuardingActivities, WatchServiceAnswer, WatchServiceCall } from './contract.ts';
+import type { ActivityDeps } from './deps.ts';
+import { open, perform } from './perform.ts';
+
+/** What a guard needs of its process besides what every activity has. */
+export interface GuardDeps {
+  /** The topology, at most half a minute old: every guard of the process asks for the same one. */
+  topology(): Promise<Topology>;
+  /** The run under a lock, and the last one there that went through to its end. */
+  lock(workflowId: string): Promise<{ run: LiveRun | null; lastProof: LastProof | null }>;
+  /** Shows the health in the process's metrics; `null`: this process no longer watches the service. */
+  publish(service: string, health: Health | null, lookMs: number): void;
+  /** Tells people. @throws when the notify command failed */
+  tell(finding: HealthFinding, about: { service: string; state: 'opened' | 'cleared' }): Promise<void>;
+}
+
+/** An edited topology is noticed within this time, in milliseconds. */
+const TOPOLOGY_EVERY_MS = 30_000;
+/** Without anything to say, who holds the lock is asked this often, in milliseconds: only the last proof may be new. */
+const LOCK_EVERY_MS = 60_000;
+
+export function createGuardingActivities(deps: ActivityDeps, guard: GuardDeps): GuardingActivities {
+  const nobody = (service: string) => ({ workflowId: '', runId: '', service, by: null });
+  return {
+    resolveGuarded: ({ service }) =>
+      perform(deps, nobody(service), null, async () => {
+        const found = guardedIn(await guard.topology(), service);
+        return found === null ? null : { ...found, searchAttributes: await deps.searchAttributes() };
+      }),
+    watchService: (call) =>
+      perform(deps, nobody(call.guarded.service.name), null, (context) => watchService(deps, guard, call, context)),
+    tellPeople: ({ service, opened, cleared }) =>
+      perform(deps, nobody(service), null, async () => {
+        for (const one of opened) await guard.tell(one, { service, state: 'opened' });
+        for (const one of cleared) await guard.tell(one, { service, state: 'cleared' });
+      }),
+  };
+}
+
+/** The part of the topology that a guard watches; `null` when the service is not there, or wants no guard. */
+export function guardedIn(topology: Topology, name: string): Omit<Guarded, 'searchAttributes'> | null {
+  const service = topology.services[name];
+  if (service === undefined || !isGuarded(service)) return null;
+  const components = Object.fromEntries(service.components.map((one) => [one, topology.components[one]!]));
+  return { service, components, lock: lockOf(service) };
+}
+
+export const isGuarded = (service: Service): boolean => service.guard?.enabled === true;
+
+/** Looks again and again. @returns at a material change, when the topology says something else, or after `forMs` */
+async function watchService(
+  deps: ActivityDeps,
+  guard: GuardDeps,
+  call: WatchServiceCall,
+  context: DriverContext,
+): Promise<WatchServiceAnswer> {
+  const { service } = call.guarded;
+  const end = context.now() + call.forMs;
+  // A watch that moves to another worker goes on remembering since when things stand.
+  const before = activityInfo().heartbeatDetails as { memory?: Memory } | undefined;
+  let memory = before?.memory ?? call.memory;
+  let topologyError: string | null = null;
+  let lock: Awaited<ReturnType<GuardDeps['lock']>> = { run: call.shown?.run ?? null, lastProof: null };
+  let lockAt = 0;
+  let topologyAt = context.now();
+  try {
+    for (;;) {
+      const began = context.now();
+      const started = clock.monotonic();
+      const seen = await lookAt(deps, call, context);
+      const look = (): Look => ({ ...call.guarded, ...seen, ...lock, topologyError });
+      let judged = judgeHealth(look(), memory, context.now());
+      // Whether a run is at work decides what is said, so it is asked before anything is.
+      if (lock.run !== null || isHealthNews(call.shown, judged.health) || context.now() - lockAt >= LOCK_EVERY_MS) {
+        lock = await guard.lock(call.guarded.lock);
+        lockAt = context.now();
+        judged = judgeHealth(look(), memory, context.now());
+      }
+      memory = judged.memory;
+      guard.publish(service.name, judged.health, clock.monotonic() - started);
+      context.heartbeat({ verdict: judged.health.verdict, memory: memory as unknown as Json });
+      if (isHealthNews(call.shown, judged.health)) return { why: 'changed', ...judged };
+      if (context.now() >= end) return { why: 'time', ...judged };
+      if (context.now() - topologyAt >= TOPOLOGY_EVERY_MS) {
+        topologyAt = context.now();
+        try {
+          if (differs(call.guarded, guardedIn(await guard.topology(), service.name)))
+            return { why: 'topology', ...judged };
+          topologyError = null;
+        } catch (error) {
+          topologyError = error instanceof Error ? error.message : String(error);
+        }
+      }
+      const wait = (service.guard?.intervalMs ?? 2_000) - (context.now() - began);
+      await clock.sleep(Math.max(wait, 50), context.signal);
+    }
+  } finally {
+    guard.publish(service.name, null, 0);
+  }
+}
+
+function differs(known: Guarded, now: Omit<Guarded, 'searchAttributes'> | null): boolean {
+  const part = (of: Omit<Guarded, 'searchAttributes'>) => JSON.stringify([of.service, of.components, of.lock]);
+  return now === null || part(known) !== part(now);
+}
+
+/** Every store and router of the service, from here. One that cannot even be opened is one that does not answer. */
+async function lookAt(
+  deps: ActivityDeps,
+  call: WatchServiceCall,
+  context: DriverContext,
+): Promise<Pick<Look, 'stores' | 'routers'>> {
+  const components = Object.values(call.guarded.components);
+  const stores = components.filter(({ role }) => role === 'store');
+  const routers = components.filter(({ role }) => role === 'router');
+  const [sides, weights] = await Promise.all([
+    Promise.all(
+      stores.map(async (component): Promise<[string, NodeObservation[]]> => {
+        const store = open(deps, component, 'store', context);
+        const seen = await Promise.all(Object.keys(component.sides).map((region) => store.observe({ region })));
+        return [component.name, seen.flat().map((node) => better(node, call.local[component.name] ?? []))];
+      }),
+    ),
+    Promise.all(
+      routers.map(async (component): Promise<[string, Look['routers'][string]]> => {
+        try {
+          return [component.name, await open(deps, component, 'router', context).observe()];
+        } catch (error) {
+          const detail = error instanceof Error ? error.message : String(error);
+          const none = { reachable: false, weights: null, applied: false, claim: null };
+          return [component.name, { ...none, observedAt: context.now(), detail }];
+        }
+      }),
+    ),
+  ]);
+  return { stores: Object.fromEntries(sides), routers: Object.fromEntries(weights) };
+}
+
+/**
+ * From here a stopped server only does not answer: what the worker beside it read at the beginning of this watch says
+ * more, and so does its journal.
+ */
+function better(seen: NodeObservation, local: readonly NodeObservation[]): NodeObservation {
+  const beside = local.find((node) => node.node === seen.node && node.region === seen.region && node.via === 'local');
+  if (beside === undefined) return seen;
+  if (seen.state === 'unreachable' && ['fenced', 'stopped'].includes(beside.state))
+    return { ...beside, observedAt: seen.observedAt };
+  return seen.journal === null && seen.via === 'network' ? { ...seen, journal: beside.journal } : seen;
+}

@@ -1,0 +1,140 @@
+/**
+ * The old region is gone, the service moved without it, and then the region comes back by itself: its database starts
+ * writable on its old timeline, and a client that still knows its address writes. The guard sees it and starts refence.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { RunRecord } from '../../evidence/record.ts';
+import { withClient } from '../../lab/postgres/pair.ts';
+import type { GuardNotice } from '../../workers/watchdog.ts';
+import type { GuardStatus } from '../../workflows/contract.ts';
+import { openTestWorld, type TestWorld, until } from './world.ts';
+
+const A = 'eu-west';
+const B = 'eu-central';
+const OUTBOX = `/tmp/rampart-told-${process.pid}.jsonl`;
+let world: TestWorld;
+beforeAll(async () => {
+  // People, in this test, are a file.
+  process.env.RAMPART_NOTIFY_COMMAND = JSON.stringify(['tee', '-a', OUTBOX]);
+  world = await openTestWorld('returning', { load: 40, guard: true });
+}, 300_000);
+afterAll(async () => {
+  delete process.env.RAMPART_NOTIFY_COMMAND;
+  await world?.close();
+}, 60_000);
+
+const guardStatus = (): Promise<GuardStatus> => world.client.workflow.getHandle('guard/checkout').query('health');
+const health = async () => (await guardStatus()).health;
+const codes = async () => (await health())?.findings.map(({ code }) => code) ?? [];
+
+/** A client that was told the old address, and never asks again. It remembers when it was acknowledged. */
+class OldClient {
+  readonly acknowledged: number[] = [];
+  private stopped = false;
+  private readonly done: Promise<void>;
+
+  constructor(url: string) {
+    this.done = this.write(url);
+  }
+
+  private async write(url: string): Promise<void> {
+    while (!this.stopped) {
+      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1_000 });
+      client.on('error', () => {});
+      try {
+        await client.connect();
+        await client.query('CREATE TABLE IF NOT EXISTS stray (at timestamptz)');
+        while (!this.stopped) {
+          await client.query('INSERT INTO stray VALUES (now())');
+          this.acknowledged.push(Date.now());
+          await sleep(5);
+        }
+      } catch {
+        await sleep(10);
+      } finally {
+        await client.end().catch(() => {});
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.done;
+  }
+}
+
+const writable = (region: string): Promise<boolean> =>
+  withClient(world.report.regions[region]!.database, async (client) => {
+    const { rows } = await client.query('SELECT NOT pg_is_in_recovery() AS writable');
+    return rows[0].writable as boolean;
+  }).catch(() => false);
+
+test('the guard fences a region that comes back, and tells people what to do', async () => {
+  await until('a guard that says all is well', async () => ((await health())?.verdict === 'well' ? true : undefined));
+  await world.lab.kill({ what: 'region', where: A });
+  const run = await world.start('failover', { service: 'checkout', to: B, mode: 'unplanned', by: 'bo' });
+  await run.approveAll();
+  expect((await run.ended()).status).toBe('completed');
+  await until('the guard knows that eu-central is active', async () =>
+    (await health())?.active['orders-db']?.region === B ? true : undefined,
+  );
+
+  const old = new OldClient(world.report.regions[A]!.database);
+  try {
+    await world.lab.start({ what: 'region', where: A });
+    await until('the old database takes a write', async () => (old.acknowledged.length > 0 ? true : undefined));
+    await until('the old database takes none any more', async () => ((await writable(A)) ? undefined : true), 60_000);
+    const refence = world.run();
+    const record = (await refence.handle.result()) as unknown as RunRecord;
+    expect([record.action, record.outcome, record.from, record.to]).toEqual(['refence', 'completed', A, B]);
+    expect(record.request.by).toBe('guard');
+    expect(existsSync(join(world.report.regions[A]!.dataDir, 'standby.signal'))).toBe(true);
+    expect(await world.sides()).toMatchObject({ active: B });
+    expect(record.debt).toMatchObject([{ code: 'replicaMissing', remedy: 'rampart reprotect checkout' }]);
+    const window = old.acknowledged.at(-1)! - old.acknowledged[0]!;
+    console.log(`the old primary took writes for ${window} ms (${old.acknowledged.length} acknowledged)`);
+
+    // Whoever starts it again gets it read-only: what it has acknowledged stays there, readable, and nothing is added.
+    const before = old.acknowledged.length;
+    await world.lab.start({ what: 'database', where: A });
+    const kept = await until('the old side is readable', () =>
+      withClient(world.report.regions[A]!.database, async (client) => {
+        const { rows } = await client.query('SELECT pg_is_in_recovery() AS replica, count(*)::int AS n FROM stray');
+        return rows[0] as { replica: boolean; n: number };
+      }).catch(() => undefined),
+    );
+    expect(kept).toEqual({ replica: true, n: before });
+    expect(old.acknowledged.length).toBe(before);
+  } finally {
+    await old.stop();
+  }
+  await until('the guard sees one writable side', async () =>
+    (await codes()).includes('twoWritable') ? undefined : true,
+  );
+  const told = readFileSync(OUTBOX, 'utf8')
+    .replaceAll('}{', '}\n{')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as GuardNotice);
+  expect(told.find(({ kind }) => kind === 'twoWritable')?.remedy).toMatch(/rampart (reprotect|escape) checkout/);
+  // Nothing was lost on the side that stayed active.
+  const { startedAt } = await world.run().status();
+  expect((await world.verifyOrders(startedAt)).lost).toEqual([]);
+}, 240_000);
+
+test('without Temporal, and so without a guard, the watchdog still alarms', async () => {
+  await world.lab.kill({ what: 'temporal' });
+  await withClient(world.report.regions[A]!.database, (client) => client.query('SELECT pg_promote()'));
+  await until(
+    'the alarm of the control worker',
+    async () => {
+      const log = readFileSync(join(world.lab.dir, 'logs', 'worker-control-1.log'), 'utf8');
+      return log.split('\n').some((line) => line.includes('ALARM twoWritable')) ? true : undefined;
+    },
+    60_000,
+  );
+}, 120_000);
