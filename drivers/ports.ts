@@ -358,6 +358,8 @@ export interface SampleReading {
   position: Position | null;
   state: NodeState;
   at: Millis;
+  /** Writable: whether it replicated synchronously then; absent = not told. */
+  sync?: NodeObservation['sync'];
 }
 
 /** Weights in percent by region; they add up to 100. */

@@ -1,5 +1,5 @@
 /** What people decide on: measured, with ages, and with everything that speaks against it. */
-import type { Finding, Lag, LossStatement, Position } from '../drivers/ports.ts';
+import type { Finding, Lag, LossStatement, NodeObservation, Position, SampleReading } from '../drivers/ports.ts';
 import { factsDigest } from './digest.ts';
 import { estimateOf } from './estimate.ts';
 import { warning } from './findings/finding.ts';
@@ -95,19 +95,28 @@ function lossStatement(situation: Situation): LossStatement {
       const closed = source.length > 0 && fenced.length === source.length;
       const final = source.map((node) => node.seen?.fence?.finalPosition ?? null).reduce(furtherOf, null);
       const at = fenced.map((node) => node.seen?.journal?.fencedAt ?? node.seen!.observedAt);
+      const samples = input.observations.samples[view.store.name] ?? [];
       return [
         view.store.name,
         lossOf({
-          samples: input.observations.samples[view.store.name] ?? [],
+          samples,
           reached: target === null ? null : reached(target),
           finalPosition: final,
           closedAt: closed ? Math.max(...at) : null,
-          sync:
-            source.map((node) => node.seen?.sync ?? null).find((sync) => sync !== null) ?? target?.seen?.sync ?? null,
+          // Never the target's own: its setting says nothing about what the source has acknowledged.
+          sync: source.map((node) => node.seen?.sync ?? null).find((sync) => sync !== null) ?? sampledSync(samples),
           now: input.now,
         }),
       ] as const;
     }),
+  );
+}
+
+/** Whether the source replicated synchronously when a sampler last read it. */
+function sampledSync(samples: readonly SampleReading[]): NodeObservation['sync'] {
+  const told = samples.filter((sample) => sample.state === 'writable' && sample.sync);
+  return (
+    told.reduce<SampleReading | null>((last, s) => (last === null || s.at >= last.at ? s : last), null)?.sync ?? null
   );
 }
 

@@ -57,7 +57,11 @@ export class Sampler {
     const nodes = sides.flat();
     await this.keep(
       component.name,
-      nodes.map(({ node, region, position, state, observedAt }) => ({ node, region, position, state, at: observedAt })),
+      nodes.map(({ node, region, position, state, observedAt, sync }) => ({
+        ...{ node, region, position, state, at: observedAt },
+        // Only the source's setting tells what its acknowledgements were worth.
+        ...(state === 'writable' && sync !== null ? { sync } : {}),
+      })),
     );
     return nodes;
   }

@@ -1,7 +1,15 @@
 /** Waits until the target has everything, or says what it lacks. */
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
-import type { At, CatchUpReceipt, FenceReceipt, LossStatement, Position, SampleReading } from '../ports.ts';
+import type {
+  At,
+  CatchUpReceipt,
+  FenceReceipt,
+  LossStatement,
+  NodeObservation,
+  Position,
+  SampleReading,
+} from '../ports.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { NO_LOSS, stateLoss } from './loss.ts';
 import { greatest, positionAt } from './lsn.ts';
@@ -39,7 +47,7 @@ export async function awaitCatchUp(
   assertSameDatabase(cluster, node, status, fence);
   const proof = fence?.fence ?? null;
   const final = proof !== null && proof.cannotWrite !== 'none' ? proof.finalPosition : null;
-  const note = syncNote(status);
+  const note = syncNote(status, sourceSync(proof?.region ?? sourceOf(cluster, to, samples), samples));
   if (final !== null && proof !== null) {
     if (!status.inRecovery) {
       // Promoted already: it has what it had then.
@@ -162,7 +170,8 @@ function lossOf(
   status: ServerStatus,
 ): LossStatement {
   const from = fence?.region ?? sourceOf(cluster, to, samples);
-  return stateLoss({ from, samples, fence, reached, asyncCommitMs: status.asyncCommitMs, note: syncNote(status) });
+  const note = syncNote(status, sourceSync(from, samples));
+  return stateLoss({ from, samples, fence, reached, asyncCommitMs: status.asyncCommitMs, note });
 }
 
 /** The region that was last seen writable, when no fence names it. */
@@ -171,19 +180,37 @@ function sourceOf(cluster: Cluster, to: At, samples: SampleReading[]): string {
   return last?.region ?? cluster.nodes.find((node) => node.region !== to.region)?.region ?? to.region;
 }
 
-function syncNote(status: ServerStatus): string {
+/**
+ * The target's own setting is about its own commits once it is promoted; what an acknowledgement of the source was worth
+ * only the source's setting tells, as a sampler last read it.
+ */
+function syncNote(status: ServerStatus, source: NodeObservation['sync']): string {
   const parts: string[] = [];
   if (status.asyncCommitMs > 0) {
     parts.push(
       'synchronous_commit is off for some sessions: the window begins earlier by the time such a commit may wait for the log.',
     );
   }
-  parts.push(
-    status.syncNames === ''
-      ? 'Replication is asynchronous: an acknowledged write may be missing on the target.'
-      : `Synchronous replication is configured (synchronous_standby_names = ${status.syncNames}): a write that was acknowledged in the ordinary way is on a synchronous replica; one whose wait was cancelled, or whose session had synchronous_commit = local or off, may not be.`,
-  );
+  if (source === null) {
+    parts.push(
+      'Whether the source replicated synchronously is not known: an acknowledged write may be missing on the target.',
+    );
+  } else if (!source.enabled) {
+    parts.push('Replication was asynchronous: an acknowledged write may be missing on the target.');
+  } else {
+    parts.push(
+      `Replication was synchronous when the source was last read: a write that was acknowledged in the ordinary way is on a synchronous replica; one whose wait was cancelled (by a client's time-out or by a person), or whose session had synchronous_commit = local or off, was acknowledged without being replicated.${source.cancelledWaiters === 'possible' ? ' Sessions were waiting then.' : ''}`,
+    );
+  }
   return parts.join(' ');
+}
+
+/** The last word of the source's samples on synchronous replication. */
+function sourceSync(from: string, samples: SampleReading[]): NodeObservation['sync'] {
+  const told = samples.filter((sample) => sample.region === from && sample.state === 'writable' && sample.sync);
+  return (
+    told.reduce<SampleReading | null>((last, s) => (last === null || s.at >= last.at ? s : last), null)?.sync ?? null
+  );
 }
 
 function receipt(

@@ -69,10 +69,7 @@ async function withServer(
   result.timeline = status.timeline;
   result.position = status.position;
   result.received = status.received;
-  result.sync = {
-    enabled: status.syncNames !== '' && !['off', 'local'].includes(status.syncCommit),
-    cancelledWaiters: status.syncNames === '' ? 'none' : status.syncWaiters > 0 ? 'possible' : 'unknown',
-  };
+  result.sync = syncOf(status.syncNames, status.syncCommit, status.syncWaiters);
   result.slots = status.slots.filter(({ temporary }) => !temporary).map((slot) => slotFact(cluster, status, slot));
   if (!status.inRecovery) {
     rememberPosition(cluster, status.systemId, status.position, result.observedAt);
@@ -104,6 +101,14 @@ function slotFact(cluster: Cluster, status: ServerStatus, slot: ServerStatus['sl
     holder: cluster.nodes.find((node) => node.slot === slot.name)?.name ?? null,
     heldBytes: position === null || restart === null ? null : Math.max(0, bytesBetween(position, restart)),
     lost: slot.walStatus === 'lost',
+  };
+}
+
+/** A cancelled wait leaves no trace but a line in the server's log: with synchronous replication it is never excluded. */
+function syncOf(names: string, commit: string, waiters: number): NodeObservation['sync'] {
+  return {
+    enabled: names !== '' && !['off', 'local'].includes(commit),
+    cancelledWaiters: names === '' ? 'none' : waiters > 0 ? 'possible' : 'unknown',
   };
 }
 
@@ -196,6 +201,7 @@ export async function sample(cluster: Cluster, at: At): Promise<NodeObservation[
           timeline,
           position,
           received: positionAt(row!.received, timeline),
+          sync: row!.recovering ? null : syncOf(row!.sync_names, row!.sync_commit, row!.sync_waiters),
         };
       } catch (error) {
         const failure = asFailure(error);
@@ -215,6 +221,9 @@ interface SampleRow {
   received: string | null;
   timeline: number;
   wal_timeline: string | null;
+  sync_names: string;
+  sync_commit: string;
+  sync_waiters: number;
 }
 
 const SAMPLE = `
@@ -224,5 +233,8 @@ SELECT recovering,
   CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text AS position,
   CASE WHEN recovering THEN pg_last_wal_receive_lsn() END::text AS received,
   greatest((SELECT received_tli FROM pg_stat_wal_receiver LIMIT 1), (SELECT timeline_id FROM pg_control_checkpoint())) AS timeline,
-  CASE WHEN NOT recovering THEN substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8) END AS wal_timeline
+  CASE WHEN NOT recovering THEN substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8) END AS wal_timeline,
+  current_setting('synchronous_standby_names') AS sync_names,
+  current_setting('synchronous_commit') AS sync_commit,
+  (SELECT count(*)::int FROM pg_stat_activity WHERE wait_event = 'SyncRep') AS sync_waiters
 FROM (SELECT pg_is_in_recovery() AS recovering) s`;

@@ -24,7 +24,8 @@ const signalFile = (node: string): string => join(pair.nodes[node]!.data, 'stand
 
 async function sample(run: Run, region: string): Promise<SampleReading> {
   const [seen] = await run.at(null).sample({ region });
-  return { node: seen!.node, region, position: seen!.position, state: seen!.state, at: seen!.observedAt };
+  const { node, position, state, sync, observedAt: at } = seen!;
+  return { node, region, position, state, sync, at };
 }
 
 async function caughtUp(run: Run, region = B): Promise<void> {
@@ -284,8 +285,9 @@ test('replication is synchronous: the first commit waits for nobody, and the set
   expect(await run.observe(A)).toMatchObject({ sync: { enabled: true }, replicas: [{ node: B, sync: 'sync' }] });
   await run.at(null).converge(A, B, LIMIT);
   await pair.write(A);
+  const seen = await sample(run, A);
   const proof = await run.at(A).fence({ region: A });
-  const { catchUp } = await run.at(B).awaitCatchUp(proof, { region: B }, []);
+  const { catchUp } = await run.at(B).awaitCatchUp(proof, { region: B }, [seen]);
   expect(catchUp.loss.note).toContain('cancelled');
   const promoted = await run.at(B).promote({ region: B }, A, proof, { timeline: 1 });
   expect(promoted.facts.suspended).toEqual(['synchronous_standby_names']);

@@ -1,0 +1,103 @@
+/** What an acknowledgement is worth: asynchronous, synchronous, and waits that were cancelled. On real servers. */
+import { afterEach, expect, test, vi } from 'vitest';
+import type { LeftBehind, SampleReading } from '../../../drivers/ports.ts';
+import { LAB_DATABASE, urlOf, withClient } from '../../../lab/postgres/pair.ts';
+import { killPostgres } from '../../../lab/postgres/server.ts';
+import type { Run } from '../../conformance/store/run.ts';
+import { A, B, type Pair, startPair } from './pair.ts';
+
+vi.setConfig({ testTimeout: 90_000 });
+
+const WAIT = { timeout: 15_000, interval: 20 };
+let pair: Pair;
+afterEach(() => pair?.close());
+
+async function sample(run: Run): Promise<SampleReading> {
+  const [seen] = await run.at(null).sample({ region: A });
+  const { node, region, position, state, sync, observedAt: at } = seen!;
+  return { node, region, position, state, sync, at };
+}
+
+async function demand(node: string, standby: string): Promise<void> {
+  await pair.sql(node, `ALTER SYSTEM SET synchronous_standby_names = '"${standby}"'`);
+  await pair.sql(node, 'SELECT pg_reload_conf()');
+}
+
+/** Inserts a row in a session of its own; says what its client was told. */
+function insert(name: string, before = ''): Promise<'acknowledged' | 'broken off'> {
+  return withClient(urlOf(pair.nodes[A]!, 'app'), async (client) => {
+    await client.query(`SET application_name = '${name}'; ${before}`);
+    await client.query('INSERT INTO orders DEFAULT VALUES');
+    return 'acknowledged' as const;
+  }).catch(() => 'broken off' as const);
+}
+
+const waiting = (name: string) =>
+  expect
+    .poll(
+      () => pair.sql(A, `SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = '${name}'`),
+      WAIT,
+    )
+    .toHaveLength(1);
+const signal = (fn: string, name: string) =>
+  pair.sql(A, `SELECT ${fn}(pid) FROM pg_stat_activity WHERE application_name = '${name}'`);
+const visible = async () => Number((await pair.sql(A, 'SELECT count(*) AS n FROM orders', LAB_DATABASE))[0]!.n);
+
+test('synchronous: what was acknowledged is there; what was cancelled or did not wait is lost, and stated', async () => {
+  pair = await startPair();
+  const run = await pair.newRun();
+  await demand(A, B);
+  const isSync = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+  await expect.poll(() => pair.sql(A, isSync), WAIT).toHaveLength(1);
+  expect(await insert('ordinary')).toBe('acknowledged');
+  const samples = [await sample(run)];
+  expect(samples[0]!.sync).toEqual({ enabled: true, cancelledWaiters: 'unknown' });
+
+  pair.links[A]!.set({ mode: 'stall' });
+  const cancelled = insert('cancelled');
+  const ended = insert('ended');
+  const patient = insert('patient');
+  for (const name of ['cancelled', 'ended', 'patient']) await waiting(name);
+  samples.push(await sample(run));
+  expect(samples[1]!.sync).toEqual({ enabled: true, cancelledWaiters: 'possible' });
+  // Nobody sees them yet: their sessions still wait.
+  expect(await visible()).toBe(1);
+  await signal('pg_cancel_backend', 'cancelled');
+  await signal('pg_terminate_backend', 'ended');
+  // Told that it is done, although nobody else has it: PostgreSQL only warns.
+  expect(await cancelled).toBe('acknowledged');
+  expect(await ended).toBe('broken off');
+  expect(await insert('local', 'SET synchronous_commit = local')).toBe('acknowledged');
+  expect(await visible()).toBe(4);
+  const acknowledgedAt = new Date().toISOString();
+
+  await killPostgres(pair.nodes[A]!.data);
+  expect(await patient).toBe('broken off');
+  pair.links[A]!.set({ mode: 'open' });
+  const proof = await run.at(A).fence({ region: A });
+  const { loss } = (await run.at(B).awaitCatchUp(proof, { region: B }, samples)).catchUp;
+  expect(loss).toMatchObject({ kind: 'bounded', atLeastBytes: expect.any(Number) });
+  expect(loss.note).toMatch(/acknowledged in the ordinary way is on a synchronous replica/);
+  expect(loss.note).toMatch(/cancelled .*acknowledged without being replicated. Sessions were waiting then/);
+  expect(loss.fromTime! <= acknowledgedAt && acknowledgedAt <= loss.toTime!).toBe(true);
+  await run.at(B).promote({ region: B }, A, proof, { timeline: 1 });
+  await run.at(B).verifyWritable({ region: B }, A);
+  // The ordinary one, and nothing else: what waited to the end was never acknowledged.
+  expect(await pair.rows(B)).toBe(1);
+  const [listed] = (await run.at(A).leftBehind!({ region: A }, B)).facts.leftBehind as unknown as LeftBehind[];
+  expect(listed).toMatchObject({ kind: 'listed', transactions: 4, tables: [{ table: 'public.orders', inserted: 4 }] });
+});
+
+test('asynchronous: the statement says so, also when the target is set up to be synchronous once it is promoted', async () => {
+  pair = await startPair();
+  const run = await pair.newRun();
+  await demand(B, A);
+  await pair.write(A);
+  const samples = [await sample(run)];
+  expect(samples[0]!.sync).toEqual({ enabled: false, cancelledWaiters: 'none' });
+  const note = async (given: SampleReading[]) =>
+    (await run.at(B).awaitCatchUp(null, { region: B }, given)).catchUp.loss.note;
+  expect(await note(samples)).toContain('Replication was asynchronous');
+  // Without a word of the source nothing is promised.
+  expect(await note([])).toContain('not known');
+});
