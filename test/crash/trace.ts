@@ -18,6 +18,9 @@ export const STORE = 'orders-db';
 /** A role that a look saw changing may have changed this much earlier, in milliseconds. */
 const COARSE_MS = 250;
 
+/** Within this time, in milliseconds, a side that falls silent does so by the fault: a look at a frozen one takes that long. */
+const HURT_MS = 1_500;
+
 export interface RunSeen {
   /** Run id. */
   id: string;
@@ -75,11 +78,14 @@ export function traceOf(seen: CellSeen): Trace {
 /** Whose doing a change of roles was: Rampart's when a step of its own was under way or had just ended there. */
 function whoMade(
   { at, region, writable }: { at: number; region: string; writable: boolean },
-  { runs, recording, byHand }: CellSeen,
+  { runs, recording, byHand, faults }: CellSeen,
 ): Actor {
   // What a side was when the cell began is nobody's doing in it.
   if (recording.roles.find((role) => role.region === region)!.at === at) return 'unknown';
   if (byHand !== null && at >= byHand.from && at <= byHand.to) return 'person';
+  // A database that the cell has just killed or frozen was not stopped by anybody else.
+  const hurt = faults.some((fault) => fault.touched.includes('writable') && Math.abs(at - fault.at) < HURT_MS);
+  if (!writable && hurt) return 'system';
   const verbs = writable ? ['promote', 'unfence'] : ['fence', 'rejoin', 'rebuild'];
   const acting = runs
     .flatMap(({ history }) => history.activities)

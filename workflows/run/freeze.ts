@@ -17,9 +17,9 @@ export class Freeze {
     return this.record.startedAt !== null && this.record.endedAt === null;
   }
 
-  /** Absolute end of the budget; `null` outside the freeze. */
+  /** Absolute end of the budget; `null` outside the freeze, and once the budget binds nothing any more. */
   get deadline(): number | null {
-    return this.active ? this.record.startedAt! + this.record.budgetMs : null;
+    return this.active && this.timer !== null ? this.record.startedAt! + this.record.budgetMs : null;
   }
 
   /** @param onExpiry called once when the budget runs out while still frozen */

@@ -64,6 +64,29 @@ describe('the source dies in a planned run', () => {
     expect(record.debt.map(({ code }) => code)).toContain('replicaMissing');
   });
 
+  it('in the last second of the freeze: the budget does not cut short what the rescue does after it', async () => {
+    await approved();
+    run.model.on('catchUp:orders-db', () => 'never');
+    await run.until('catchUp:orders-db');
+    lose(A);
+    await run.harness.advance(29_000);
+    await run.send('escalate', escalate);
+    // A source that hangs takes its time to be found unreachable.
+    run.model.on(
+      'preflight:orders-db',
+      async (act, call) => {
+        for (let i = 0; i < 10; i++) {
+          call.heartbeat({});
+          await call.sleep(500);
+        }
+        return act();
+      },
+      5,
+    );
+    expect((await rescued()).outcome).toBe('completed');
+    expect(run.model.attempts.filter((id) => id === 'preflight:orders-db')).toHaveLength(2);
+  });
+
   it('while it compensates: the undo that waits for the dead side is left, as debt', async () => {
     await approved();
     run.model.on('catchUp:orders-db', async () => {
