@@ -66,6 +66,10 @@ export async function escapeSteps(input: EscapeInput): Promise<EscapeStep[]> {
     ...endpoints.map((one) => router(one, `Point ${one.name} at ${to}, only when ${to} takes writes`)),
     ...edges.map((one) => router(one, `Send the traffic of ${one.name} to ${to}`)),
     ...workloads.flatMap((one) => workload(one, from, 'drained', `Later: drain ${one.name} in ${from}`)),
+    // As a run leaves it: drained, it would not pass the checks of the way back.
+    ...workloads.flatMap((one) =>
+      workload(one, from, 'standby', `Later: when nothing is left at ${one.name} in ${from}, leave it as standby`),
+    ),
     // Last: clients are served before anything protects them again.
     ...stores.map((one) => store(one, 'later', `Later: let every side of ${one.name} follow ${to}`)),
   ]);

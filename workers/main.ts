@@ -45,6 +45,9 @@ const SHUTDOWN_GRACE = '10s';
 /** A stuck activity never keeps the process alive longer than this. */
 const SHUTDOWN_FORCE = '20s';
 const SAMPLE_EVERY_MS = 1_000;
+/** Polls for activities that a worker keeps open. The control place runs a dozen side by side when it observes. */
+const CONTROL_POLLS = 4;
+const REGION_POLLS = 2;
 
 /**
  * Runs until a signal stops it.
@@ -124,6 +127,9 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
         shutdownGraceTime: SHUTDOWN_GRACE,
         shutdownForceTime: SHUTDOWN_FORCE,
         maxConcurrentActivityTaskExecutions: 50,
+        // A worker that freezes (a paused machine, a full disk) takes a task with every poll that it has open, and each
+        // of them is lost until its heartbeat is missed: ten, the default, would use up every attempt of a step.
+        maxConcurrentActivityTaskPolls: place.region === null ? CONTROL_POLLS : REGION_POLLS,
         // Cancellation and lost workers are learned through heartbeats; in the freeze seconds count.
         maxHeartbeatThrottleInterval: '500ms',
         defaultHeartbeatThrottleInterval: '500ms',

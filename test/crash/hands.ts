@@ -37,8 +37,10 @@ export interface Hands {
   freezeDatabase(region: string): Promise<void>;
   /** SIGSTOP to one of the workers of a place, with its polls open. @returns its pid */
   freezeWorker(place: string): Promise<number>;
-  /** Everything frozen goes on, everything but databases that was killed is started. */
+  /** Frozen workers go on, and everything but databases that was killed is started. */
   mend(): Promise<void>;
+  /** Frozen databases go on where they were: they know nothing of what has happened meanwhile. */
+  thaw(): void;
   close(): Promise<void>;
 }
 
@@ -127,7 +129,6 @@ export async function openHands(suffix: string): Promise<Hands> {
     mend: async () => {
       for (const pid of frozen) signal(pid, 'SIGCONT');
       frozen.clear();
-      for (const region of Object.keys(report.regions)) freezePostgres(dataDir(region), false);
       const { members } = await lab.status();
       const dead = members.filter(({ state }) => state === 'stopped');
       for (const { kind, region } of dead)
@@ -142,6 +143,9 @@ export async function openHands(suffix: string): Promise<Hands> {
         60_000,
       );
       await world.untilWorkers();
+    },
+    thaw: () => {
+      for (const region of Object.keys(report.regions)) freezePostgres(dataDir(region), false);
     },
     close: async () => {
       for (const pid of frozen) signal(pid, 'SIGCONT');
