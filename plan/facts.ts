@@ -2,6 +2,7 @@
 import type { Finding, Lag, LossStatement, NodeObservation, Position, SampleReading } from '../drivers/ports.ts';
 import { factsDigest } from './digest.ts';
 import { estimateOf } from './estimate.ts';
+import { strengthText } from './fence-words.ts';
 import { warning } from './findings/finding.ts';
 import { requestFindings } from './findings/request.ts';
 import { stateFindings } from './findings/state.ts';
@@ -172,7 +173,7 @@ function fenceSentence({ from, mode, input }: Situation, view: StoreView): strin
     case 'fenced': {
       const fence = side.find((node) => node.seen?.fence)?.seen?.fence;
       const final = fence?.finalPosition ? `final position ${fence.finalPosition.text}` : 'final position unknown';
-      return `${from} is fenced (${fence?.strength ?? 'unknown'}, ${final}); it is proven again under this run's claim.`;
+      return `${from} is fenced: ${strengthText(fence?.strength ?? 'none')}, ${final}; it is proven again under this run's claim.`;
     }
     case 'stopped':
       return `${from} is stopped, but nothing keeps it from starting writable yet.`;

@@ -9,7 +9,7 @@ import { leftBehindText, lossText } from './loss-text.ts';
 import { compileBase } from './measure.ts';
 import { measureAgain, watcher, withDirection } from './prepare.ts';
 import { showProgress } from './progress.ts';
-import { freshenProofs, weakProof } from './proof.ts';
+import { freshenProofs, unfenceInFlight, weakProof } from './proof.ts';
 import type { Run } from './state.ts';
 
 /** One watch of the facts at a gate, in milliseconds; then it is scheduled anew. */
@@ -70,12 +70,14 @@ export async function passGate(run: Run, stage: Stage, observations: Observation
 async function askAlways(run: Run, gate: Gate, first: Observations): Promise<void> {
   let facts = run.facts!;
   let observations = first;
-  let reason = gate.name === 'rebuild' ? leftBehindText(run) : '';
+  const flying = unfenceInFlight(run);
+  let reason = [gate.name === 'rebuild' ? leftBehindText(run) : '', flying ?? ''].filter(Boolean).join('; ');
   for (;;) {
     const blockers = facts.blockers.filter((b) => b.override === undefined || !run.overrides.has(b.override));
     const needs = needsOf(run, facts);
     const nobody =
       gate.policy.required === 0 &&
+      flying === null &&
       blockers.length === 0 &&
       (facts.asks ?? []).length === 0 &&
       lossAccepted(run, facts.loss);
@@ -92,7 +94,7 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
     const changed = worse(run, open, again.facts);
     if (changed === null) return;
     ({ facts, observations } = again);
-    reason = `asked again: ${changed}`;
+    reason = [`asked again: ${changed}`, flying ?? ''].filter(Boolean).join('; ');
   }
 }
 

@@ -62,11 +62,15 @@ async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promis
   record.state = 'running';
   record.startedAt ??= Date.now();
   // A scheduled unfence voids every earlier proof of that store, whatever becomes of it.
-  if (undo.verb === 'unfence') voidProofs(run, step.component);
+  if (undo.verb === 'unfence') {
+    voidProofs(run, step.component);
+    run.unfencesSent.set(step.id, { step, at: Date.now() });
+  }
   try {
     await withPing(run, undo.place ?? step.place, entry, onAbsent, () => send(run, entry));
     record.state = 'done';
     record.endedAt = Date.now();
+    run.unfencesSent.delete(step.id);
     run.undo.settled(entry);
     run.receipts.delete(step.id);
     run.payDebt('undoWaiting', step.component);
@@ -79,6 +83,8 @@ async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promis
       throw error;
     }
     const cause = causeOf(error);
+    // Refused by the claim or the target's timeline: that one will not act any more.
+    if (cause.type === 'Conflict') run.unfencesSent.delete(step.id);
     record.state = 'failed';
     record.endedAt = Date.now();
     record.note = cause.message;

@@ -25,8 +25,8 @@ export function promoteStep(run: Run, step: Step): Promise<Receipt> {
   return CancellationScope.nonCancellable(async () => {
     for (let n = 1; ; n += 1) {
       await freshenProofs(run, step);
-      // A proof that got weaker since people were last asked is theirs to judge again, at the gate.
-      const weak = n === 1 ? null : weakProof(run, step.component!);
+      // A proof that got weaker or older since people were last asked is theirs to judge again, at the gate.
+      const weak = run.overrides.has('weakFence') ? null : weakProof(run, step.component!);
       if (weak !== null) throw ApplicationFailure.nonRetryable(weak, 'NotFenced');
       try {
         const options = optionsFor({ ...step, attempts: 1 }, 'promote');

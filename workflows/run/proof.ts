@@ -1,5 +1,6 @@
 /** Fence proofs (I1): how strong, how fresh, and whether the promotion may rely on them without a person's word. */
-import type { FenceReceipt, FenceStrength } from '../../drivers/ports.ts';
+import type { FenceReceipt, Receipt } from '../../drivers/ports.ts';
+import { strengthText, suffices, weakestOf } from '../../plan/fence-words.ts';
 import type { Step } from '../../plan/model.ts';
 import { causeOf } from './errors.ts';
 import { callFor, given, optionsFor, schedule } from './schedule.ts';
@@ -7,8 +8,15 @@ import type { Run } from './state.ts';
 
 /** A proof is at most this old when the promotion is scheduled, in milliseconds. */
 const PROOF_AGE_MS = 5_000;
-/** Strongest first. */
-const ORDER: readonly FenceStrength[] = ['stopped', 'provider', 'sessions', 'lease', 'person', 'none'];
+
+/**
+ * The receipt of a `prove` with the moment at which the run asked for it in place of the worker's own: what was seen is
+ * no older than that, whatever the clocks of the machines say to each other.
+ */
+export function datedBy(receipt: Receipt, askedAt: number): Receipt {
+  const { fence } = receipt as FenceReceipt;
+  return fence === undefined ? receipt : ({ ...receipt, fence: { ...fence, provenAt: askedAt } } as FenceReceipt);
+}
 
 /** Asks again for every proof that is older than a promotion may rely on; a failure to ask leaves the old one. */
 export async function freshenProofs(run: Run, step: Step): Promise<void> {
@@ -21,7 +29,9 @@ export async function freshenProofs(run: Run, step: Step): Promise<void> {
     old.map(async (prove) => {
       try {
         const call = callFor(run, prove, given(run, prove.needs));
-        run.receipts.set(prove.id, await schedule('prove', call, optionsFor({ ...prove, attempts: 2 }, 'catch-up')));
+        const askedAt = Date.now();
+        const receipt = await schedule('prove', call, optionsFor({ ...prove, attempts: 2 }, 'catch-up'));
+        run.receipts.set(prove.id, datedBy(receipt, askedAt));
       } catch (error) {
         run.note(`${prove.id}: ${causeOf(error).message}`);
       }
@@ -36,13 +46,13 @@ export async function freshenProofs(run: Run, step: Step): Promise<void> {
 export function weakProof(run: Run, store: string): string | null {
   if (run.weakFenceAccepted.has(store)) return null;
   const { from, policy, stages } = run.plan!;
+  const flying = unfenceInFlight(run, store);
+  if (flying !== null) return `the fence of ${store} does not count: ${flying}`;
   const where = `${store} in ${from ?? 'the source'}`;
   const proofs = proofSteps(run, store).map((s) => proofOf(run, s));
-  const strengths = proofs.map((p) => p?.cannotWrite ?? 'none');
-  const weakest =
-    ORDER[Math.max(...strengths.map((s) => ORDER.indexOf(s)), proofs.length === 0 ? ORDER.length - 1 : 0)]!;
-  if (ORDER.indexOf(weakest) > ORDER.indexOf(policy.fenceProof))
-    return `the fence proof of ${where} is "${weakest}", and the tier asks for "${policy.fenceProof}": the old primary may still accept writes`;
+  const weakest = weakestOf(proofs.map((p) => p?.cannotWrite ?? 'none'));
+  if (!suffices(weakest, policy.fenceProof))
+    return `the fence proof of ${where} is ${strengthText(weakest)}; the tier asks for ${strengthText(policy.fenceProof)}`;
   if (proofs.some((p) => Date.now() - p!.provenAt > PROOF_AGE_MS))
     return `the fence proof of ${where} is older than ${PROOF_AGE_MS / 1000} s and could not be renewed`;
   const claims = stages
@@ -58,4 +68,19 @@ function proofSteps(run: Run, store: string): Step[] {
 
 function proofOf(run: Run, step: Step): FenceReceipt['fence'] | undefined {
   return (run.receipts.get(step.id) as Partial<FenceReceipt> | undefined)?.fence;
+}
+
+/**
+ * An unfence that was sent, has not answered, and whose side no later claim has taken from it; `null` = there is none.
+ * @param store only this one; absent: any
+ */
+export function unfenceInFlight(run: Run, store?: string): string | null {
+  const flying = [...run.unfencesSent.values()].filter(({ step }) => store === undefined || step.component === store);
+  if (flying.length === 0) return null;
+  return flying
+    .map(({ step: { component, region }, at }) => {
+      const time = `${new Date(at).toISOString().slice(11, 19)} UTC`;
+      return `an unfence of ${component} was sent to ${region} at ${time} and may still act`;
+    })
+    .join('; ');
 }

@@ -56,6 +56,8 @@ export class Run {
   overrides = new Set<string>();
   /** Stores whose weak fence people accepted in this plan. */
   weakFenceAccepted = new Set<string>();
+  /** Unfences without an answer yet, by the fence's step: they may act until the place is claimed anew. */
+  unfencesSent = new Map<StepId, { step: Step; at: number }>();
   /** People approved although the loss window was open or unknown. */
   unknownLossAccepted = false;
   loss: LossStatement | null = null;

@@ -5,6 +5,7 @@ import type { CheckResult, PromoteReceipt, Receipt, Weights } from '../../driver
 import type { StageName, Step } from '../../plan/model.ts';
 import { causeOf, neverStarted, StepFailed } from './errors.ts';
 import { promoteStep } from './promote.ts';
+import { datedBy } from './proof.ts';
 import { callFor, given, optionsFor, schedule } from './schedule.ts';
 import type { Run } from './state.ts';
 
@@ -48,6 +49,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
   try {
     if (store && step.effect === 'irreversible' && (step.verb === 'promote' || step.verb === 'switchover'))
       cross(run, step);
+    const askedAt = Date.now();
     const receipt =
       step.verb === 'promote'
         ? await promoteStep(run, step)
@@ -56,7 +58,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
             callFor(run, step, given(run, step.needs)),
             optionsFor(hurried(run, step), stage, { deadline: boundedByFreeze(run, stage) }),
           );
-    run.receipts.set(step.id, receipt);
+    run.receipts.set(step.id, step.verb === 'prove' ? datedBy(receipt, askedAt) : receipt);
     Object.assign(record, {
       state: 'done',
       endedAt: Date.now(),
@@ -110,9 +112,17 @@ function remedyFor(run: Run, step: Step): string {
   return `look at ${step.component ?? 'the step'}${step.region ? ` in ${step.region}` : ''}, then start the run again: it resumes`;
 }
 
+/** From a later claim on, the place itself refuses what was sent under an earlier one. */
+function groundUnfences(run: Run, { component, region, place }: Step): void {
+  for (const [id, { step }] of run.unfencesSent) {
+    if (step.component === component && step.region === region && step.place === place) run.unfencesSent.delete(id);
+  }
+}
+
 /** What the run itself needs to know of a receipt. */
 function learn(run: Run, step: Step, receipt: Receipt): void {
   run.tokens.foundIn(receipt);
+  if (step.verb === 'claim') groundUnfences(run, step);
   if (step.component === null) return;
   if (step.verb === 'promote' || step.verb === 'switchover') {
     const known = run.stores[step.component];

@@ -1,6 +1,9 @@
 /** The data cut: the freeze and its budget (I2), the promotion whose answer is lost, revocation by proof. */
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { FenceReceipt } from '../../../drivers/ports.ts';
+import { strengthText } from '../../../plan/fence-words.ts';
+import { checkout } from '../../plan/world.ts';
 import { type EngineRun, type RunOptions, startRun } from './run.ts';
 import { A, B, type Script } from './world/world.ts';
 
@@ -131,6 +134,103 @@ describe('a promotion', () => {
       expect(at - proof.fence.provenAt).toBeLessThanOrEqual(5_000);
     }
   });
+
+  const PROVE = `prove:orders-db@${A}`;
+  type Call = [{ given: { proof: { fence: { provenAt: number } } } }];
+  const promotions = () =>
+    run.workflow.trace.filter((e) => e.event === 'activityTaskScheduled' && e.name === 'promote');
+  /** How old the proof was at each scheduling of the promotion, in milliseconds. */
+  const ages = () => promotions().map(({ at, detail }) => at - (detail as Call)[0].given.proof.fence.provenAt);
+  const slowly: Script = async (act, call) => {
+    for (let i = 0; i < 24; i++) {
+      call.heartbeat();
+      await call.sleep(500);
+    }
+    return act();
+  };
+
+  it('has a fresh proof also when the catch-up beside it took its time', async () => {
+    await approved((model) => model.on('catchUp:orders-db', slowly));
+    expect((await run.end()).outcome).toBe('completed');
+    expect(run.model.attempts.filter((id) => id === PROVE)).toHaveLength(2);
+    expect(ages()).toEqual([expect.toSatisfy((ms: number) => ms >= 0 && ms <= 5_000)]);
+  });
+
+  it.each([
+    ['an hour ahead', 3_600_000],
+    ['an hour behind', -3_600_000],
+  ])('does not take the word of a clock that is %s', async (_which, skew) => {
+    const skewed: Script = async (act) => {
+      const receipt = (await act()) as FenceReceipt;
+      return { ...receipt, fence: { ...receipt.fence, provenAt: receipt.fence.provenAt + skew } };
+    };
+    await approved((model) => {
+      model.on('catchUp:orders-db', slowly);
+      model.on(PROVE, skewed, 99);
+    });
+    expect((await run.end()).outcome).toBe('completed');
+    // Asked once more, as with right clocks: neither trusted for an hour nor asked about for ever.
+    expect(run.model.attempts.filter((id) => id === PROVE)).toHaveLength(2);
+    expect(ages()).toEqual([expect.toSatisfy((ms: number) => ms >= 0 && ms <= 5_000)]);
+  });
+
+  it('is not scheduled on a proof that is old and cannot be renewed', async () => {
+    await approved((model) => {
+      model.on('catchUp:orders-db', slowly);
+      model.on(PROVE, (act) => act());
+      model.on(PROVE, refuse('ProviderUnavailable'), 99);
+    });
+    const gate = await run.gate('promote');
+    expect(gate.reason).toContain('is older than 5 s and could not be renewed');
+    expect(promotions()).toEqual([]);
+    await run.send('reject', { gate: gate.id, by: 'bob' });
+    expect((await run.end()).outcome).toBe('rolledBack');
+  });
+
+  it('is not scheduled on a proof that has become old between its gate and its turn', async () => {
+    let looks = 0;
+    await approved((model) => {
+      model.on('catchUp:orders-db', slowly);
+      const once: Script = async (act, call) => {
+        looks += 1;
+        // The second renewal hangs: nobody beside the old primary answers any more.
+        return looks <= 1 ? act() : stuck(act, call, {} as never);
+      };
+      model.on(PROVE, once, 99);
+    });
+    await run.gate('promote');
+    expect(promotions()).toEqual([]);
+  });
+
+  const STRENGTHS = ['stopped', 'provider', 'sessions', 'lease', 'person', 'none'] as const;
+  const POLICIES = ['stopped', 'provider', 'sessions', 'lease'] as const;
+  it.each(POLICIES.flatMap((asked) => STRENGTHS.map((found) => [found, asked] as const)))(
+    'on a proof "%s" where the tier asks for "%s" goes on only if that suffices, else asks in words',
+    async (found, asked) => {
+      const tier = { ...checkout.tier, fenceProof: asked };
+      await approved(
+        (model) =>
+          model.on(
+            PROVE,
+            async (act) => {
+              const receipt = (await act()) as FenceReceipt;
+              return { ...receipt, fence: { ...receipt.fence, cannotWrite: found } };
+            },
+            99,
+          ),
+        { world: { service: { tier } } },
+      );
+      if (STRENGTHS.indexOf(found) <= STRENGTHS.indexOf(asked)) {
+        expect((await run.end()).decisions.map(({ gate }) => gate)).toEqual(['cutover.1']);
+        return;
+      }
+      const { reason, needsOverride } = await run.gate('promote');
+      expect(needsOverride).toEqual(['weakFence']);
+      expect(reason).toContain(`the fence proof of orders-db in eu-west is ${strengthText(found)}`);
+      expect(reason).toContain(`the tier asks for ${strengthText(asked)}`);
+      expect(promotions()).toEqual([]);
+    },
+  );
 
   it('that is refused for good is proven not to have begun, and everything goes back', async () => {
     await approved((model) => model.on('promote:orders-db', refuse('PreconditionFailed'), 99));

@@ -118,6 +118,47 @@ describe('the source dies in a planned run', () => {
   });
 });
 
+describe('an unfence that was sent and has not answered', () => {
+  const UNDO = `undo:${FENCE}`;
+  const SENT = /an unfence of orders-db was sent to eu-west at \d\d:\d\d:\d\d UTC and may still act/;
+
+  /** Fails after the fence; the undo of the fence hangs, and acts long after it was given up. */
+  async function sent(late: Script): Promise<void> {
+    await approved({ before: (model) => model.on('catchUp:orders-db', refuse) });
+    run.model.on(UNDO, late, 99);
+    await run.until(UNDO);
+    await run.harness.advance(1_000);
+    expect((await run.status()).phase).toBe('compensating');
+  }
+  const wakesUp: Script = async (act, call) => {
+    await call.sleep(300_000, { ignoreAbort: true });
+    return act();
+  };
+
+  it('is named at the gate of the rescue, and refused by the claim that the rescue takes', async () => {
+    await sent(wakesUp);
+    await run.send('escalate', escalate);
+    expect((await run.gate('cutover')).reason).toMatch(SENT);
+    const record = await rescued();
+    expect(record.outcome).toBe('completed');
+    await run.harness.advance(900_000);
+    expect(run.model.database().writable).toEqual([B]);
+    expect(run.invariants.weakFenceAccepted).toBe(false);
+  });
+
+  it('makes the fence count for nothing where the side cannot be claimed: a person must accept it', async () => {
+    await sent(() => 'never');
+    lose(A);
+    await run.send('escalate', escalate);
+    await run.approve({ maxLoss: { seconds: 3_600 } });
+    const gate = await run.gate('promote');
+    expect(gate.needsOverride).toContain('weakFence');
+    expect(gate.reason).toMatch(SENT);
+    await run.approve({ maxLoss: { seconds: 3_600 } });
+    expect((await run.end()).outcome).toBe('completed');
+  });
+});
+
 describe('after the point of no return', () => {
   it('escalate from a hold resumes the way that was begun', async () => {
     await approved({ before: (model) => model.on('route:writer', refuse) });
