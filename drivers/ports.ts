@@ -296,13 +296,8 @@ export interface Store {
   observe(at: At): Promise<NodeObservation[]>;
   /** One cheap reading for the sampler: position and role. */
   sample(at: At): Promise<NodeObservation[]>;
-  /** `limit`: lag at which a planned cut-over may begin, in milliseconds and bytes; beyond it is a finding. */
-  preflight(
-    mode: 'planned' | 'unplanned',
-    from: RegionName,
-    to: RegionName,
-    limit?: { ms: number; bytes: number },
-  ): Promise<Finding[]>;
+  /** What stands in the way. How much lag is too much is judged by the plan, and waited for by `converge`. */
+  preflight(mode: 'planned' | 'unplanned', from: RegionName, to: RegionName): Promise<Finding[]>;
   readClaim(at: At): Promise<ClaimReceipt>;
   /** Compare-and-set: accepted when `token.epoch` is greater than the stored epoch, or is the same claim. Opens the journal. */
   claim(at: At, journal: Journal): Promise<ClaimReceipt>;

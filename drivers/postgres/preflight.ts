@@ -19,16 +19,12 @@ import { pairFindings, sourceFindings, targetFindings } from './preflight-rules.
 import { readReadiness } from './readiness.ts';
 import { asFailure, known, readNode } from './reading.ts';
 
-/**
- * @param limit lag at which a planned cut-over may begin, in milliseconds and bytes
- * @returns findings, blockers first; none of them is thrown
- */
+/** @returns findings, blockers first; none of them is thrown */
 export async function preflight(
   cluster: Cluster,
   mode: 'planned' | 'unplanned',
   from: RegionName,
   to: RegionName,
-  limit?: { ms: number; bytes: number },
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const say: Say = (severity, code, region, message, remedy, override) =>
@@ -54,7 +50,7 @@ export async function preflight(
   if (target?.status.inRecovery === true) {
     betterPlaced(alive, target, say);
     await replication(cluster, source, target, mode, say);
-    await lagging(cluster, target, mode, limit, say);
+    await lagging(cluster, target, mode, say);
   }
   await readiness(cluster, source, target, mode, say);
   const order = { blocker: 0, warning: 1, info: 2 };
@@ -169,13 +165,8 @@ function streamsThrough(cluster: Cluster, upstream: PgNode, source: PgNode): boo
   return upstream !== source && cluster.nodes.includes(upstream);
 }
 
-async function lagging(
-  cluster: Cluster,
-  target: Alive,
-  mode: string,
-  limit: { ms: number; bytes: number } | undefined,
-  say: Say,
-): Promise<void> {
+/** Whether the lag can be told at all; how much of it is too much the plan says, which knows the objective. */
+async function lagging(cluster: Cluster, target: Alive, mode: string, say: Say): Promise<void> {
   const lag: Lag | null = await measureLag(cluster, target.node, target.status);
   const region = target.node.region;
   if (lag === null || mode === 'unplanned') return;
@@ -190,17 +181,7 @@ async function lagging(
     return;
   }
   const text = `${target.node.name} is ${lag.bytes} bytes and ${lag.seconds?.toFixed(3) ?? '?'} s behind`;
-  const over = limit !== undefined && ((lag.bytes ?? 0) > limit.bytes || (lag.seconds ?? 0) * 1000 > limit.ms);
-  if (over) {
-    say(
-      'blocker',
-      'postgres.lagAboveLimit',
-      region,
-      `${text}, the limit is ${limit.bytes} bytes and ${limit.ms} ms`,
-      'Wait for it to catch up; look for long queries on it, paused replay or a slow link.',
-      'lagAboveObjective',
-    );
-  } else say('info', 'postgres.lag', region, text, '');
+  say('info', 'postgres.lag', region, text, '');
 }
 
 async function readiness(

@@ -26,7 +26,7 @@ export function openStore(component: Component, context: DriverContext): Store {
   return {
     observe: (at) => observe(cluster, at),
     sample: (at) => sample(cluster, at),
-    preflight: (mode, from, to, limit) => preflight(cluster, mode, from, to, limit),
+    preflight: (mode, from, to) => preflight(cluster, mode, from, to),
     readClaim: (at) => readClaim(cluster, at),
     claim: (at, opened) => claim(cluster, at, opened),
     journal: (at, change) => journal(cluster, at, change),

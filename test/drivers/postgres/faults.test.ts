@@ -220,7 +220,7 @@ test('replay is paused: found before, not waited for for ever, and no obstacle t
   await caughtUp(run);
   await pair.sql(B, 'SELECT pg_wal_replay_pause()');
   await pair.write(A);
-  const found = await run.at(null).preflight('planned', A, B, LIMIT);
+  const found = await run.at(null).preflight('planned', A, B);
   expect(found).toContainEqual(expect.objectContaining({ code: 'postgres.replayPaused', severity: 'blocker' }));
   expect(await run.observe(B)).toMatchObject({
     state: 'replica',
@@ -269,7 +269,7 @@ test('both primary: refused before, found after', async () => {
   const run = await start();
   await run.at(null).converge(A, B, LIMIT);
   await pair.sql(B, 'SELECT pg_promote()');
-  const found = await run.at(null).preflight('planned', A, B, LIMIT);
+  const found = await run.at(null).preflight('planned', A, B);
   expect(found).toContainEqual(expect.objectContaining({ code: 'postgres.bothPrimary', severity: 'blocker' }));
   await expect(run.at(B).verifyWritable({ region: B }, A)).rejects.toEqual(failsAs('SplitBrain'));
   await expect(run.at(A).rejoin({ region: A }, B)).rejects.toEqual(failsAs('SplitBrain'));
@@ -303,7 +303,7 @@ test('an unfinished stop leaves no server that nobody owns: unfence after the si
   const run = await start();
   writeFileSync(signalFile(A), '');
   expect((await run.at(A).prove({ region: A })).fence.cannotWrite).toBe('none');
-  expect(await run.at(null).preflight('planned', A, B, LIMIT)).not.toContainEqual(
+  expect(await run.at(null).preflight('planned', A, B)).not.toContainEqual(
     expect.objectContaining({ severity: 'blocker' }),
   );
   await run.at(A).unfence({ region: A }, { to: B, deadline: null });
@@ -317,7 +317,7 @@ test('another database in the replica’s place is found out', async () => {
   try {
     const component = pair.changed({ port: other.nodes[B]!.port, dataDir: null }, B);
     const store = run.at(null, {}, component);
-    expect(await store.preflight('planned', A, B, LIMIT)).toContainEqual(
+    expect(await store.preflight('planned', A, B)).toContainEqual(
       expect.objectContaining({ code: 'postgres.systemIdentifier', severity: 'blocker' }),
     );
     const proof = await run.at(A).fence({ region: A });

@@ -11,7 +11,7 @@ import { LAB_DATABASE, LAB_PASSWORDS } from '../../../lab/postgres/pair.ts';
 import { stopPostgres } from '../../../lab/postgres/server.ts';
 import type { Component } from '../../../topology/model.ts';
 import { driverContext } from '../../conformance/driver-context.ts';
-import { LIMIT, Run } from '../../conformance/store/run.ts';
+import { Run } from '../../conformance/store/run.ts';
 import { A, B, type Pair, startPair } from './pair.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -82,7 +82,7 @@ test('the least rights: what is missing is named, with the statement; with them 
   const world = { ...pair.world, component, secrets };
   const run = new Run(world, 1);
   await run.claim();
-  const found = await run.at(null).preflight('planned', A, B, LIMIT);
+  const found = await run.at(null).preflight('planned', A, B);
   expect(found.filter(({ severity }) => severity !== 'info')).toEqual([]);
   await pair.write(A);
   await run.move(A, B);

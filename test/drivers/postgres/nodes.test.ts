@@ -1,7 +1,6 @@
 /** More than a pair: siblings, other regions, replicas that are further than the target. */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { killPostgres, startPostgres, stopPostgres } from '../../../lab/postgres/server.ts';
-import { LIMIT } from '../../conformance/store/run.ts';
 import { A, B, type Pair, startPair } from './pair.ts';
 import { slotOf } from './template.ts';
 
@@ -63,7 +62,7 @@ test('the primary dies: the furthest node of the side is taken, a better one els
   await killPostgres(pair.nodes[A]!.data);
   for (const node of [B, SIBLING]) await startPostgres({ data: pair.nodes[node]!.data, bin: pair.nodes[node]!.bin });
 
-  const found = await run.at(null).preflight('unplanned', A, B, LIMIT);
+  const found = await run.at(null).preflight('unplanned', A, B);
   expect(found).toContainEqual(
     expect.objectContaining({
       code: 'postgres.betterReplica',

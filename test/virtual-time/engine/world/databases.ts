@@ -324,6 +324,18 @@ export class Database {
     return this.#promoted(server, true);
   }
 
+  /** What the provider of an atomic store does in one call: both sides, at once, or nothing. */
+  switchover(from: string, to: string, token: Token): PromoteReceipt {
+    const [old, next] = [this.#mutate(from, token), this.#mutate(to, token)];
+    if (next.role === 'primary') return this.#promoted(next, true);
+    Object.assign(old, { role: 'replica', signal: true, follows: to });
+    Object.assign(next, { role: 'primary', signal: false, follows: null, since: this.#now() });
+    next.position = Math.max(old.position, next.position);
+    next.timeline += 1;
+    this.#changed(`${this.name} switched to ${to}`);
+    return this.#promoted(next, false);
+  }
+
   revokePromote(region: string, token: Token): Receipt {
     const server = this.#mutate(region, token);
     const revoked = server.role !== 'primary' && server.promoteBegun?.epoch !== token.epoch;

@@ -4,7 +4,8 @@ import type { ModelWorld } from './world.ts';
 export class Invariants {
   readonly broken: string[] = [];
   readonly #world: ModelWorld;
-  #noneSince: number | null = null;
+  /** By store: since when no side has accepted writes. */
+  readonly #noneSince = new Map<string, number>();
   /** A person has accepted in writing that the old primary may still take writes. */
   weakFenceAccepted = false;
   /** Longest time, in milliseconds, in which no side accepted writes. */
@@ -21,7 +22,7 @@ export class Invariants {
       if (database.writable.length > 1 && !this.weakFenceAccepted)
         this.#add(`I1: ${database.name} is writable in ${database.writable}`);
       const alive = database.writable.filter((region) => database.server(region).reachable);
-      this.#freeze(alive.length === 0, now);
+      this.#freeze(database.name, alive.length === 0, now);
       const endpoint = traffic.routers.writer?.weights ?? {};
       for (const [region, weight] of Object.entries(endpoint)) {
         const { role, reachable } = database.server(region);
@@ -36,12 +37,14 @@ export class Invariants {
     }
   }
 
-  #freeze(frozen: boolean, now: number): void {
-    if (!frozen) this.#noneSince = null;
-    else {
-      this.#noneSince ??= now;
-      this.longestFreezeMs = Math.max(this.longestFreezeMs, now - this.#noneSince);
+  #freeze(store: string, frozen: boolean, now: number): void {
+    if (!frozen) {
+      this.#noneSince.delete(store);
+      return;
     }
+    const since = this.#noneSince.get(store) ?? now;
+    this.#noneSince.set(store, since);
+    this.longestFreezeMs = Math.max(this.longestFreezeMs, now - since);
   }
 
   #add(text: string): void {

@@ -11,7 +11,7 @@ import { ERROR_TYPES, RampartError } from '../../../../drivers/errors.ts';
 import type { FenceReceipt, Finding, Json, Receipt, Weights } from '../../../../drivers/ports.ts';
 import type { StepCall } from '../../../../plan/model.ts';
 import type { Service, Topology } from '../../../../topology/model.ts';
-import { A, B, checkout, components } from '../../../plan/world.ts';
+import { A, B, checkout, component, components } from '../../../plan/world.ts';
 import type { ActivityCall, ActivityHandler } from '../../harness.ts';
 import { Database } from './databases.ts';
 import { planningActivities } from './planning.ts';
@@ -47,6 +47,8 @@ export interface WorldOptions {
   active?: string;
   /** How many times longer than usual the work of a step takes. */
   pace?: number;
+  /** Stores beside `orders-db`, by name, with how they switch. */
+  stores?: Record<string, 'staged' | 'atomic'>;
 }
 
 export class ModelWorld {
@@ -73,15 +75,29 @@ export class ModelWorld {
     };
     const now = (): number => this.now;
     this.traffic = new Traffic(active, [A, B], now, changed);
-    this.databases = { 'orders-db': new Database('orders-db', [A, B], active, now, changed) };
+    const further = options.stores ?? {};
+    this.databases = Object.fromEntries(
+      ['orders-db', ...Object.keys(further)].map((name) => [name, new Database(name, [A, B], active, now, changed)]),
+    );
     this.topology = {
       version: 1,
       digest: 'a'.repeat(64),
       path: 'rampart.yaml',
       regions: Object.fromEntries([A, B].map((name) => [name, { name, labels: {} }])),
       tiers: { [checkout.tier.name]: checkout.tier },
-      components: components(),
-      services: { checkout: { ...checkout, ...options.service } },
+      components: {
+        ...components(),
+        ...Object.fromEntries(
+          Object.entries(further).map(([name, cutover]) => [name, component(name, 'store', [A, B], { cutover })]),
+        ),
+      },
+      services: {
+        checkout: {
+          ...checkout,
+          components: [...checkout.components, ...Object.keys(further)],
+          ...options.service,
+        },
+      },
     };
     this.#planning = planningActivities(this, this.topology, options.searchAttributes ?? []);
   }
@@ -241,6 +257,8 @@ export class ModelWorld {
           (step.given.proof ?? null) as unknown as FenceReceipt | null,
           token.expectedTimeline,
         );
+      case 'switchover':
+        return this.database(name).switchover(input.from as string, input.to as string, token);
       case 'revokePromote':
         return this.database(name).revokePromote(at, token);
       case 'verifyWritable':

@@ -1,0 +1,187 @@
+/** Several stores in one service: a barrier between the stages, a cut that is left half done, a store that switches in one call. */
+import { ApplicationFailure } from '@temporalio/common';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { FenceReceipt } from '../../../drivers/ports.ts';
+import { type EngineRun, LOCK, PLANNED, type RunOptions, startRun } from './run.ts';
+import { A, B, type Script } from './world/world.ts';
+
+let run: EngineRun;
+afterEach(() => run?.dispose());
+
+const TWO: RunOptions['world'] = { stores: { 'sessions-db': 'staged' } };
+const MIXED: RunOptions['world'] = { stores: { 'sessions-db': 'atomic' } };
+
+async function approved(world: RunOptions['world'], before?: RunOptions['before']): Promise<EngineRun> {
+  run = await startRun({ world, before });
+  await run.approve();
+  return run;
+}
+
+const refuse: Script = () => {
+  throw ApplicationFailure.nonRetryable('the system said no', 'PreconditionFailed');
+};
+const stuck: Script = async (_act, call) => {
+  for (;;) {
+    call.heartbeat();
+    await call.sleep(500);
+  }
+};
+const writable = () => ({
+  orders: run.model.database('orders-db').writable,
+  sessions: run.model.database('sessions-db').writable,
+});
+const first = (id: string) => run.model.attempts.indexOf(id);
+const changes = () => run.model.log.map(({ what }) => what);
+const unfenced = () => changes().filter((what) => what.endsWith('unfenced'));
+
+describe('two staged stores', () => {
+  it('are cut together: no promotion before every fence and every catch-up', async () => {
+    await approved(TWO);
+    expect((await run.end()).outcome).toBe('completed');
+    expect(writable()).toEqual({ orders: [B], sessions: [B] });
+    const firstPromotion = Math.min(first('promote:orders-db'), first('promote:sessions-db'));
+    for (const store of ['orders-db', 'sessions-db']) {
+      for (const id of [`fence:${store}@${A}`, `catchUp:${store}`, `prove:${store}@${A}`]) {
+        expect(first(id), id).toBeGreaterThan(-1);
+        expect(first(id), id).toBeLessThan(firstPromotion);
+      }
+    }
+  });
+
+  it.each([
+    ['a fence', `fence:sessions-db@${A}`],
+    ['a catch-up', 'catchUp:sessions-db'],
+  ])('%s that fails: both go back, nothing is promoted', async (_what, step) => {
+    await approved(TWO, (model) => model.on(step, refuse, 99));
+    const record = await run.end();
+    expect(record.outcome).toBe('rolledBack');
+    expect(writable()).toEqual({ orders: [A], sessions: [A] });
+    expect(changes().filter((what) => what.endsWith('promoted'))).toEqual([]);
+  });
+
+  it('a catch-up that never ends: the budget ends the freeze of both', async () => {
+    await approved(TWO, (model) => model.on('catchUp:sessions-db', stuck, 99));
+    expect((await run.end()).outcome).toBe('rolledBack');
+    expect(writable()).toEqual({ orders: [A], sessions: [A] });
+    expect(run.invariants.longestFreezeMs).toBeLessThanOrEqual(35_000);
+  });
+
+  it('a weak proof of one alone asks, before either is promoted', async () => {
+    await approved(TWO, (model) =>
+      model.on(
+        `prove:sessions-db@${A}`,
+        async (act) => {
+          const receipt = (await act()) as FenceReceipt;
+          return { ...receipt, fence: { ...receipt.fence, cannotWrite: 'none' } };
+        },
+        99,
+      ),
+    );
+    const gate = await run.gate('promote');
+    expect(gate.reason).toContain('sessions-db in eu-west');
+    expect(gate.reason).not.toContain('orders-db');
+    expect(changes().filter((what) => what.endsWith('promoted'))).toEqual([]);
+    await run.send('reject', { gate: gate.id, by: 'bob' });
+    expect((await run.end()).outcome).toBe('rolledBack');
+    expect(writable()).toEqual({ orders: [A], sessions: [A] });
+  });
+
+  describe('partly promoted: the first is, the second is refused', () => {
+    const partly = async (): Promise<void> => {
+      await approved(TWO, (model) => model.on('promote:sessions-db', refuse, 5));
+      await run.holding();
+      expect(writable()).toEqual({ orders: [B], sessions: [] });
+    };
+
+    it('holds, takes nothing back, and says what it waits for', async () => {
+      await partly();
+      const { reason, choices } = (await run.holding())!;
+      expect(reason).toContain('the system said no');
+      expect(choices).toContain('retry');
+      expect(choices).not.toContain('skip');
+      expect((await run.record()).pointOfNoReturn).toMatchObject({ crossedAt: expect.any(Number), revokedAt: null });
+      expect(unfenced()).toEqual([]);
+      expect(run.undone).toEqual([]);
+    });
+
+    it('retry promotes the second and not the first again', async () => {
+      await partly();
+      // What refused it is mended.
+      while ((await run.record()).outcome === null && writable().sessions.length === 0) {
+        await run.send('retry');
+        await run.harness.advance(30_000);
+      }
+      expect((await run.end()).outcome).toBe('completed');
+      expect(writable()).toEqual({ orders: [B], sessions: [B] });
+      expect(changes().filter((what) => what === `orders-db-${B} promoted`)).toHaveLength(1);
+      expect(unfenced()).toEqual([]);
+    });
+
+    it('abort leads nowhere; terminated, the same request resumes at the rest', async () => {
+      await partly();
+      await run.send('abort');
+      await run.harness.advance(60_000);
+      expect((await run.holding())!.reason).toContain('only retry (go on) or escalate leads out');
+      expect(unfenced()).toEqual([]);
+      await run.workflow.terminate();
+      expect(writable()).toEqual({ orders: [B], sessions: [] });
+      expect(unfenced()).toEqual([]);
+      run.model.on('promote:sessions-db', (act) => act(), 99);
+      await run.harness.start('failover', { workflowId: LOCK, args: [PLANNED] });
+      const gate = await run.gate('cutover');
+      expect(gate.facts.classified.state).toBe('partlyPromoted');
+      await run.approve();
+      expect((await run.end()).outcome).toBe('completed');
+      expect(writable()).toEqual({ orders: [B], sessions: [B] });
+      expect(unfenced()).toEqual([]);
+    });
+  });
+});
+
+describe('a store that switches in one call', () => {
+  it('switches before anything of the others is frozen, and is not fenced itself', async () => {
+    await approved(MIXED);
+    const record = await run.end();
+    expect(record.outcome).toBe('completed');
+    expect(writable()).toEqual({ orders: [B], sessions: [B] });
+    expect(first('switchover:sessions-db')).toBeLessThan(first(`fence:orders-db@${A}`));
+    expect(run.model.attempts.filter((id) => /^(fence|prove|promote):sessions-db/.test(id))).toEqual([]);
+    expect(record.pointOfNoReturn.stepId).toBe('switchover:sessions-db');
+  });
+
+  it('that refuses to switch: proven not to have switched or held, never half undone', async () => {
+    await approved(MIXED, (model) => model.on('switchover:sessions-db', refuse, 99));
+    await run.holding();
+    expect(writable()).toEqual({ orders: [A], sessions: [A] });
+    expect(unfenced()).toEqual([]);
+  });
+
+  it('whose answer is lost: retry finds it switched and goes on', async () => {
+    await approved(MIXED, (model) =>
+      model.on('switchover:sessions-db', async (act) => {
+        await act();
+        return 'never';
+      }),
+    );
+    await run.holding();
+    expect(writable()).toEqual({ orders: [A], sessions: [B] });
+    await run.send('retry');
+    expect((await run.end()).outcome).toBe('completed');
+    expect(writable()).toEqual({ orders: [B], sessions: [B] });
+    expect(changes().filter((what) => what === `sessions-db switched to ${B}`)).toHaveLength(1);
+  });
+
+  it('has switched, and the staged cut fails: it stays switched, and somebody decides', async () => {
+    await approved(MIXED, (model) => model.on('catchUp:orders-db', refuse, 5));
+    const { reason } = (await run.holding())!;
+    expect(reason).toContain('the system said no');
+    expect(writable().sessions).toEqual([B]);
+    expect(changes().filter((what) => what === `sessions-db switched to ${A}`)).toEqual([]);
+    while (writable().orders[0] !== B) {
+      await run.send('retry');
+      await run.harness.advance(60_000);
+    }
+    expect((await run.end()).outcome).toBe('completed');
+    expect(writable()).toEqual({ orders: [B], sessions: [B] });
+  });
+});
