@@ -112,7 +112,7 @@ const taskQueue = z
 export const STEP_SECRETS: readonly string[] = ['http.url', 'http.headers.*', 'env.*'];
 
 /** Names that the texts of a command or call may ask for as `{{name}}`, put in when the step runs. */
-export const STEP_VARIABLES = ['service', 'from', 'to', 'region', 'mode', 'runId', 'step'] as const;
+export const STEP_VARIABLES = ['service', 'from', 'to', 'region', 'mode', 'runId', 'step', 'epoch', 'seq'] as const;
 
 /** The fields that say what to do, by kind; the same for a step and for its undo. */
 const DOING = {

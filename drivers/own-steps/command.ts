@@ -7,7 +7,7 @@ import { asEnvironment, fillIn } from '../template.ts';
 import { excerpt, HEARTBEAT_EVERY_MS, idempotencyKey, type OwnStepFacts, variablesOf } from './step.ts';
 
 export interface OwnCommand {
-  /** Program and arguments; `{{service}}`, `{{from}}`, `{{to}}`, `{{region}}`, `{{mode}}`, `{{runId}}`, `{{step}}`. */
+  /** Program and arguments; `{{service}}`, `{{from}}`, `{{to}}`, `{{region}}`, `{{mode}}`, `{{runId}}`, `{{step}}`, `{{epoch}}`, `{{seq}}`. */
   command: string[];
   /** Extra environment; a value may be a whole secret reference. */
   env?: Record<string, string>;

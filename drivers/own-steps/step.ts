@@ -17,8 +17,11 @@ export interface OwnStepFacts {
   deadlineMs: number;
 }
 
-/** Names a command or call may use as `{{name}}`. */
-export function variablesOf(facts: OwnStepFacts, context: Pick<DriverContext, 'run'>): Variables {
+/**
+ * Names a command or call may use as `{{name}}`. `epoch`, `runId` and `seq` are the token: what a team's own system needs
+ * to refuse an attempt that comes late (greater wins, a `seq` counts within one run). Empty for steps without an effect.
+ */
+export function variablesOf(facts: OwnStepFacts, context: Pick<DriverContext, 'run' | 'token'>): Variables {
   return {
     service: context.run.service,
     from: facts.from ?? '',
@@ -27,6 +30,8 @@ export function variablesOf(facts: OwnStepFacts, context: Pick<DriverContext, 'r
     mode: facts.mode,
     runId: context.run.runId,
     step: facts.step,
+    epoch: context.token === undefined ? '' : String(context.token.epoch),
+    seq: context.token === undefined ? '' : String(context.token.seq),
   };
 }
 

@@ -1,6 +1,6 @@
 /** What every router driver must do, whatever it drives. Run against the real system. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Driver, Router, Weights } from '../../../drivers/ports.ts';
+import type { Driver, Receipt, Router, Weights } from '../../../drivers/ports.ts';
 import type { Component } from '../../../topology/model.ts';
 import { type ContextOptions, driverContext, token } from '../driver-context.ts';
 
@@ -112,6 +112,36 @@ export function describeRouter(name: string, makeWorld: () => Promise<RouterWorl
       const { weights, claim } = await open().observe();
       expect(weights).toEqual(all.b);
       expect(claim).toMatchObject({ epoch: run.epoch, runId: run.runId, seq: 5 });
+    });
+
+    // Exhaustive by its type: a verb that the port gains needs a line here.
+    const verbs: Record<keyof Router, 'reads' | ((router: Router) => Promise<Receipt>)> = {
+      observe: 'reads',
+      verifyWeights: 'reads',
+      save: 'reads',
+      escape: 'reads',
+      setWeights: (router) => router.setWeights(all.a),
+      prepare: (router) => router.prepare(),
+      restore: (router) => router.restore({}),
+      fence: (router) => router.fence?.(Object.keys(all.a)[0]!) ?? router.prepare(),
+    };
+
+    test('a stale attempt of every verb is refused, or has nothing to change', async () => {
+      const older = newRun();
+      const run = newRun();
+      await open({ token: { ...run, seq: 5 } }).setWeights(all.b);
+      for (const [verb, send] of Object.entries(verbs)) {
+        if (send === 'reads') continue;
+        for (const stale of [older, { ...run, seq: 4 }, { ...run, runId: 'another server', seq: 9 }]) {
+          const outcome = await send(open({ token: stale })).then(
+            (receipt) => (receipt.already ? 'nothing to change' : 'changed'),
+            (error: { type: string }) => error.type,
+          );
+          expect(['Conflict', 'nothing to change'], verb).toContain(outcome);
+          expect((await open().observe()).claim, verb).toMatchObject({ epoch: run.epoch, runId: run.runId, seq: 5 });
+        }
+      }
+      expect(await world.measure()).toEqual(all.b);
     });
 
     test('a newer attempt that finds everything done still locks out the older one', async () => {

@@ -1,6 +1,6 @@
 /** What every workload driver must do, whatever it drives. Run against a real process. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Driver, Workload } from '../../../drivers/ports.ts';
+import type { Driver, Receipt, Workload } from '../../../drivers/ports.ts';
 import type { Component } from '../../../topology/model.ts';
 import { type ContextOptions, driverContext, token } from '../driver-context.ts';
 
@@ -120,6 +120,39 @@ export function describeWorkload(name: string, makeWorld: () => Promise<Workload
       const otherServer = { ...run, runId: 'another server', seq: 9 };
       for (const stale of [{ ...run, seq: 6 }, { ...run, epoch: run.epoch - 1 }, otherServer]) {
         await expect(open({ token: stale }).drain(region)).rejects.toMatchObject({ type: 'Conflict' });
+      }
+      const { state, claim } = await open().observe(region);
+      expect(state).toBe('active');
+      expect(claim).toMatchObject({ epoch: run.epoch, runId: run.runId, seq: 7 });
+    });
+
+    // Exhaustive by its type: a verb that the port gains needs a line here.
+    const verbs: Record<keyof Workload, 'reads' | ((workload: Workload, saved: Receipt['facts']) => Promise<unknown>)> =
+      {
+        observe: 'reads',
+        save: 'reads',
+        escape: 'reads',
+        scale: (workload) => workload.scale(region),
+        quiesce: (workload) => workload.quiesce(region),
+        drain: (workload) => workload.drain(region),
+        restore: (workload, saved) => workload.restore(region, saved),
+      };
+
+    test('a stale attempt of every verb is refused and changes nothing', async () => {
+      const older = newRun();
+      const run = newRun();
+      await open({ token: older }).quiesce(region);
+      const { facts } = await open().save(region);
+      await open({ token: { ...run, seq: 7 } }).scale(region);
+      for (const [verb, send] of Object.entries(verbs)) {
+        if (send === 'reads') continue;
+        for (const stale of [
+          { ...older, seq: 99 },
+          { ...run, seq: 6 },
+          { ...run, runId: 'another server', seq: 9 },
+        ]) {
+          await expect(send(open({ token: stale }), facts), verb).rejects.toMatchObject({ type: 'Conflict' });
+        }
       }
       const { state, claim } = await open().observe(region);
       expect(state).toBe('active');

@@ -34,6 +34,15 @@ describe("a team's own command", { timeout: 20_000 }, () => {
     expect(env.facts.stdout).toBe('checkout eu-west eu-central run-1 own:warm-cache planned');
   });
 
+  test('gets the token, so that its system can refuse what comes late', async () => {
+    const token = { systemId: null, expectedTimeline: null, epoch: 7, runId: 'run-1', seq: 12 };
+    const command = sh('echo $RAMPART_EPOCH $RAMPART_RUN_ID $RAMPART_SEQ "$1"');
+    const told = await run({ ...command, command: [...command.command, 'sh', '{{epoch}}/{{seq}}'] }, {}, { token });
+    expect(told.facts.stdout).toBe('7 run-1 12 7/12');
+    // A step without an effect carries none.
+    expect((await run(sh('echo "[$RAMPART_EPOCH$RAMPART_SEQ]"'))).facts.stdout).toBe('[]');
+  });
+
   test('a variable that does not exist is wrong input, not an argument', async () => {
     await expect(run({ command: ['/bin/echo', '{{form}}'] })).rejects.toMatchObject({ type: 'InvalidInput' });
   });

@@ -8,7 +8,7 @@ import { inspect } from '../../../drivers/postgres/inspect.ts';
 import { localGuard, type Peer } from '../../../drivers/postgres/local-guard.ts';
 import { freePort } from '../../../lab/ports.ts';
 import { LAB_DATABASE, LAB_PASSWORDS } from '../../../lab/postgres/pair.ts';
-import { stopPostgres } from '../../../lab/postgres/server.ts';
+import { killPostgres, stopPostgres } from '../../../lab/postgres/server.ts';
 import type { Component } from '../../../topology/model.ts';
 import { driverContext } from '../../conformance/driver-context.ts';
 import { Run } from '../../conformance/store/run.ts';
@@ -93,6 +93,29 @@ test('the least rights: what is missing is named, with the statement; with them 
   await back.claim();
   await back.move(B, A);
   await back.at(B).rejoin({ region: B }, A);
+  await back.close();
+  // And the hard way: rows are lost, listed and rewound away.
+  const hard = new Run(world, 3);
+  await hard.claim();
+  await expect.poll(async () => (await hard.observe(B)).lag?.bytes, { timeout: 10_000 }).toBe(0);
+  pair.links[A]!.set({ mode: 'stall' });
+  await pair.write(A);
+  await killPostgres(pair.nodes[A]!.data);
+  pair.links[A]!.set({ mode: 'open' });
+  const { timeline } = await hard.observe(B);
+  const proof = await hard.at(A).fence({ region: A });
+  await hard.at(B).promote({ region: B }, A, proof, { timeline });
+  await hard.at(B).verifyWritable({ region: B }, A);
+  expect((await hard.at(A).leftBehind!({ region: A }, B)).facts.leftBehind).toMatchObject([
+    { kind: 'listed', transactions: 1, tables: [{ table: 'public.orders', inserted: 1 }] },
+  ]);
+  expect((await hard.at(A).rejoin({ region: A }, B)).facts).toMatchObject({ needs: 'rebuild' });
+  expect((await hard.at(A).rebuild({ region: A }, B)).facts).toMatchObject({ how: ['rewind'] });
+  await hard.close();
+  const home = new Run(world, 4);
+  await home.claim();
+  await home.move(B, A);
+  await home.at(B).rejoin({ region: B }, A);
 });
 
 test('the guard of a start: refused when a peer went on, read-only is free, silence is said', async () => {
