@@ -36,8 +36,12 @@ export interface FinishedRun {
 }
 
 /** Brings up a world of its own; it ends with this process at the latest. */
-export async function openBenchWorld(name: string, say: (line: string) => void): Promise<BenchWorld> {
-  const lab = await openWorld({ name, load: 0, bake: '500ms', tied: true, say });
+export async function openBenchWorld(
+  name: string,
+  say: (line: string) => void,
+  options: { guard?: boolean } = {},
+): Promise<BenchWorld> {
+  const lab = await openWorld({ name, load: 0, bake: '500ms', tied: true, say, ...options });
   const { world: report } = await lab.status();
   const temporal = await connect(
     { ...process.env, TEMPORAL_ADDRESS: report.temporal.address, TEMPORAL_NAMESPACE: report.temporal.namespace },

@@ -9,7 +9,7 @@ import {
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import type { Outcome, RunRecord } from '../evidence/record.ts';
 import type { Plan } from '../plan/model.ts';
-import { CONTROL_QUEUE, type RunStatus } from '../workflows/contract.ts';
+import { CONTROL_QUEUE, type GuardStatus, type RunStatus } from '../workflows/contract.ts';
 import type { Temporal } from './connection.ts';
 
 /** Longest wait for one question, in milliseconds. */
@@ -97,6 +97,10 @@ export async function listRuns(temporal: Temporal, workflowId: string, limit: nu
 /** @throws NoWorker when nobody can answer */
 export const queryStatus = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<RunStatus> =>
   query<RunStatus>(temporal, ref, 'status');
+
+/** What a guard saw last. @throws NoWorker */
+export const queryHealth = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<GuardStatus> =>
+  query<GuardStatus>(temporal, ref, 'health');
 
 /** The record of a run that is still open. @throws NoWorker */
 export const queryEvidence = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<RunRecord> =>

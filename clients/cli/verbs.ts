@@ -40,6 +40,13 @@ function declareSee(program: Command, load: Load): void {
   );
   load(
     program
+      .command('guard')
+      .description('what the guards see: writable sides, lag, weights, debts; exit 1 when something is critical')
+      .argument('[service]', 'one service in full'),
+    () => import('./verbs/guard.ts'),
+  );
+  load(
+    program
       .command('history')
       .description('past runs of a service, newest first')
       .argument('<service>')
@@ -213,8 +220,9 @@ function declareDark(program: Command, load: Load): void {
       .option('--user <role>', 'role to ask the peers as (default: $PGUSER, else rampart; password: $PGPASSWORD)')
       .option('--database <name>', 'database to ask them in (default: $PGDATABASE, else postgres)')
       .option('--bin <folder>', 'folder of pg_controldata')
-      .option('--timeout <duration>', 'longest wait for the peers (default 3s)')
-      .option('--strict', 'refuse also when a peer could not be asked'),
+      .option('--timeout <duration>', 'longest wait for one answer of a peer (default 3s)')
+      .option('--wait <duration>', 'ask a peer that does not answer again for so long (default 20s)')
+      .option('--unreachable <what>', 'when a peer could not be asked: refuse or allow', 'refuse'),
     () => import('./verbs/local-guard.ts'),
   );
 }

@@ -2,14 +2,17 @@
  * Whether a database may be started read-write: for an `ExecStartPre` or a container's entry point, so that an old
  * primary that comes back after a failover does not take writes. It asks its peers, not Temporal.
  *
- * What it cannot see: a peer that does not answer may have been promoted. Then the start is allowed, because refusing
- * would turn every network fault into an outage; the answer says so.
+ * A peer that does not answer may have been promoted. By default such a start is refused: what it would write nobody
+ * might ever find. The exception is a server that was promoted itself and has had no replica since: nobody can have
+ * taken over from it, and it may be the only copy there is.
  */
-
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { greatestTimeline, readControlData } from './control-data.ts';
-import { exists } from './files.ts';
+import { exists, readIfThere } from './files.ts';
+import type { PromoteIntent } from './record.ts';
+import { permitOf } from './start-permit.ts';
 
 export interface Peer {
   name: string;
@@ -25,8 +28,14 @@ export interface GuardInput {
   peers: Peer[];
   /** Folder of the PostgreSQL tools; found by itself when absent. */
   binDir?: string | null;
-  /** Longest wait for the peers together, in milliseconds; 3 s when absent. */
+  /** Longest wait for one answer of the peers, in milliseconds; 3 s when absent. */
   timeoutMs?: number;
+  /** How long peers that do not answer are asked again, in milliseconds; 0 when absent: once. */
+  waitMs?: number;
+  /** What a peer that does not answer leads to; `refuse` when absent. */
+  unreachable?: 'refuse' | 'allow';
+  /** Every replica of this server has a slot on it, as Rampart makes them: then no slot means no replica. */
+  slots?: boolean;
 }
 
 export interface GuardAnswer {
@@ -55,7 +64,7 @@ export async function localGuard(input: GuardInput): Promise<GuardAnswer> {
   if ((await exists(join(input.dataDir, 'standby.signal'))) || (await exists(join(input.dataDir, 'recovery.signal')))) {
     return answer(true, `${input.dataDir} starts in recovery: it takes no writes`);
   }
-  const peers = await Promise.all(input.peers.map((peer) => ask(peer, control.systemId, timeoutMs)));
+  const peers = await askAll(input, control.systemId, timeoutMs);
   const higher = peers.find((peer) => peer.timeline !== null && peer.timeline > timeline);
   if (higher !== undefined) {
     return answer(
@@ -73,14 +82,53 @@ export async function localGuard(input: GuardInput): Promise<GuardAnswer> {
     );
   }
   const unseen = peers.filter((peer) => peer.timeline === null);
-  if (unseen.length > 0) {
-    return answer(
-      true,
-      `allowed, not proven: ${unseen.map((peer) => `${peer.name} (${peer.why})`).join(', ')} could not be asked and may have been promoted`,
-      peers,
-    );
+  if (unseen.length === 0) return answer(true, `allowed: no peer has a timeline above ${timeline}`, peers);
+  const silent = unseen.map((peer) => `${peer.name} (${peer.why})`).join(', ');
+  const alone = input.slots === true ? await promotedAndAlone(input.dataDir, timeline) : null;
+  if (alone !== null) {
+    const since = new Date(alone.at).toISOString();
+    const why = `it was promoted to timeline ${timeline} at ${since} and has had no replica since, so nobody can have taken over from it`;
+    return answer(true, `allowed: ${silent} could not be asked, but ${why}`, peers);
   }
-  return answer(true, `allowed: no peer has a timeline above ${timeline}`, peers);
+  const permit = await permitOf(input.dataDir, timeline, Date.now());
+  if (permit !== null)
+    return answer(true, `allowed: ${silent} could not be asked, but run ${permit.runId} takes its fence back`, peers);
+  if (input.unreachable === 'allow')
+    return answer(true, `allowed, not proven: ${silent} could not be asked and may have been promoted`, peers);
+  return answer(
+    false,
+    `refused: ${silent} could not be asked and may have been promoted; what ${input.dataDir} wrote meanwhile nobody might find. If you know that no peer took over: \`rampart local-guard … --unreachable allow\`, or start it by hand`,
+    peers,
+  );
+}
+
+/** Between two rounds of questions, in milliseconds. */
+const AGAIN_MS = 1_000;
+
+/** Asks every peer, and those that do not answer again for a while: after a power cut all come back together. */
+async function askAll(input: GuardInput, systemId: string, timeoutMs: number): Promise<GuardAnswer['peers']> {
+  const until = performance.now() + (input.waitMs ?? 0);
+  for (;;) {
+    const peers = await Promise.all(input.peers.map((peer) => ask(peer, systemId, timeoutMs)));
+    const left = until - performance.now();
+    if (left <= 0 || peers.every((peer) => peer.timeline !== null)) return peers;
+    // One that has taken over is all there is to know.
+    if (peers.some((peer) => peer.writable === true)) return peers;
+    await sleep(Math.min(AGAIN_MS, left));
+  }
+}
+
+/** The promotion that made this server's timeline, when Rampart did it here and no slot is left since; else `null`. */
+async function promotedAndAlone(dataDir: string, timeline: number): Promise<PromoteIntent | null> {
+  const slots = await readdir(join(dataDir, 'pg_replslot')).catch(() => null);
+  if (slots === null || slots.length > 0) return null;
+  const text = await readIfThere(join(`${dataDir}.rampart`, 'claim.json')).catch(() => null);
+  try {
+    const promote = (JSON.parse(text ?? 'null') as { promote?: PromoteIntent | null } | null)?.promote ?? null;
+    return promote !== null && promote.timeline + 1 === timeline ? promote : null;
+  } catch {
+    return null;
+  }
 }
 
 async function ask(peer: Peer, systemId: string, timeoutMs: number): Promise<GuardAnswer['peers'][number]> {

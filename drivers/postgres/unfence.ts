@@ -4,7 +4,7 @@ import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, Millis, Receipt } from '../ports.ts';
-import { type Identity, withClaim } from './claim.ts';
+import { type Identity, tokenOf, withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { greatestTimeline } from './control-data.ts';
 import { openRemembered } from './fence-sql.ts';
@@ -21,6 +21,7 @@ import {
   runControl,
   stopServer,
 } from './server.ts';
+import { permitStart } from './start-permit.ts';
 import { readStatus } from './status.ts';
 
 export interface UnfenceGuard {
@@ -80,6 +81,8 @@ async function unfenceByStart(cluster: Cluster, node: LocalNode, guard: UnfenceG
   if (!(await isFormerPrimary(cluster, node))) return null;
   await withClaim(cluster, node, identity, async ({ record, save }) => {
     await assertMayUnfence(cluster, node, guard, identity.timeline);
+    // A guard before its start asks the other side too; that it may be silent was looked at just now.
+    await permitStart(node, tokenOf(context).runId, identity.timeline, context.now());
     // Before anything is stopped: an init system may start it again faster than we would.
     await removeSignal(node);
     if (!readOnly) await requestStart(cluster, node);

@@ -117,8 +117,9 @@ function slotFindings(view: StoreView, node: NodeView): Draft[] {
       return [{ ...base, code: 'slotLost', message, remedy }];
     }
     if (slot.active || slot.lost) return [];
-    // A node that is away will need its slot; one that follows another server will not.
-    const elsewhere = holder !== undefined && follows(view, holder) && holder.seen?.upstream?.node !== node.name;
+    // A node that is away will need its slot; the primary, and one that follows another server, will not.
+    const follower = holder !== undefined && follows(view, holder) && holder.seen?.upstream?.node !== node.name;
+    const elsewhere = holder?.state === 'writable' || follower;
     if (holder !== undefined && !elsewhere) return [];
     // On a replica a synchronised copy of a logical slot is never in use.
     if (slot.logical && node.state !== 'writable') return [];

@@ -4,10 +4,9 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RunRecord } from '../../evidence/record.ts';
+import { OldClient } from '../../lab/load/old-client.ts';
 import { withClient } from '../../lab/postgres/pair.ts';
 import type { GuardNotice } from '../../workers/watchdog.ts';
 import type { GuardStatus } from '../../workflows/contract.ts';
@@ -30,42 +29,6 @@ afterAll(async () => {
 const guardStatus = (): Promise<GuardStatus> => world.client.workflow.getHandle('guard/checkout').query('health');
 const health = async () => (await guardStatus()).health;
 const codes = async () => (await health())?.findings.map(({ code }) => code) ?? [];
-
-/** A client that was told the old address, and never asks again. It remembers when it was acknowledged. */
-class OldClient {
-  readonly acknowledged: number[] = [];
-  private stopped = false;
-  private readonly done: Promise<void>;
-
-  constructor(url: string) {
-    this.done = this.write(url);
-  }
-
-  private async write(url: string): Promise<void> {
-    while (!this.stopped) {
-      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1_000 });
-      client.on('error', () => {});
-      try {
-        await client.connect();
-        await client.query('CREATE TABLE IF NOT EXISTS stray (at timestamptz)');
-        while (!this.stopped) {
-          await client.query('INSERT INTO stray VALUES (now())');
-          this.acknowledged.push(Date.now());
-          await sleep(5);
-        }
-      } catch {
-        await sleep(10);
-      } finally {
-        await client.end().catch(() => {});
-      }
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.stopped = true;
-    await this.done;
-  }
-}
 
 const writable = (region: string): Promise<boolean> =>
   withClient(world.report.regions[region]!.database, async (client) => {

@@ -5,8 +5,11 @@ import type { Guarded } from '../../activities/contract.ts';
 import { CONTROL_QUEUE } from '../contract.ts';
 import type { GuardState } from './state.ts';
 
-/** Between two tries, in milliseconds: doubled each time. A refused one has changed nothing. */
-const FIRST_PAUSE_MS = 10_000;
+/**
+ * Between two tries, in milliseconds: doubled each time. The first are close together: a region that boots has its
+ * database before its worker, and a refused try has changed nothing.
+ */
+const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 900_000;
 
 /**

@@ -16,7 +16,8 @@ interface GuardOptions {
   component?: string;
   node?: string;
   timeout?: string;
-  strict?: boolean;
+  wait?: string;
+  unreachable?: string;
 }
 
 interface Guarded {
@@ -24,6 +25,8 @@ interface Guarded {
   dataDir: string;
   binDir: string | null;
   peers: Peer[];
+  /** Whether every peer that replicates from it would have a slot on it. */
+  slots: boolean;
 }
 
 const EXAMPLES = [
@@ -31,28 +34,34 @@ const EXAMPLES = [
   'rampart local-guard --data-dir /var/lib/postgresql/18/main --peer 10.1.0.5:5432',
 ];
 
+const TIMEOUT_MS = 3_000;
+/** An init system gives a start 90 s by default, and tries again. */
+const WAIT_MS = 20_000;
+
 /** `rampart local-guard`: exit 0 lets a database start, 1 keeps it from starting read-write. It asks no Temporal. */
 export async function run(cli: Cli, _args: string[], options: GuardOptions): Promise<ExitCode> {
-  const timeoutMs = options.timeout === undefined ? undefined : parseDuration(options.timeout);
-  if (options.timeout !== undefined && !timeoutMs)
-    throw badInput(`--timeout ${options.timeout}: a duration such as 3s`);
+  const timeoutMs = duration('--timeout', options.timeout) ?? TIMEOUT_MS;
+  const waitMs = duration('--wait', options.wait) ?? WAIT_MS;
+  const unreachable = options.unreachable ?? 'refuse';
+  if (unreachable !== 'refuse' && unreachable !== 'allow')
+    throw badInput(`--unreachable ${unreachable}: refuse (the default) or allow`);
   const guarded = options.dataDir === undefined ? await byTopology(cli, options) : [byHand(cli, options)];
   const answers: Array<GuardAnswer & { component: string | null; dataDir: string }> = [];
-  for (const { component, dataDir, binDir, peers } of guarded) {
-    const answer = await localGuard({ dataDir, binDir, peers, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
-    const unproven = options.strict === true && answer.allowed && answer.unseen.length > 0;
-    answers.push({
-      component,
-      dataDir,
-      ...answer,
-      allowed: answer.allowed && !unproven,
-      reason: unproven ? `refused (--strict): ${answer.reason.replace(/^allowed, not proven: /, '')}` : answer.reason,
-    });
+  for (const { component, ...input } of guarded) {
+    const answer = await localGuard({ ...input, timeoutMs, waitMs, unreachable });
+    answers.push({ component, dataDir: input.dataDir, ...answer });
   }
   const allowed = answers.every((answer) => answer.allowed);
   cli.answer({ allowed, guarded: answers });
   for (const { reason, dataDir } of answers) cli.print(`rampart local-guard: ${dataDir}: ${reason}`);
   return allowed ? EXIT.done : EXIT.failed;
+}
+
+function duration(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const ms = parseDuration(text);
+  if (ms === undefined) throw badInput(`${option} ${text}: a duration such as 3s`);
+  return ms;
 }
 
 function byHand(cli: Cli, options: GuardOptions): Guarded {
@@ -74,7 +83,7 @@ function byHand(cli: Cli, options: GuardOptions): Guarded {
         ...password,
       };
     });
-  return { component: null, dataDir: options.dataDir!, binDir: options.bin ?? null, peers };
+  return { component: null, dataDir: options.dataDir!, binDir: options.bin ?? null, peers, slots: false };
 }
 
 /** Every PostgreSQL node of this machine's region that has a data directory, with all other nodes as its peers. */
@@ -108,7 +117,8 @@ async function byTopology(cli: Cli, options: GuardOptions): Promise<Guarded[]> {
             };
           }),
       );
-      found.push({ component: component.name, dataDir: node.dataDir!, binDir: options.bin ?? node.bin, peers });
+      const slots = cluster.nodes.every((other) => other.slot !== null);
+      found.push({ component: component.name, dataDir: node.dataDir!, binDir: options.bin ?? node.bin, peers, slots });
     }
   }
   if (found.length > 0) return found;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openCluster } from '../../../drivers/postgres/config.ts';
 import { checkGrants, grantsFor } from '../../../drivers/postgres/grants.ts';
 import { inspect } from '../../../drivers/postgres/inspect.ts';
-import { localGuard, type Peer } from '../../../drivers/postgres/local-guard.ts';
+import { type GuardInput, localGuard, type Peer } from '../../../drivers/postgres/local-guard.ts';
 import { freePort } from '../../../lab/ports.ts';
 import { LAB_DATABASE, LAB_PASSWORDS } from '../../../lab/postgres/pair.ts';
 import { killPostgres, stopPostgres } from '../../../lab/postgres/server.ts';
@@ -128,7 +128,8 @@ test('the guard of a start: refused when a peer went on, read-only is free, sile
     database: 'postgres',
   };
   const { data: dataDir, bin: binDir } = pair.nodes[A]!;
-  const guard = (peers: Peer[] = [peer]) => localGuard({ dataDir, binDir, peers, timeoutMs: 1_000 });
+  const guard = (peers: Peer[] = [peer], more: Partial<GuardInput> = {}) =>
+    localGuard({ dataDir, binDir, peers, timeoutMs: 1_000, ...more });
   await stopPostgres(dataDir);
   expect(await guard()).toMatchObject({
     allowed: true,
@@ -136,11 +137,18 @@ test('the guard of a start: refused when a peer went on, read-only is free, sile
     unseen: [],
   });
   const silent = { ...peer, port: await freePort() };
+  // Unknown is not good: only a person's choice lets it start then.
   expect(await guard([silent])).toMatchObject({
-    allowed: true,
+    allowed: false,
     unseen: [B],
+    reason: expect.stringMatching(/refused: .* may have been promoted.*--unreachable allow/),
+  });
+  expect(await guard([silent], { unreachable: 'allow' })).toMatchObject({
+    allowed: true,
     reason: expect.stringContaining('not proven'),
   });
+  // It has a replica's slot: that replica may have taken over, whatever a record says.
+  expect(await guard([silent], { slots: true })).toMatchObject({ allowed: false });
   await pair.sql(B, 'SELECT pg_promote()');
   expect(await guard()).toMatchObject({
     allowed: false,
