@@ -181,7 +181,15 @@ function lostOrFenced(stores: readonly StoreView[], route: Omit<Reading, 'classi
     return verdict('fenced', from, `${from} is fenced for ${names}; ${to} is not promoted.${rest}`, route);
   }
   const far = stores.flatMap((view) =>
-    view.nodes.map((n) => `${n.name} in ${n.region}: ${n.state} at ${n.seen?.position?.text ?? 'unknown'}`),
+    view.nodes.map(
+      (n) =>
+        `${n.name} in ${n.region}: ${n.state} at ${n.seen?.position?.text ?? 'unknown'} on ${timelineText(n.seen?.timeline ?? null)}`,
+    ),
   );
-  return verdict('noneWritable', from, `No side accepts writes. ${far.join('; ')}.`, route);
+  const parted = stores.filter((view) => new Set(view.nodes.flatMap((n) => n.seen?.timeline ?? [])).size > 1);
+  const warning =
+    parted.length === 0
+      ? ''
+      : ` The sides of ${list(parted.map((view) => view.store.name))} have parted: each may hold writes that the other lacks.`;
+  return verdict('noneWritable', from, `No side accepts writes. ${far.join('; ')}.${warning}`, route);
 }

@@ -84,8 +84,9 @@ function lossStatement(situation: Situation): LossStatement {
   if (moving.length === 0) {
     return noLoss('The promotion has happened; what it lost is in the record of the run that made it.');
   }
-  // A planned run is refused where the source is lost; people then want to know what an unplanned one would lose.
-  if (mode === 'planned' && reading.classified.state !== 'sourceLost') {
+  // A planned run is refused where the source is lost; people then want to know what an unplanned one would lose. And
+  // where nothing is writable nobody knows yet which side holds what the other lacks.
+  if (mode === 'planned' && !['sourceLost', 'noneWritable'].includes(reading.classified.state)) {
     return noLoss('The source is fenced, and the target must have applied its final position before it is promoted.');
   }
   return combineLoss(

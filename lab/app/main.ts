@@ -4,7 +4,7 @@
  *   POST /orders {"id": "<uuid>", "amount": 12}   201 created or 200 known already; only after the commit
  *   GET  /orders/<id>                             200 or 404
  *   GET  /healthz  GET /readyz                    alive; able to serve
- *   GET  /rampart  PUT /rampart {"desired": "active" | "standby" | "drained"}    the contract for failover
+ *   GET  /rampart  PUT /rampart {"desired": "active" | "standby" | "drained", "token"}    the contract for failover
  *
  * Environment: REGION, PORT, WRITER_URL; STATE (standby when absent), HOST (127.0.0.1 when absent).
  */
@@ -21,6 +21,14 @@ const port = Number(required('PORT'));
 const writer = new Writer(required('WRITER_URL'));
 let state: State = process.env.STATE === 'active' ? 'active' : 'standby';
 let inflight = 0;
+/** The greatest token taken: an attempt that comes late, or from a run that another one has overtaken, is refused. */
+let newest: Token = { epoch: 0, runId: '', seq: 0 };
+
+interface Token {
+  epoch: number;
+  runId: string;
+  seq: number;
+}
 
 class BadRequest extends Error {}
 
@@ -71,13 +79,20 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
 
 async function contract(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method === 'PUT') {
-    const { desired } = await body(request);
+    const { desired, token = newest } = (await body(request)) as { desired?: unknown; token?: Token };
     if (!STATES.includes(desired as State)) throw new BadRequest(`desired must be one of ${STATES.join(', ')}`);
+    const late = token.runId === newest.runId ? token.seq < newest.seq : token.epoch === newest.epoch;
+    if (token.epoch < newest.epoch || late)
+      return answer(response, 409, {
+        error: `run ${newest.runId} (epoch ${newest.epoch}, step ${newest.seq}) is in charge`,
+      });
+    newest = token;
     state = desired as State;
   }
   // Of this service alone: a database that is away must not keep its region from being prepared as the new one.
   const ready = state !== 'drained';
-  answer(response, 200, { state, inflight, ready, capacity: { present: ready ? 1 : 0, wanted: 1 } });
+  const told = newest.epoch > 0 ? { token: newest } : {};
+  answer(response, 200, { state, inflight, ready, capacity: { present: ready ? 1 : 0, wanted: 1 }, ...told });
 }
 
 async function placeOrder(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -62,14 +62,21 @@ export function startRecorder(hands: Hands): Recorder {
     },
   };
 
+  /**
+   * A side counts as writable from the first answer that says so until the question of the last one: nothing in between
+   * is guessed, so that two sides that overlap here have really overlapped. Silence changes nothing: a frozen primary
+   * is one that may wake up.
+   */
   async function watchDatabase(region: string, url: string): Promise<void> {
     let client: pg.Client | null = null;
     let lookedAt = performance.now();
+    let trueAt = Date.now();
     while (!over.signal.aborted) {
       const began = performance.now();
+      const askedAt = Date.now();
       recording.coarsestMs = Math.max(recording.coarsestMs, began - lookedAt);
       lookedAt = began;
-      let seen: { writable: boolean; timeline: number | null } = { writable: false, timeline: null };
+      let seen: { writable: boolean; timeline: number | null } | null = null;
       const asked: pg.Client = client ?? newClient(url);
       try {
         if (client === null) await asked.connect();
@@ -78,14 +85,17 @@ export function startRecorder(hands: Hands): Recorder {
           'SELECT NOT pg_is_in_recovery() AS writable, (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline',
         );
         seen = rows[0];
-      } catch {
+      } catch (error) {
         asked.end().catch(() => {});
         client = null;
+        if (!/timeout/i.test((error as Error).message)) seen = { writable: false, timeline: null };
       }
-      if (last.get(region) !== seen.writable) {
+      if (seen !== null && last.get(region) !== seen.writable) {
+        const first = !last.has(region);
         last.set(region, seen.writable);
-        recording.roles.push({ at: Date.now(), region, ...seen });
+        recording.roles.push({ at: seen.writable || first ? Date.now() : trueAt, region, ...seen });
       }
+      if (seen?.writable) trueAt = askedAt;
       await breathe(EVERY_MS);
     }
     await client?.end().catch(() => {});

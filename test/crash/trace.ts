@@ -21,6 +21,9 @@ const COARSE_MS = 250;
 /** Within this time, in milliseconds, a side that falls silent does so by the fault: a look at a frozen one takes that long. */
 const HURT_MS = 1_500;
 
+/** They write a probe of their own, or start a fenced side read-only: repeating them late does nothing to anybody. */
+const HARMLESS = ['verifyWritable', 'awaitCatchUp', 'converge'];
+
 export interface RunSeen {
   /** Run id. */
   id: string;
@@ -122,7 +125,7 @@ function weightEvents({ recording }: CellSeen): TraceEvent[] {
       const seen = recording.roles.filter((role) => role.region === region);
       const present = seen.findLast((role) => role.at <= at)?.writable ?? null;
       // So close to a change of roles nobody outside can tell which came first.
-      return seen.some((role) => Math.abs(role.at - at) <= COARSE_MS) ? null : present;
+      return seen.some((role) => Math.abs(role.at - at) <= COARSE_MS + recording.coarsestMs) ? null : present;
     };
     return {
       at,
@@ -197,19 +200,12 @@ function receiptEvents(
   const at = closedAt ?? scheduledAt;
   const events: TraceEvent[] = [];
   const { component, region, token } = call!;
-  if (token !== null && component !== null && (how === 'completed' || error === 'Conflict')) {
+  // Only what changed something, or was refused: a repeated attempt that finds all done has not acted.
+  const refused = error === 'Conflict';
+  const changed = how === 'completed' && receipt?.already === false;
+  if (token !== null && component !== null && (refused || changed) && !HARMLESS.includes(verb)) {
     const place = region === null ? component.name : `${component.name}@${region}`;
-    const accepted = how === 'completed';
-    // A repeated scheduling has a number of its own; what a repeated attempt found done says `already`.
-    events.push({
-      at,
-      kind: 'mutation',
-      place,
-      verb,
-      token,
-      accepted,
-      changed: accepted && receipt?.already === false,
-    });
+    events.push({ at, kind: 'mutation', place, verb, token, accepted: changed, changed });
   }
   const proof = proofOf(receipt);
   if (proof !== null && (verb === 'fence' || verb === 'prove') && how === 'completed')
