@@ -1,7 +1,7 @@
 /** The active database dies with replication behind: the loss is stated first, covers what is missing, and is mended. */
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { LossStatement } from '../../drivers/ports.ts';
+import type { LeftBehind, LossStatement } from '../../drivers/ports.ts';
 import { withClient } from '../../lab/postgres/pair.ts';
 import { expectPlanned } from './expectations.ts';
 import { openTestWorld, type TestWorld, until } from './world.ts';
@@ -72,10 +72,21 @@ test('the gate states the loss, the loss is what is missing, reprotect pays the 
   const repair = await world.start('reprotect', { service: 'checkout' });
   const asked = await repair.until('the gate of the repair', (s) => s.gate !== null);
   expect(asked.gate!.name).toBe('rebuild');
+  expect(asked.gate!.reason).toMatch(/transactions did not arrive .*public\.orders/);
   await repair.approve('rebuild');
   const repaired = await repair.ended();
   expect(repaired.status, repaired.text).toBe('completed');
   expect(repaired.record.debt).toEqual([]);
+  // Everything that is missing is in the list; beyond it only what was committed and never acknowledged.
+  const listing = repaired.record.steps.find((s) => s.verb === 'leftBehind' && s.region === 'eu-west')!;
+  const [left] = listing.facts.leftBehind as unknown as LeftBehind[];
+  expect(left).toMatchObject({ kind: 'listed', complete: true });
+  const inserted = left!.tables.find(({ table }) => table === 'public.orders')!.inserted;
+  expect(inserted).toBeGreaterThanOrEqual(orders.lost.length);
+  expect(inserted).toBeLessThanOrEqual(orders.lost.length + 20);
+  for (const at of [left!.firstCommit!, left!.lastCommit!]) {
+    expect(at >= record.loss!.fromTime! && at <= (record.loss!.toTime ?? at), `${at} in the window`).toBe(true);
+  }
   const kept = repaired.record.steps.flatMap((s) => (s.facts.kept as string[] | undefined) ?? []);
   expect(kept).toHaveLength(1);
   expect(kept.filter((dir) => !existsSync(dir))).toEqual([]);
