@@ -113,6 +113,11 @@ export class World {
     return this.#clock.now;
   }
 
+  /** Plans something of the world around the runs, in so many milliseconds. */
+  after(ms: number, action: () => void): void {
+    this.#clock.after(ms, action);
+  }
+
   /** @throws Error when a run with this id is open */
   async start(type: string, options: StartOptions): Promise<Workflow> {
     const { workflowId, args = [], taskQueue = this.#defaultQueue, searchAttributes = [] } = options;

@@ -49,6 +49,11 @@ export function loadBundle(workflowsPath: string): Promise<Bundle> {
   return bundle;
 }
 
+/** A bundle's code, wherever it comes from. */
+export function parseBundle(code: string, path: string): Bundle {
+  return parseWorkflowCode(code, path);
+}
+
 /** A bundle built before, for example by `scripts/build.mjs`. */
 export function readBundle(codePath: string): Promise<Bundle> {
   let bundle = bundles.get(codePath);

@@ -1,0 +1,165 @@
+/** How faults strike the model world, and how it mends. */
+import type { World } from '../virtual-time/harness.ts';
+import { describeFault, type Fault } from './scenario.ts';
+import type { SimWorld } from './world/world.ts';
+
+const CONTROL = 'rampart';
+const BACK_MS = 2_000;
+
+export class Faults {
+  readonly #world: SimWorld;
+  readonly #harness: World;
+  /** What a worker's clock adds to the true time, by queue. */
+  readonly skew: Record<string, number> = {};
+  readonly #mends: Array<() => void> = [];
+
+  constructor(world: SimWorld, harness: World) {
+    this.#world = world;
+    this.#harness = harness;
+  }
+
+  /** Everything is mended: nothing breaks any more, and what is broken comes back. */
+  mendAll(): void {
+    for (const mend of this.#mends.splice(0)) mend();
+  }
+
+  #untilThen(ms: number, mend: () => void): void {
+    let done = false;
+    const once = (): void => {
+      if (!done) mend();
+      done = true;
+    };
+    this.#mends.push(once);
+    this.#world.timeline.after(ms, once);
+  }
+
+  /** @param fault one that concerns the world, not an attempt or a word */
+  strike(fault: Fault): void {
+    const { region, ms } = fault;
+    const world = this.#world;
+    const { traffic } = world;
+    const touched: string[] = [];
+    switch (fault.what) {
+      case 'crashControl':
+        this.#harness.crashWorkers(CONTROL);
+        break;
+      case 'crashRegionWorker':
+        this.#harness.removeWorkers(`${CONTROL}.${region}`);
+        this.#untilThen(Math.min(ms, 5_000), () => this.#workersBack(region));
+        break;
+      case 'killStore':
+        for (const server of world.allServers()) if (server.region === region) world.kill(server);
+        break;
+      case 'freezeStore':
+        for (const server of world.allServers()) if (server.region === region) world.freeze(server, ms);
+        break;
+      case 'loseRegion':
+        this.#loseRegion(region, ms);
+        break;
+      case 'cutRegion':
+        this.#cutRegion(region, ms);
+        break;
+      case 'lag': {
+        const before = world.lagMs;
+        this.#flow();
+        world.lagMs = 1_500 + (ms % 4_000);
+        this.#untilThen(ms, () => {
+          this.#flow();
+          world.lagMs = before;
+        });
+        break;
+      }
+      case 'stall':
+        this.#flow();
+        world.stalled = true;
+        this.#untilThen(ms, () => {
+          this.#flow();
+          world.stalled = false;
+        });
+        break;
+      case 'stale':
+        world.staleReadings = true;
+        this.#untilThen(ms, () => {
+          world.staleReadings = false;
+        });
+        break;
+      case 'deaf':
+        for (const router of Object.values(traffic.routers)) router.deaf += 1;
+        break;
+      case 'revert':
+        this.#revert(touched);
+        break;
+      case 'routerDown':
+        for (const router of Object.values(traffic.routers)) router.reachable = false;
+        this.#untilThen(ms, () => {
+          for (const router of Object.values(traffic.routers)) router.reachable = true;
+        });
+        break;
+      case 'breakApp':
+        traffic.broken.add(region);
+        this.#untilThen(ms, () => traffic.broken.delete(region));
+        break;
+      case 'blindCheck':
+        traffic.blind.add(region);
+        this.#untilThen(ms, () => traffic.blind.delete(region));
+        break;
+      case 'clockJump':
+        this.skew[`${CONTROL}.${region}`] = ms % 2 === 0 ? ms : -ms;
+        break;
+      default:
+        throw new Error(`${fault.what} does not strike the world`);
+    }
+    world.say({ kind: 'fault', what: describeFault(fault), touched });
+  }
+
+  #flow(): void {
+    for (const store of Object.keys(this.#world.stores)) this.#world.flow(store);
+  }
+
+  #workersBack(region: string): void {
+    const { alive, cut } = this.#world.regions[region]!;
+    if (alive && !cut) this.#harness.addWorkers(`${CONTROL}.${region}`);
+  }
+
+  #loseRegion(region: string, ms: number): void {
+    const world = this.#world;
+    const state = world.regions[region]!;
+    if (!state.alive) return;
+    for (const server of world.allServers()) if (server.region === region) world.kill(server);
+    state.alive = false;
+    const workload = world.traffic.workload[region]!;
+    workload.present = 0;
+    this.#harness.removeWorkers(`${CONTROL}.${region}`);
+    this.#untilThen(ms, () => {
+      state.alive = true;
+      world.traffic.resize(region, workload.size);
+      this.#workersBack(region);
+      world.timeline.after(BACK_MS, () => {
+        for (const server of world.allServers())
+          if (server.region === region && state.alive) world.start(server, 'system');
+      });
+    });
+  }
+
+  #cutRegion(region: string, ms: number): void {
+    const state = this.#world.regions[region]!;
+    if (state.cut) return;
+    this.#flow();
+    state.cut = true;
+    this.#harness.removeWorkers(`${CONTROL}.${region}`);
+    this.#untilThen(ms, () => {
+      this.#flow();
+      state.cut = false;
+      this.#workersBack(region);
+    });
+  }
+
+  /** Somebody, or the provider, sets the edge back to what it was at first. */
+  #revert(touched: string[]): void {
+    const { traffic } = this.#world;
+    const regions = Object.keys(this.#world.regions);
+    const weights = Object.fromEntries(regions.map((region, i) => [region, i === 0 ? 100 : 0]));
+    traffic.setWeights('edge', weights, 'person');
+    touched.push('edge weights');
+  }
+}
