@@ -307,8 +307,9 @@ const backOrForward: Predicate = {
   judge(trace, broken) {
     const touched = new Set(all(trace, 'fault').flatMap((fault) => fault.touched ?? []));
     for (const { run, record, at } of all(trace, 'record')) {
-      const { crossedAt, revokedAt } = record.pointOfNoReturn;
-      const crossed = crossedAt !== null && revokedAt === null;
+      const { stepId, crossedAt, revokedAt } = record.pointOfNoReturn;
+      // Without a step it was an earlier run that crossed it.
+      const crossed = stepId !== null && crossedAt !== null && revokedAt === null;
       const wentBack = ['rolledBack', 'cancelled', 'withdrawn', 'refused'].includes(record.outcome as string);
       if (wentBack && crossed)
         broken(at, `${record.workflowId} says "${record.outcome}" although a promotion was scheduled`);
@@ -341,7 +342,9 @@ const undosReported: Predicate = {
       const open = record.undos.filter((u) => ['registered', 'running'].includes(u.state));
       if (record.outcome === 'rolledBack' && open.length > 0)
         broken(at, `${record.workflowId} says it went back, and ${open.map((u) => u.stepId)} were not undone`);
-      for (const undo of record.undos.filter((u) => u.state === 'failed')) {
+      const later = (i: number, id: string): boolean =>
+        record.undos.some((u, j) => j > i && u.stepId === id && u.state === 'done');
+      for (const undo of record.undos.filter((u, i) => u.state === 'failed' && !later(i, u.stepId))) {
         const said = record.debt.some((d) => d.message.includes(undo.summary)) || record.text.includes(undo.summary);
         if (!said) broken(at, `the undo of ${undo.stepId} failed and nobody is told`);
         if (record.outcome === 'rolledBack')

@@ -120,6 +120,7 @@ export async function simulate(scenario: Scenario, options: Options = {}): Promi
     const ends = await game.play();
     if (options.replay) await harness.replay();
     world.count();
+    world.trace.secrets = [SECRET];
     world.trace.name = `seed ${scenario.seed}`;
     world.trace.events.sort((a, b) => a.at - b.at);
     const hash = createHash('sha1')
@@ -132,6 +133,8 @@ export async function simulate(scenario: Scenario, options: Options = {}): Promi
   }
 }
 
+/** What no text may hold. */
+export const SECRET = 'correct-horse-battery';
 const START = Date.UTC(2026, 0, 1);
 const outline = (history: HistoryEvent[]): unknown[] => history.map(({ at, event, name, id }) => [at, event, name, id]);
 
@@ -155,7 +158,7 @@ class Relied {
     if (replica === undefined) return;
     this.#world.flow(store);
     const lag = this.#world.lagOf(replica, null, this.#world.now);
-    const quality = !lag.fresh ? 'stale' : (lag.seconds ?? 0) > 20 ? 'bad' : 'good';
+    const quality = !lag.fresh || this.#world.staleReadings ? 'stale' : (lag.seconds ?? 0) > 20 ? 'bad' : 'good';
     const accepted = overrides.includes('lagAboveObjective') || overrides.includes('healthySource');
     this.#world.say({ kind: 'relied', run, mode, on: `the lag of ${store}`, quality, accepted });
   }

@@ -5,7 +5,7 @@ import { identityOf } from './ask.ts';
 import { causeOf, type Interrupt, Interrupted, RefusedRun } from './errors.ts';
 import { hold } from './hold.ts';
 import { preparePlan, refreshEscapePage } from './prepare.ts';
-import type { Run } from './state.ts';
+import { lossOfAll, type Run } from './state.ts';
 
 export interface Planned {
   plan: Plan;
@@ -101,6 +101,7 @@ function begin(run: Run, { plan: p, observations }: Planned, why: string): void 
   run.weakFenceAccepted = new Set();
   run.maxLoss = null;
   run.unknownLossAccepted = false;
+  if (run.pastPointOfNoReturn) run.earlierLoss = lossOfAll(run.earlierLoss, run.loss);
   run.loss = null;
   run.tokens.beginPlan(p.stages.some((s) => s.steps.some((x) => x.verb === 'claim')));
   for (const nodes of Object.values(observations.stores)) for (const n of nodes) run.tokens.found(n.claim);

@@ -62,9 +62,12 @@ export function optionsFor(
   };
 }
 
-/** Steps with an effect; the write probe, which writes; and the catch-up, which may start a fenced target read-only. */
+/**
+ * Steps with an effect; the write probe, which writes; the catch-up, which may start a fenced target read-only; and the
+ * wait for a workload, which asks it once more to be active.
+ */
 function needsToken(step: Pick<Step, 'verb' | 'effect'>): boolean {
-  return step.effect !== 'none' || ['verifyWritable', 'awaitCatchUp'].includes(step.verb);
+  return step.effect !== 'none' || ['verifyWritable', 'awaitCatchUp', 'scaleWorkload'].includes(step.verb);
 }
 
 /** What a step's activity is called with. */

@@ -4,6 +4,7 @@ import type { Resolved } from '../../activities/contract.ts';
 import type { LossStatement, Receipt, Weights } from '../../drivers/ports.ts';
 import { assessObjectives } from '../../evidence/objectives.ts';
 import type { Debt, Outcome, RunRecord, StepRecord, WaitRecord } from '../../evidence/record.ts';
+import { combineLoss } from '../../plan/loss.ts';
 import type { Facts, Plan, Request, Stage, StageName, Step, StepId } from '../../plan/model.ts';
 import type { RunStatus } from '../contract.ts';
 import type { Interrupt, InterruptKind } from './errors.ts';
@@ -61,6 +62,8 @@ export class Run {
   /** People approved although the loss window was open or unknown. */
   unknownLossAccepted = false;
   loss: LossStatement | null = null;
+  /** What promotions of earlier plans of this run lost: an escalation has a new plan, and the loss stays. */
+  earlierLoss: LossStatement | null = null;
   interrupt: Interrupt | null = null;
   /** True from the first scheduled step that has an effect: such a run can no longer be withdrawn. */
   acted = false;
@@ -208,10 +211,19 @@ export class Run {
     this.record.outcome = outcome;
     this.record.text = text;
     this.record.endedAt = Date.now();
-    this.record.loss = this.loss;
+    this.record.loss = lossOfAll(this.earlierLoss, this.loss);
     this.record.objectives = assessObjectives(this.record);
     this.phase = 'closed';
     this.closed = true;
     this.note(text);
   }
+}
+
+/** The loss of a run that followed several plans. */
+export function lossOfAll(earlier: LossStatement | null, now: LossStatement | null): LossStatement | null {
+  if (earlier === null || now === null) return earlier ?? now;
+  return combineLoss([
+    ['before the escalation', earlier],
+    ['after it', now],
+  ]);
 }

@@ -112,23 +112,28 @@ async function settleFailure(run: Run, stage: Stage, failed: StepFailed): Promis
   if (onFailure === 'rollback' && failed.step.onFailure === 'rollback')
     return rollBack(run, 'rolledBack', failed.message);
   if (!planned || !run.freeze.active) return holdAt(run, stage, failed.message, failed);
-  await unfreeze(run);
-  const end = await holdAt(run, stage, `${failed.message}; the source accepts writes again`, failed);
+  const end = await holdAt(run, stage, `${failed.message}; ${await unfreeze(run)}`, failed);
   if (end.kind !== 'again') return end;
   return { kind: 'again', from: run.plan!.stages.findIndex((s) => FROZEN.includes(s.name)) };
 }
 
-/** A planned run that holds before the point of no return first lets people write again (I2). */
-async function unfreeze(run: Run): Promise<void> {
+/**
+ * A planned run that holds before the point of no return first lets people write again (I2).
+ * @returns a sentence of what became of it
+ */
+async function unfreeze(run: Run): Promise<string> {
   const frozen = run.plan!.stages.filter((s) => FROZEN.includes(s.name));
   run.freeze.disarm();
-  await compensate(run, inFreeze(run));
+  const { failed } = await compensate(run, inFreeze(run));
   forget(
     run,
     frozen.flatMap((s) => s.steps),
   );
   for (const s of frozen) run.doneStages.delete(s);
   run.freeze.end();
+  if (failed.length === 0) return 'the source accepts writes again';
+  const notes = failed.map((f) => `${f.undo.summary}: ${f.record.note}`).join('; ');
+  return `whether the source accepts writes again must be looked at, because an undo failed: ${notes}`;
 }
 
 async function holdAt(run: Run, stage: Stage, reason: string, failed: StepFailed | null): Promise<End> {
@@ -148,10 +153,14 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
   run.note(`going back: ${why}`);
   // The budget must not cancel the undo that ends the freeze.
   run.freeze.disarm();
-  const { done, failed } = await compensate(run);
+  const { done } = await compensate(run);
+  // Also what failed earlier, when a hold ended the freeze, unless a later try put it back.
+  const failed = run.record.undos.filter(
+    (u, i, all) => u.state === 'failed' && !all.some((v, j) => j > i && v.stepId === u.stepId && v.state === 'done'),
+  );
   run.freeze.end();
   if (failed.length > 0) {
-    const notes = failed.map((f) => `${f.record.note} (${f.undo.summary})`).join('; ');
+    const notes = failed.map((f) => `${f.note} (${f.summary})`).join('; ');
     const remedy = `\`rampart escape ${run.record.service}\` prints the commands.`;
     close(run, 'needsHuman', `${why}. ${failed.length} undo(s) could not be finished: ${notes}. ${remedy}`);
   } else if (fencedForGood(run))

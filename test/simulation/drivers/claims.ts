@@ -3,13 +3,7 @@ import { RampartError } from '../../../drivers/errors.ts';
 import type { Claim, DriverContext, Token } from '../../../drivers/ports.ts';
 import type { Server } from '../world/server.ts';
 import { type SimWorld, SYSTEM_ID } from '../world/world.ts';
-
-/** What may be left out by a deliberate bug. */
-export interface Rules {
-  checkTokens: boolean;
-}
-
-export const RULES: Rules = { checkTokens: true };
+import { RULES } from './rules.ts';
 
 export function tokenOf(context: DriverContext): Token {
   if (context.token !== undefined) return context.token;
@@ -59,7 +53,13 @@ export function keepNewest(
   verb: string,
   work: () => boolean,
 ): boolean {
-  const token = tokenOf(context);
+  const { token } = context;
+  if (token === undefined) {
+    // As the real ones: a call without a token is taken, and no later one can tell that it is stale.
+    const changed = work();
+    world.say({ kind: 'mutation', place, verb, token: null, accepted: true, changed });
+    return changed;
+  }
   const { claim } = held;
   const stale =
     claim !== null &&

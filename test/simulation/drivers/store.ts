@@ -19,11 +19,12 @@ import type {
   SampleReading,
   Store,
 } from '../../../drivers/ports.ts';
-import { lossOf } from '../../../plan/loss.ts';
+import { lossOf, noLoss } from '../../../plan/loss.ts';
 import { position } from '../world/history.ts';
 import type { Server } from '../world/server.ts';
 import { type SimWorld, SYSTEM_ID } from '../world/world.ts';
 import { mutate, tokenOf } from './claims.ts';
+import { RULES } from './rules.ts';
 
 const PROOF_MS = 10_000;
 const STALL_MS = 5_000;
@@ -62,7 +63,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
     const none = (detail: string) => ({ strength: 'none' as const, former: false, detail });
     const current = server.record.fence?.branch === server.branch;
     if (server.process === 'down') {
-      if (!server.signal) return none('stopped and would start writable');
+      if (!server.signal && RULES.writeSignal) return none('stopped and would start writable');
       return { strength: 'stopped', former: current || !server.recovering, detail: 'stopped, starts read-only' };
     }
     if (server.process !== 'up' || server.stopping) return none('a process runs and its state is not known');
@@ -100,7 +101,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
   }
 
   function assertProof(proof: FenceReceipt | null, from: string): void {
-    if (proof === null) return;
+    if (proof === null || !RULES.askProof) return;
     const { fence } = proof;
     const refuse = (why: string): never => {
       throw new RampartError('NotFenced', `${store} is not promoted: ${why}`);
@@ -246,7 +247,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       mutate(world, server, context, 'fence', already ? null : timeline, () => {
         if (already) return false;
         const changed = !server.signal || server.record.fence === null;
-        server.signal = true;
+        server.signal = RULES.writeSignal;
         server.record.fence = { final: null, branch: server.branch };
         const { journal } = server.record;
         if (journal !== null) server.record.journal = { ...journal, fencedAt: journal.fencedAt ?? now() };
@@ -340,14 +341,16 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
         if (server.end !== last) movedAt = clock.monotonic();
         last = server.end;
         if (final === null && world.streams(server)) return true;
-        return reachedAll() || clock.monotonic() - movedAt > (final === null ? 250 : STALL_MS);
+        return !RULES.catchUpWaits || reachedAll() || clock.monotonic() - movedAt > (final === null ? 250 : STALL_MS);
       });
       const applied = position(server.end, server.branch.timeline);
       const sync = { enabled: false, cancelledWaiters: 'none' as const };
       const closedAt = proof !== null && proof.cannotWrite !== 'none' ? proof.provenAt : null;
-      const loss = lossOf({ samples, reached: applied, finalPosition: final, closedAt, sync, now: now() });
+      const measured = lossOf({ samples, reached: applied, finalPosition: final, closedAt, sync, now: now() });
+      const silent = !RULES.stateLoss || !RULES.catchUpWaits;
+      const loss = silent ? noLoss('nothing is lost') : measured;
       world.say({ kind: 'loss', run: context.run.runId, store, loss });
-      const complete = reachedAll();
+      const complete = reachedAll() || !RULES.catchUpWaits;
       const catchUp = { region: to.region, node: server.name, applied, received: applied, complete, loss };
       return { ...receipt(complete ? 'everything is applied' : 'recorded how far it got'), catchUp };
     },

@@ -6,6 +6,7 @@ import type { Check, DriverContext, Receipt, Router, Weights, Workload } from '.
 import { type RouterState, WANTED, type WorkloadState } from '../world/traffic.ts';
 import type { SimWorld } from '../world/world.ts';
 import { keepNewest } from './claims.ts';
+import { RULES } from './rules.ts';
 import type { Op } from './store.ts';
 
 const READ_BACK_MS = 5_000;
@@ -54,7 +55,7 @@ export function openRouter(world: SimWorld, name: string, context: DriverContext
         const ours = router.claim?.runId === context.token?.runId;
         if (!same(base, router.weights) && !ours)
           throw new RampartError('Conflict', `${name} was changed by somebody else meanwhile`);
-        if (same(router.weights, full)) return false;
+        if (same(router.weights, full) && RULES.lookFirst) return false;
         if (router.deaf > 0) {
           router.deaf -= 1;
           return false;
@@ -66,7 +67,7 @@ export function openRouter(world: SimWorld, name: string, context: DriverContext
       const applied = await poll(polling, async () => {
         const now = await asked();
         context.heartbeat({ router: name });
-        return same(now.applied, full) || undefined;
+        return same(now.applied, full) || !RULES.readBack || undefined;
       });
       if (!applied) throw new RampartError('NotApplied', `${name}: wanted ${says(wanted)}, it shows something else`);
       world.say({

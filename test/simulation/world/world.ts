@@ -7,6 +7,7 @@ import type { FenceReceipt, NodeObservation, SampleReading } from '../../../driv
 import type { Service, Topology } from '../../../topology/model.ts';
 import { type Alarm, type WatchState, judge as watch } from '../../../workers/watchdog.ts';
 import { emptyTrace, type Happening, type ProofSeen, type Trace } from '../../judge/trace.ts';
+import { RULES } from '../drivers/rules.ts';
 import type { Random } from '../random.ts';
 import { type Branch, missingFrom, position, type Stretch } from './history.ts';
 import { Server } from './server.ts';
@@ -359,10 +360,11 @@ export class SimWorld {
 
   lagOf(server: Server, from: string | null, at: number) {
     const upstream = server.follows === null ? null : this.server(server.store, server.follows);
-    const known = upstream?.process === 'up' && this.reaches(from, upstream.region) && !this.staleReadings;
+    const stale = this.staleReadings && RULES.freshness;
+    const known = upstream?.process === 'up' && this.reaches(from, upstream.region) && !stale;
     const bytes = known ? Math.max(0, upstream.end - server.end) : null;
     const seconds = bytes === null ? null : bytes / 1000;
-    return { bytes, seconds, measuredAt: at, freshnessMs: this.staleReadings ? 60_000 : 5, fresh: known };
+    return { bytes, seconds, measuredAt: at, freshnessMs: stale ? 60_000 : 5, fresh: known };
   }
 
   /** The sampler outside the regions: a reading a second of every side that answers it. */

@@ -1,0 +1,25 @@
+/** The rules that model drivers keep as the real ones do. A deliberate bug switches one off. */
+export const RULES = {
+  /** Tokens of stale or foreign attempts are refused. */
+  checkTokens: true,
+  /** A lag that could not be read freshly is no reading. */
+  freshness: true,
+  /** What is there already is not done again. */
+  lookFirst: true,
+  /** A change counts when it was read back. */
+  readBack: true,
+  /** A fence is durable: whoever starts the server gets it read-only. */
+  writeSignal: true,
+  /** The catch-up waits until the target has applied the final position. */
+  catchUpWaits: true,
+  /** What is lost is stated. */
+  stateLoss: true,
+  /** A promotion needs a proof that is about the source, fresh, and says that it cannot write. */
+  askProof: true,
+};
+
+const KEPT = { ...RULES };
+
+export function keepAllRules(): void {
+  Object.assign(RULES, KEPT);
+}
