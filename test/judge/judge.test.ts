@@ -252,6 +252,17 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
   ],
   [
     'I7',
+    'went on after an abort',
+    'after it was told to abort',
+    trace([
+      ended({
+        messages: [{ verb: 'abort', by: 'bob', at: 1_000, applied: true, note: '', input: null }],
+        pointOfNoReturn: { stepId: 'promote:db', crossedAt: 2_000, revokedAt: null },
+      }),
+    ]),
+  ],
+  [
+    'I7',
     'unfenced after the crossing',
     'after the point of no return',
     trace([

@@ -70,6 +70,11 @@ function riskTaken(trace: Trace, promotion: Of<'promotion'>): boolean {
   return promotion.override.includes('weakFence') && accepted(trace, promotion.run, 'weakFence', promotion.at);
 }
 
+/** Somebody accepted in writing that this promotion may lose writes: then it must be stated (I4), not impossible (I3). */
+function lossTaken(trace: Trace, promotion: Of<'promotion'>): boolean {
+  return riskTaken(trace, promotion) || accepted(trace, promotion.run, 'lossAccepted', promotion.at);
+}
+
 function proofProblem(trace: Trace, promotion: Of<'promotion'>): string | null {
   const { proofs, required, at } = promotion;
   if (proofs.length === 0) return 'without any fence proof';
@@ -169,13 +174,13 @@ const count = ({ from, to }: WriteRange): string => `${to - from + 1} acknowledg
 
 const plannedLosesNothing: Predicate = {
   rule: 'I3',
-  title: 'planned mode loses no acknowledged write',
+  title: 'planned mode loses no acknowledged write, unless a person accepted a stated loss by name',
   needs: ['acknowledged', 'missing'],
   judge(trace, broken) {
     for (const { event, range, promotion } of losses(trace)) {
       const where = `${event.store} in ${event.region}`;
       if (promotion === null) broken(event.at, `${count(range)} of ${where} are gone although nothing was promoted`);
-      else if (promotion.mode === 'planned' && promotion.by === 'rampart' && !riskTaken(trace, promotion))
+      else if (promotion.mode === 'planned' && promotion.by === 'rampart' && !lossTaken(trace, promotion))
         broken(event.at, `the planned promotion in ${promotion.region} lost ${count(range)} of ${where}`);
     }
   },
@@ -202,7 +207,7 @@ const neverSilently: Predicate = {
   judge(trace, broken) {
     for (const { event, range, promotion } of losses(trace)) {
       if (promotion === null || promotion.by !== 'rampart') continue;
-      if (promotion.mode === 'planned' && !riskTaken(trace, promotion)) continue;
+      if (promotion.mode === 'planned' && !lossTaken(trace, promotion)) continue;
       const lost = `${count(range)} of ${event.store} in ${event.region} are lost`;
       const record = all(trace, 'record').findLast((r) => r.run === promotion.run)?.record;
       if (record !== undefined) {
@@ -311,6 +316,10 @@ const backOrForward: Predicate = {
       // Without a step it was an earlier run that crossed it.
       const crossed = stepId !== null && crossedAt !== null && revokedAt === null;
       const wentBack = ['rolledBack', 'cancelled', 'withdrawn', 'refused'].includes(record.outcome as string);
+      const aborted = record.messages.find((m) => m.verb === 'abort' && m.applied);
+      const rescued = record.messages.some((m) => m.verb === 'escalate' && m.applied && m.at >= (aborted?.at ?? 0));
+      if (crossed && aborted !== undefined && aborted.at < crossedAt && !rescued)
+        broken(crossedAt, `${record.workflowId} scheduled a promotion after it was told to abort`);
       if (wentBack && crossed)
         broken(at, `${record.workflowId} says "${record.outcome}" although a promotion was scheduled`);
       if (crossed)
@@ -458,16 +467,21 @@ const runsEnd: Predicate = {
       if (!closed && (waiting === undefined || waiting.text === ''))
         broken(at, `the run of ${lock} neither ended nor says what it waits for`);
     }
+    for (const { run, text: words, at: asked } of all(trace, 'waiting'))
+      if (words === '') broken(asked, `run ${run} waits and does not say for what`);
     const sides = new Sides();
+    const diedAt = new Map<string, number>();
     for (const event of trace.events) {
       sides.take(event);
+      if (event.kind === 'writable' && event.by !== 'rampart') diedAt.set(`${event.store}@${event.region}`, event.at);
       if (event.kind !== 'record' || event.record.outcome === null) continue;
       const { record } = event;
       if (record.text === '') broken(event.at, `${record.workflowId} ended "${record.outcome}" without a word`);
       const moved = ['failover', 'failback'].includes(record.action) && record.outcome === 'completed';
       if (!moved || record.to === null) continue;
+      // What dies by itself after the last look is no lie.
       for (const [store, writable] of sides.writable)
-        if (!writable.has(record.to))
+        if (!writable.has(record.to) && event.at - (diedAt.get(`${store}@${record.to}`) ?? 0) > trace.graceMs)
           broken(event.at, `${record.workflowId} says it is complete, and ${store} in ${record.to} accepts no writes`);
     }
   },

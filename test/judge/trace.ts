@@ -140,7 +140,7 @@ export type Happening =
       quality: 'good' | 'bad' | 'stale' | 'missing' | 'contradictory';
       accepted: boolean;
     }
-  /** At the end of the observation the run is open and says this. */
+  /** The run waits for people, or is open at the end of the observation, and says this. */
   | { kind: 'waiting'; run: string; text: string; choices: string[] }
   /** The run's record, when it closed or at the end of the observation. */
   | { kind: 'record'; run: string; record: RunRecord }

@@ -72,6 +72,7 @@ export function drawScenario(seed: number): Scenario {
     stores,
     lagMs: random.pick([0, 20, 50, 300]),
     approvals: random.pick([1, 1, 1, 2, 0]),
+    rpoMs: random.pick([2_000, 60_000]),
     gateMs: random.pick([30_000, 120_000]),
     onTimeout: random.pick(['hold', 'hold', 'reject']),
     onFailure: random.pick(['rollback', 'rollback', 'hold']),

@@ -8,15 +8,16 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { drawScenario } from './draw.ts';
 import { MUTATIONS } from './mutations.ts';
-import { addTally, emptyTally, mutationNamed, optionsOf, play, playSeed, type Tally } from './play.ts';
+import { addTally, emptyTally, mutationNamed, optionsOf, play, playSeed, scenarioOf, type Tally } from './play.ts';
 import { describe, type Scenario } from './scenario.ts';
 import { shrink } from './shrink.ts';
 import { storyOf } from './story.ts';
 
 /** Most seeds a mutation may need. */
-const MUTATION_SEEDS = 400;
+const MUTATION_SEEDS = 40;
+/** A seed takes tenths of a second; one that takes this long, in milliseconds, has workflow code in an endless loop. */
+const HUNG_MS = 60_000;
 /** Failing seeds whose story is printed. */
 const STORIES = 3;
 
@@ -86,7 +87,7 @@ async function checkMutations(): Promise<number> {
 async function showSeed(seed: number, name: string | null): Promise<number> {
   const mutation = mutationNamed(name);
   const options = await optionsOf(mutation);
-  const result = await play(drawScenario(seed), mutation, { ...options, replay: true });
+  const result = await play(scenarioOf(seed, mutation), mutation, { ...options, replay: true });
   console.log(`\n--- seed ${seed} (trace ${result.hash})\n${storyOf(result)}`);
   const [first] = result.violations;
   if (first === undefined) return 0;
@@ -116,10 +117,24 @@ function inChild(job: Job): Promise<Tally> {
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(import.meta.url), [], { execArgv: [] });
     let tally: Tally | null = null;
-    child.once('message', (message: Tally) => {
-      tally = message;
+    let playing = job.first;
+    const hung = (): void => {
+      child.kill('SIGKILL');
+      const failure = { seed: playing, rule: 'end', text: 'workflow code went on for ever without yielding' } as const;
+      tally = { ...emptyTally(), seeds: 1, failures: [failure] };
+    };
+    let guard = setTimeout(hung, HUNG_MS);
+    child.on('message', (message: Tally | number) => {
+      clearTimeout(guard);
+      if (typeof message !== 'number') {
+        tally = message;
+        return;
+      }
+      playing = message;
+      guard = setTimeout(hung, HUNG_MS);
     });
     child.once('exit', (code) => {
+      clearTimeout(guard);
       if (tally !== null) resolve(tally);
       else reject(new Error(`a simulation process ended with ${code} and no result`));
     });
@@ -133,6 +148,7 @@ async function work({ first, step, end, mutation: name, untilFailure }: Job): Pr
   const options = await optionsOf(mutation);
   const tally = emptyTally();
   for (let seed = first; seed < end; seed += step) {
+    process.send?.(seed);
     addTally(tally, await playSeed(seed, mutation, options));
     if (untilFailure && tally.failures.length > 0) break;
   }

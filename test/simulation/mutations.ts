@@ -5,8 +5,10 @@
  */
 import type { Json, Receipt } from '../../drivers/ports.ts';
 import type { Plan, StepCall } from '../../plan/model.ts';
+import { A, B } from '../plan/world.ts';
 import { parseBundle } from '../virtual-time/sdk.ts';
 import { keepAllRules, RULES } from './drivers/rules.ts';
+import type { Action, People, Scenario } from './scenario.ts';
 import type { activitiesOf } from './service.ts';
 import { bundleText, type Options, SECRET } from './simulate.ts';
 
@@ -20,6 +22,8 @@ export interface Mutation {
   /** Replacements in the bundle's text: each must occur exactly as often as it says (once, unless `times`). */
   patch?: Array<{ find: string; put: string; times?: number }>;
   wrap?: Wrap;
+  /** What of a drawn scenario is put so that the bug has its occasion; the rest stays as drawn. */
+  focus?: Partial<Scenario>;
   /** Switches something of the model drivers, and back. */
   enter?: () => void;
   leave?: () => void;
@@ -58,6 +62,10 @@ function calls(verb: string, change: (call: StepCall) => StepCall): Wrap {
   return around({ [verb]: (real) => (input) => real(change(structuredClone(input as StepCall)) as never) });
 }
 
+function both(one: Wrap, other: Wrap): Wrap {
+  return (activities, world) => one(other(activities, world), world);
+}
+
 /** Switches a rule of the model drivers off. */
 function without(rule: keyof typeof RULES): Pick<Mutation, 'enter' | 'leave'> {
   return {
@@ -73,24 +81,42 @@ function unasked(verb: string, code: string): Wrap {
   return calls(verb, (call) => ({ ...call, overrides: [...call.overrides, code] }));
 }
 
+const PLANNED: Action[] = [{ type: 'failover', request: { to: B } }];
+const UNPLANNED: Action[] = [{ type: 'failover', request: { to: B, mode: 'unplanned' } }];
+const CALM: People = {
+  ...{ delayMs: 1_000, rejects: false, twice: false, wrongGate: false, lateMs: 0, atHold: 'retry' },
+};
+
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'promote-before-fence',
     what: 'the plan promotes before it fences',
-    wrap: plans((plan) => {
-      const at = (name: string): number => plan.stages.findIndex((stage) => stage.name === name);
-      if (at('fence') < 0 || at('promote') < 0) return plan;
-      const [promote] = plan.stages.splice(at('promote'), 1);
-      delete promote!.gate;
-      for (const step of promote!.steps) delete step.needs;
-      plan.stages.splice(at('fence'), 0, promote!);
-      return plan;
-    }),
+    focus: { actions: PLANNED, people: CALM },
+    wrap: both(
+      unasked('promote', 'weakFence'),
+      plans((plan) => {
+        const at = (name: string): number => plan.stages.findIndex((stage) => stage.name === name);
+        if (at('fence') < 0 || at('promote') < 0) return plan;
+        const [promote] = plan.stages.splice(at('promote'), 1);
+        delete promote!.gate;
+        for (const step of promote!.steps) delete step.needs;
+        plan.stages.splice(at('fence'), 0, promote!);
+        return plan;
+      }),
+    ),
     ...without('askProof'),
   },
   {
     name: 'undo-registered-too-late',
     what: 'an undo is registered when its step has answered, not before it is tried',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [
+        { what: 'loseAnswer', region: B, ms: 3500, when: { step: 'scale:shop@eu-central', nth: 1, op: 99 } },
+        { what: 'abort', region: B, ms: 3500, when: { step: 'scale:shop@eu-central', nth: 1, op: 99 } },
+      ],
+    },
     patch: [
       {
         find: 'if (step.undo !== undefined) {',
@@ -105,6 +131,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'weights-all-zero',
     what: 'every weight that is set is zero',
+    focus: { actions: PLANNED, people: CALM },
     wrap: calls('setWeights', (call) => {
       const weights = call.input.weights as Record<string, number>;
       call.input.weights = Object.fromEntries(Object.keys(weights).map((region) => [region, 0])) as Json;
@@ -114,36 +141,66 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'stale-lag-accepted',
     what: 'a lag whose source side could not be read counts as a reading',
+    focus: { actions: PLANNED, people: CALM, faults: [{ what: 'stale', region: A, ms: 60000, when: { ms: 2000 } }] },
     ...without('freshness'),
   },
   {
     name: 'approval-not-re-asked',
     what: 'an approval counts although the loss grew past what it accepted',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      rpoMs: 2_000,
+      faults: [{ what: 'freezeStore', region: A, ms: 60000, when: { ms: 2000 } }],
+    },
     patch: [{ find: 'function lossAccepted(run, loss) {', put: 'function lossAccepted(run, loss) { return true;' }],
   },
   {
     name: 'compensation-in-the-cancelled-scope',
-    what: 'the run and its undos are inside the scope that a cancellation ends',
+    what: 'undos are scheduled in the scope that the abort has cancelled',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [{ what: 'abort', region: A, ms: 1_000, when: { step: 'converge:orders-db', nth: 1, op: 1 } }],
+    },
     patch: [
       {
-        find: '.CancellationScope.nonCancellable(() => lead(run, raw))',
-        put: '.CancellationScope.cancellable(() => lead(run, raw))',
+        find: '(async () => {\n            const waiting = [];',
+        put: '(async () => {\n            _temporalio_workflow__WEBPACK_IMPORTED_MODULE_0__.CancellationScope.current().cancel();\n            const waiting = [];',
       },
     ],
   },
   {
     name: 'retry-without-observing',
     what: 'an attempt acts again without looking whether it is done already',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [{ what: 'twice', region: B, ms: 400, when: { step: 'weight:edge@50', nth: 1, op: 1 } }],
+    },
     ...without('lookFirst'),
   },
   {
     name: 'tokens-not-checked',
     what: 'systems let stale and foreign attempts act',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [
+        { what: 'freezeWorker', region: B, ms: 12000, when: { step: 'prepare:edge', nth: 1, op: 1 } },
+        { what: 'abort', region: B, ms: 3500, when: { step: 'prepare:edge', nth: 1, op: 0 } },
+      ],
+    },
     ...without('checkTokens'),
   },
   {
     name: 'tokenless-wait-for-the-app',
     what: 'the wait for an app asks it to be active without a token',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      faults: [{ what: 'killStore', region: A, ms: 150000, when: { ms: 2000 } }],
+    },
     patch: [
       {
         find: "['verifyWritable', 'awaitCatchUp', 'scaleWorkload'].includes",
@@ -154,17 +211,28 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'weak-fence-not-asked',
     what: 'a promotion without a proof asks nobody',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      faults: [{ what: 'loseRegion', region: A, ms: 150000, when: { ms: 2000 } }],
+    },
     patch: [{ find: 'function weakProof(run, store) {', put: 'function weakProof(run, store) { return null;' }],
     wrap: unasked('promote', 'weakFence'),
   },
   {
     name: 'fence-not-durable',
     what: 'a fence stops the server and leaves nothing that keeps it from starting writable',
+    focus: { actions: PLANNED, people: CALM, eager: true },
     ...without('writeSignal'),
   },
   {
     name: 'freeze-budget-ignored',
     what: 'the end of the freeze budget leads to nothing',
+    focus: {
+      actions: PLANNED,
+      people: { ...CALM, lateMs: 70_000 },
+      faults: [{ what: 'stall', region: A, ms: 90000, when: { step: 'fence:orders-db@eu-west', nth: 1, op: 0 } }],
+    },
     patch: [
       { find: 'this.record.exceeded = true;\n            onExpiry();', put: 'this.record.exceeded = true;' },
       { find: 'function boundedByFreeze(run, stage) {', put: 'function boundedByFreeze(run, stage) { return null;' },
@@ -173,12 +241,36 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'catch-up-does-not-wait',
     what: 'the target counts as caught up before it has applied the final position',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [{ what: 'stall', region: A, ms: 90000, when: { step: 'fence:orders-db@eu-west', nth: 1, op: 0 } }],
+    },
     ...without('catchUpWaits'),
   },
-  { name: 'loss-not-stated', what: 'an unplanned promotion says that nothing is lost', ...without('stateLoss') },
+  {
+    name: 'loss-not-stated',
+    what: 'an unplanned promotion says that nothing is lost',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      lagMs: 300,
+      faults: [{ what: 'killStore', region: A, ms: 150000, when: { ms: 3200 } }],
+    },
+    ...without('stateLoss'),
+  },
   {
     name: 'loss-forgotten-by-escalation',
     what: 'the report of an escalated run says nothing of what its first plan lost',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      lagMs: 300,
+      faults: [
+        { what: 'loseRegion', region: A, ms: 150000, when: { ms: 2000 } },
+        { what: 'escalate', region: B, ms: 3500, when: { step: 'bake@100', nth: 1, op: 1 } },
+      ],
+    },
     patch: [
       { find: 'this.record.loss = lossOfAll(this.earlierLoss, this.loss);', put: 'this.record.loss = this.loss;' },
     ],
@@ -186,26 +278,48 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'weights-not-read-back',
     what: 'a change of weights counts when the router said yes',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [{ what: 'deaf', region: B, ms: 3500, when: { step: 'weight:edge@50', nth: 1, op: 1 } }],
+    },
     ...without('readBack'),
   },
   {
     name: 'health-not-looked-at',
     what: 'weights are given without a look at the apps and stores they go to',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [{ what: 'breakApp', region: B, ms: 12000, when: { step: 'weight:edge@50', nth: 1, op: 0 } }],
+    },
     wrap: calls('setWeights', (call) => ({ ...call, related: [] })),
   },
   {
     name: 'undone-after-the-crossing',
     what: 'the run forgets that a promotion was scheduled',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [{ what: 'abort', region: B, ms: 3500, when: { step: 'bake@50', nth: 1, op: 1 } }],
+    },
     patch: [{ find: 'get pastPointOfNoReturn() {', put: 'get pastPointOfNoReturn() { return false;' }],
   },
   {
     name: 'failed-undo-forgotten',
     what: 'an undo that failed before is not counted when the run says what became of it',
+    focus: {
+      actions: PLANNED,
+      people: { ...CALM, atHold: 'skip' },
+      onFailure: 'hold',
+      faults: [{ what: 'cutRegion', region: A, ms: 45_000, when: { step: 'save:writer', nth: 1, op: 0 } }],
+    },
     patch: [{ find: "u.state === 'failed' && ", put: "u.state === 'never' && " }],
   },
   {
     name: 'decision-for-any-gate',
     what: 'a decision counts whatever gate it names',
+    focus: { actions: PLANNED, people: { ...CALM, wrongGate: true } },
     patch: [
       { find: 'else if (input.gate !== open.id && ', put: 'else if (false && ' },
       {
@@ -217,16 +331,24 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'decision-counted-twice',
     what: 'one person counts as two',
+    focus: { actions: PLANNED, people: { ...CALM, twice: true }, approvals: 2 },
     patch: [{ find: 'if (open.approvals.some((d) => d.by === input.by))', put: 'if (false)' }],
   },
   {
     name: 'holds-without-a-word',
     what: 'a run that holds does not say why',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      onFailure: 'hold',
+      faults: [{ what: 'breakApp', region: B, ms: 400000, when: { ms: 4000 } }],
+    },
     patch: [{ find: 'run.holding = {\n        reason,', put: "run.holding = {\n        reason: ''," }],
   },
   {
     name: 'secret-in-a-receipt',
     what: 'what a worker answers to a ping holds a password',
+    focus: { actions: PLANNED, people: CALM },
     wrap: around({
       ping: (real) => async (input) => ({ ...((await real(input)) as Receipt), summary: `build, ${SECRET}` }),
     }),

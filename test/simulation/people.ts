@@ -16,8 +16,10 @@ export class Bystanders {
   readonly #workflow: Workflow;
   #nextLook: number;
   #sent = 0;
+  #awayUntil = 0;
   #retries = 0;
   #gatesSeen = 0;
+  readonly #keptWaiting = new Set<string>();
 
   constructor(scenario: Scenario, harness: World, world: SimWorld, workflow: Workflow) {
     this.#scenario = scenario;
@@ -37,6 +39,7 @@ export class Bystanders {
 
   /** The run waits for somebody. */
   call(): void {
+    if (this.#harness.now < this.#awayUntil) return;
     this.#nextLook = Math.min(this.#nextLook, this.#harness.now + this.#scenario.people.delayMs);
   }
 
@@ -46,10 +49,16 @@ export class Bystanders {
     this.#nextLook = this.#harness.now + ROUND_MS;
     if (this.#workflow.outcome !== null || this.tired) return;
     const status = (await this.#workflow.query('status')) as RunStatus;
+    if (status.holding !== null) {
+      const { reason, choices } = status.holding;
+      this.#world.say({ kind: 'waiting', run: this.#workflow.runId, text: reason, choices });
+    }
     if (status.gate !== null) {
       this.#gatesSeen += 1;
-      if (this.#gatesSeen === 1 && people.lateMs > 0) {
-        this.#nextLook = this.#harness.now + people.lateMs;
+      const first = !this.#keptWaiting.has(status.gate.name);
+      this.#keptWaiting.add(status.gate.name);
+      if (first && people.lateMs > 0) {
+        this.#nextLook = this.#awayUntil = this.#harness.now + people.lateMs;
         return;
       }
       await this.#decide(status.gate);

@@ -55,6 +55,14 @@ export function mutationNamed(name: string | null): Mutation | null {
   return mutation;
 }
 
+/** The scenario of a seed; under a mutation with its occasion in it. */
+export function scenarioOf(seed: number, mutation: Mutation | null): Scenario {
+  const drawn = drawScenario(seed);
+  const focus = mutation?.focus;
+  if (focus === undefined) return drawn;
+  return { ...drawn, ...focus, faults: [...(focus.faults ?? []), ...drawn.faults.slice(0, 1)] };
+}
+
 /** Plays a scenario under a mutation, which also may change what drivers do. */
 export async function play(scenario: Scenario, mutation: Mutation | null, options: Options): Promise<Result> {
   mutation?.enter?.();
@@ -69,7 +77,7 @@ export async function playSeed(seed: number, mutation: Mutation | null, options:
   const tally = emptyTally();
   tally.seeds = 1;
   try {
-    const result = await play(drawScenario(seed), mutation, { ...options, replay: seed % REPLAY_EVERY === 0 });
+    const result = await play(scenarioOf(seed, mutation), mutation, { ...options, replay: seed % REPLAY_EVERY === 0 });
     for (const end of result.ends) {
       const kind = end.split(':').slice(0, 2).join(':');
       tally.ends[kind] = (tally.ends[kind] ?? 0) + 1;
@@ -77,6 +85,12 @@ export async function playSeed(seed: number, mutation: Mutation | null, options:
     for (const rule of result.judged) tally.judged[rule] = 1;
     tally.struck = result.struck;
     tally.failures = result.violations.map(({ rule, text }) => ({ seed, rule, text }));
+    // A mutation is caught by what is right without it.
+    if (mutation !== null && tally.failures.length > 0) {
+      const { violations } = await play(scenarioOf(seed, mutation), null, {});
+      const known = new Set(violations.map(({ rule }) => rule));
+      tally.failures = tally.failures.filter(({ rule }) => rule === 'crash' || !known.has(rule));
+    }
   } catch (error) {
     tally.failures = [
       { seed, rule: 'crash', text: error instanceof Error ? (error.stack ?? error.message) : String(error) },

@@ -78,6 +78,8 @@ export interface Scenario {
   /** Service and tier. */
   approvals: number;
   gateMs: number;
+  /** Recovery point objective of the tier, in milliseconds. */
+  rpoMs: number;
   onTimeout: 'reject' | 'hold';
   onFailure: 'rollback' | 'hold';
   rampFails: 'rollback' | 'hold';

@@ -25,6 +25,7 @@ export function serviceOf(scenario: Scenario): Service {
   for (const gate of Object.keys(all) as Array<keyof typeof all>) all[gate] = { ...policy };
   return {
     ...checkout,
+    tier: { ...checkout.tier, rpoMs: scenario.rpoMs },
     components: [...scenario.stores, 'writer', 'edge', 'shop'],
     approvals: all,
     ramp: {

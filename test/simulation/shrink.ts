@@ -2,7 +2,15 @@
 import type { Scenario } from './scenario.ts';
 
 const CALM: Partial<Scenario> = {
-  ...{ lagMs: 20, approvals: 1, gateMs: 120_000, onTimeout: 'hold', onFailure: 'rollback', rampFails: 'rollback' },
+  ...{
+    lagMs: 20,
+    approvals: 1,
+    gateMs: 120_000,
+    rpoMs: 60_000,
+    onTimeout: 'hold',
+    onFailure: 'rollback',
+    rampFails: 'rollback',
+  },
   ...{ unplannedRamp: 'jump', writes: 'global', eager: false, batching: 'together' },
 };
 const CALM_PEOPLE: Partial<Scenario['people']> = {
