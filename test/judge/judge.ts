@@ -210,7 +210,8 @@ const neverSilently: Predicate = {
       if (promotion.mode === 'planned' && !lossTaken(trace, promotion)) continue;
       const lost = `${count(range)} of ${event.store} in ${event.region} are lost`;
       const record = all(trace, 'record').findLast((r) => r.run === promotion.run)?.record;
-      if (record !== undefined) {
+      // A run that is still open has not reported yet.
+      if (record !== undefined && record.outcome !== null) {
         const why = record.loss === null ? 'it says nothing' : uncovered(record.loss, range);
         if (why !== null) broken(event.at, `${lost} and the report does not cover them: ${why}`);
         const most = record.loss?.atMostBytes ?? null;
@@ -481,7 +482,10 @@ const runsEnd: Predicate = {
       if (!moved || record.to === null) continue;
       // What dies by itself after the last look is no lie.
       for (const [store, writable] of sides.writable)
-        if (!writable.has(record.to) && event.at - (diedAt.get(`${store}@${record.to}`) ?? 0) > trace.graceMs)
+        if (
+          !writable.has(record.to) &&
+          event.at - (diedAt.get(`${store}@${record.to}`) ?? Number.NEGATIVE_INFINITY) > trace.graceMs
+        )
           broken(event.at, `${record.workflowId} says it is complete, and ${store} in ${record.to} accepts no writes`);
     }
   },

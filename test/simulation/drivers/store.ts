@@ -139,23 +139,18 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
     observe: (at) => seen(at.region),
     sample: (at) => seen(at.region),
 
-    async preflight(mode, from, to, limit) {
+    async preflight(mode, from, to) {
       await op();
       const findings: Finding[] = [];
-      const blocker = (code: string, message: string, override?: string): void => {
+      const blocker = (code: string, message: string): void => {
         const remedy = 'Mend it and plan again.';
-        findings.push({
-          ...{ code, severity: 'blocker', component: store, region: to, message, remedy },
-          ...(override === undefined ? {} : { override }),
-        });
+        findings.push({ code, severity: 'blocker', component: store, region: to, message, remedy });
       };
       if (mode !== 'planned') return findings;
       const source = world.observe(serverIn(from), null, now());
       const lag = world.observe(serverIn(to), null, now()).lag;
       if (source.state !== 'writable') blocker('sourceNotWritable', `${source.node} is ${source.state}`);
       if (lag === null || !lag.fresh) blocker('lagUnknown', `the lag of ${store} in ${to} is not known`);
-      else if (limit !== undefined && (lag.seconds ?? 0) * 1000 > limit.ms)
-        blocker('lagAboveObjective', `${store} in ${to} is ${lag.seconds} s behind`, 'lagAboveObjective');
       return findings;
     },
 
@@ -487,7 +482,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       return receipt(`${had} kept copies let go of`, {}, had === 0);
     },
 
-    escape: async () => [],
+    escape: async () => ({ now: [], later: [] }),
   };
 
   async function awaitPromoted(server: Server): Promise<void> {
