@@ -127,6 +127,8 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
   }
   const struck = await act.done;
   await hands.mend();
+  // A ramp leaves the data where it is: a database that died beside it is somebody else's to start, and that is done here.
+  if (action === 'trafficRamp') await startDatabases(ground);
   const { after, stuck } = await converge(ground, action, input, runs);
   if (stuck !== null) broken.push(stuck);
 
@@ -229,6 +231,12 @@ async function converge(
   const plan = await ground.plan(action === 'failback' ? 'failover' : action, input);
   if (plan.nothingToDo === null) return { after, stuck: `is not finished: ${plan.facts.classified.text}` };
   return { after, stuck: null };
+}
+
+async function startDatabases({ hands }: Ground): Promise<void> {
+  const roles = await hands.roles();
+  for (const region of Object.keys(roles)) if (roles[region] === 'stopped') await hands.startDatabase(region);
+  await hands.world.untilProtected();
 }
 
 async function isProtected({ hands }: Ground): Promise<boolean> {
