@@ -6,6 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { crash } from './crash.ts';
+import { guard } from './guard.ts';
 import { overhead } from './overhead.ts';
 import { writePage } from './page.ts';
 import { plan } from './plan.ts';
@@ -24,6 +25,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   switchover: { about: 'write gap of a planned failover, beside Patroni', runs: 10, measure: switchover },
   crash: { about: 'from the decision to the first write after a crash, beside Patroni', runs: 5, measure: crash },
   overhead: { about: "the orchestrator's own share of a run", runs: 10, measure: overhead },
+  guard: { about: "the guard's own time for one look", runs: 10, measure: guard },
   returning: { about: 'how long an old primary that comes back takes writes', runs: 3, measure: returning },
   plan: { about: 'topology of 1,000 services, a plan for each', runs: 5, measure: plan },
 };

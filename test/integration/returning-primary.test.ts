@@ -2,14 +2,20 @@
  * The old region is gone, the service moved without it, and then the region comes back by itself: its database starts
  * writable on its old timeline, and a client that still knows its address writes. The guard sees it and starts refence.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { drivers } from '../../drivers/registry.ts';
 import type { RunRecord } from '../../evidence/record.ts';
 import { OldClient } from '../../lab/load/old-client.ts';
+import { built } from '../../lab/paths.ts';
 import { withClient } from '../../lab/postgres/pair.ts';
+import { loadTopology } from '../../topology/load.ts';
+import { keepGuards } from '../../workers/guards.ts';
 import type { GuardNotice } from '../../workers/watchdog.ts';
 import type { GuardStatus } from '../../workflows/contract.ts';
+import { fullOnly } from './expectations.ts';
 import { openTestWorld, type TestWorld, until } from './world.ts';
 
 const A = 'eu-west';
@@ -26,6 +32,7 @@ afterAll(async () => {
   await world?.close();
 }, 60_000);
 
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const guardStatus = (): Promise<GuardStatus> => world.client.workflow.getHandle('guard/checkout').query('health');
 const health = async () => (await guardStatus()).health;
 const codes = async () => (await health())?.findings.map(({ code }) => code) ?? [];
@@ -88,6 +95,57 @@ test('the guard fences a region that comes back, and tells people what to do', a
   const { startedAt } = await world.run().status();
   expect((await world.verifyOrders(startedAt)).lost).toEqual([]);
 }, 240_000);
+
+test('a guard that somebody ended is there again, once, and `rampart guard` shows what it sees', async () => {
+  const handle = world.client.workflow.getHandle('guard/checkout');
+  await handle.terminate('by hand');
+  const { topology } = await loadTopology({ path: world.report.config }, drivers);
+  const stop = new AbortController();
+  const keep = { client: world.client, topology: async () => topology!, log: silent, signal: stop.signal, everyMs: 50 };
+  const keepers = [keepGuards(keep), keepGuards(keep)];
+  const { runId } = await until('the guard', async () => {
+    const found = await handle.describe();
+    return found.status.name === 'RUNNING' ? found : undefined;
+  });
+  await until('its first look', async () => ((await health()) === null ? undefined : true));
+  stop.abort();
+  await Promise.all(keepers);
+  expect((await handle.describe()).runId).toBe(runId);
+
+  const { address, namespace } = world.report.temporal;
+  const env = { ...process.env, TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };
+  const args = [built('clients/cli/main.js'), 'guard', '--json', '--config', world.report.config];
+  const said = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
+  expect(JSON.parse(said.stdout)).toMatchObject({
+    guards: [{ service: 'checkout', trouble: null, status: { health: { active: { 'orders-db': { region: B } } } } }],
+  });
+  expect(said.status).toBe(0);
+}, 60_000);
+
+fullOnly(
+  'a worker that is told to stop hands the watch to the next one',
+  async () => {
+    const handle = world.client.workflow.getHandle('guard/checkout');
+    const watching = async () => {
+      const { pendingActivities } = (await handle.describe()).raw;
+      return pendingActivities?.find(({ activityType }) => activityType?.name === 'watchService');
+    };
+    const before = await until('a watch', async () => ((await watching())?.state === 2 ? await watching() : undefined));
+    const { members } = await world.lab.status();
+    process.kill(members.find(({ name }) => name === 'worker control 1')!.pid!, 'SIGTERM');
+    await until('the worker is gone', async () => {
+      const now = (await world.lab.status()).members.find(({ name }) => name === 'worker control 1');
+      return now?.state === 'stopped' ? true : undefined;
+    });
+    await world.lab.start({ what: 'worker', where: 'control' });
+    await until('another worker watches', async () => {
+      const now = await watching();
+      return now?.state === 2 && now.lastWorkerIdentity !== before!.lastWorkerIdentity ? true : undefined;
+    });
+    expect((await handle.describe()).status.name).toBe('RUNNING');
+  },
+  120_000,
+);
 
 test('without Temporal, and so without a guard, the watchdog still alarms', async () => {
   await world.lab.kill({ what: 'temporal' });

@@ -1,0 +1,137 @@
+/**
+ * The guard's watch on a real pair, in a process in which no watchdog runs; and the watchdog's loop in one in which no
+ * guard and no Temporal is. Each must see two writable sides without the other.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { Runtime } from '@temporalio/worker';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { Guarded, WatchServiceAnswer } from '../../activities/contract.ts';
+import type { ActivityDeps } from '../../activities/deps.ts';
+import { createGuardingActivities, type GuardDeps } from '../../activities/guarding.ts';
+import { drivers } from '../../drivers/registry.ts';
+import { LAB_PASSWORDS } from '../../lab/postgres/pair.ts';
+import { killPostgres, startPostgres } from '../../lab/postgres/server.ts';
+import { EMPTY_MEMORY } from '../../plan/health/judge.ts';
+import type { Health } from '../../plan/health/model.ts';
+import type { Service, Topology } from '../../topology/model.ts';
+import { Sampler } from '../../workers/sampler.ts';
+import { watchLoop } from '../../workers/watch-loop.ts';
+import { Announcer } from '../../workers/watchdog.ts';
+import { A, B, type Pair, startPair } from '../drivers/postgres/pair.ts';
+import { checkout } from '../plan/world.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const service: Service = {
+  ...checkout,
+  components: ['orders-db'],
+  checks: [],
+  tier: { ...checkout.tier, freezeBudgetMs: 1_000 },
+  returningPrimary: 'fence',
+  guard: { enabled: true, intervalMs: 100, proofAgeMs: 1_000 },
+};
+let pair: Pair;
+let stateDir: string;
+let topology: Topology;
+beforeAll(async () => {
+  process.env.DB_PASSWORD = LAB_PASSWORDS.rampart;
+  pair = await startPair();
+  stateDir = mkdtempSync(join(tmpdir(), 'rampart-guard-'));
+  topology = {
+    version: 1,
+    digest: 'a'.repeat(64),
+    path: 'rampart.yaml',
+    regions: {},
+    tiers: {},
+    components: { 'orders-db': pair.component },
+    services: { checkout: service },
+  };
+});
+afterAll(async () => {
+  delete process.env.DB_PASSWORD;
+  await pair?.close();
+  rmSync(stateDir, { recursive: true, force: true });
+});
+
+const deps = (): ActivityDeps => ({
+  place: { region: null, place: null },
+  stateDir,
+  build: 'test',
+  drivers,
+  topology: async () => topology,
+  searchAttributes: async () => [],
+  cancelRun: async () => {},
+  samples: () => [],
+  log: quiet,
+  namespace: 'default',
+  ui: null,
+});
+
+function watch(shown: Health | null, more: Partial<GuardDeps> = {}, forMs = 20_000): Promise<WatchServiceAnswer> {
+  const guard: GuardDeps = {
+    topology: async () => topology,
+    lock: async () => ({ run: null, lastProof: null }),
+    publish: () => {},
+    tell: async () => {},
+    ...more,
+  };
+  const guarded: Guarded = {
+    service,
+    components: { 'orders-db': pair.component },
+    lock: 'failover/checkout',
+    searchAttributes: [],
+  };
+  const { watchService } = createGuardingActivities(deps(), guard);
+  const call = { guarded, shown, memory: EMPTY_MEMORY, local: {}, forMs };
+  return new MockActivityEnvironment().run(watchService, call) as Promise<WatchServiceAnswer>;
+}
+
+test('the guard watches where no watchdog runs: well, nothing new, two writable sides', async () => {
+  const looks: Array<Health | null> = [];
+  const well = await watch(null);
+  expect(well).toMatchObject({ why: 'changed', health: { verdict: 'well', active: { 'orders-db': { region: A } } } });
+  const same = await watch(well.health, { publish: (_, health) => looks.push(health) }, 500);
+  expect(same.why).toBe('time');
+  expect(looks.filter((health) => health !== null).length).toBeGreaterThan(1);
+  // The process that no longer watches says so.
+  expect(looks.at(-1)).toBeNull();
+
+  await killPostgres(pair.nodes[A]!.data);
+  await pair.sql(B, 'SELECT pg_promote()');
+  await startPostgres({ data: pair.nodes[A]!.data, bin: pair.nodes[A]!.bin });
+  let { health } = well;
+  for (let i = 0; i < 20 && health.returned === null; i += 1) health = (await watch(health)).health;
+  expect(health).toMatchObject({ verdict: 'critical', returned: { from: A, to: B } });
+  expect(health.findings[0]).toMatchObject({ code: 'twoWritable', component: 'orders-db' });
+  // No router says where clients write: nothing would be fenced by itself.
+  expect(health.returned?.doubts).toEqual([expect.stringMatching(/no router of the service says/)]);
+});
+
+test('the watch asks who holds the lock before it says anything', async () => {
+  const run = { workflowId: 'failover/checkout', runId: 'x', type: 'failover', startedAt: 0 };
+  const seen = await watch(null, { lock: async () => ({ run, lastProof: null }) });
+  expect(seen.health.run).toEqual(run);
+  expect(seen.health.findings[0]?.remedy).toContain('failover/checkout (failover) is at work');
+});
+
+test('the watchdog alarms where no guard and no Temporal is', async () => {
+  Runtime.install({});
+  const said: string[] = [];
+  const log = { ...quiet, error: (message: string) => said.push(message) };
+  const stop = new AbortController();
+  const looping = watchLoop({
+    deps: { ...deps(), log },
+    sampler: new Sampler(stateDir),
+    announcer: new Announcer(log, null),
+    intervalMs: 50,
+    signal: stop.signal,
+  });
+  await expect
+    .poll(() => said.join('\n'), { timeout: 20_000 })
+    .toMatch(/ALARM twoWritable: 2 writable sides of orders-db/);
+  stop.abort();
+  await looping;
+});
