@@ -79,16 +79,19 @@ export function rejoinSteps(situation: Situation, regions: readonly RegionName[]
     });
 }
 
-/** What never arrived is read from the old side before anything is started there, let alone rewound. */
-export function leftBehindSteps(situation: Situation, rejoins: readonly Step[]): Step[] {
-  return rejoins.map((rejoin) =>
+/**
+ * What never arrived is read from the old side before anything is started there, let alone rewound.
+ * @param of the steps on the old side, one listing for each
+ */
+export function leftBehindSteps(situation: Situation, of: readonly Step[]): Step[] {
+  return of.map(({ id, component, region, nodes, place }) =>
     step(situation, 'reprotect', 'leftBehind', {
-      id: rejoin.id.replace(/^rejoin:/, 'leftBehind:'),
-      summary: `List what ${rejoin.component} in ${rejoin.region} holds that ${situation.to} does not`,
-      component: rejoin.component,
-      region: rejoin.region,
-      nodes: rejoin.nodes,
-      place: rejoin.place,
+      id: id.replace(/^[a-z]+:/, 'leftBehind:'),
+      summary: `List what ${component} in ${region} holds that ${situation.to} does not`,
+      component,
+      region,
+      nodes,
+      place,
       input: { primary: situation.to },
       // Not to know it is no reason to stay without a replica; the old data is kept whole in any case.
       onFailure: 'continue',

@@ -3,6 +3,7 @@ import type { Stage, Step } from '../model.ts';
 import { mayWrite } from '../returned.ts';
 import { nodesAt, placeGroups } from '../sides.ts';
 import { isStaged, type Situation } from '../situation.ts';
+import { leftBehindSteps } from './after.ts';
 import { step } from './step.ts';
 
 /**
@@ -38,7 +39,8 @@ export function refenceStages(situation: Situation, claims: Step[], settle: (ear
   const stages: Stage[] = [
     { name: 'prepare', steps: claims },
     { name: 'fence', steps: fences },
-    { name: 'verify', steps: looks },
+    // Clients that still knew its address may have written to it: that is where it can be read best.
+    { name: 'verify', steps: [...looks, ...leftBehindSteps(situation, fences)] },
   ];
   return [...stages, { name: 'settle', steps: settle(stages.flatMap((one) => one.steps)) }];
 }

@@ -31,7 +31,7 @@ describe('a returned old primary', () => {
         [A, B].map((region) => `readClaim:orders-db@${region}`).concat([A, B].map((r) => `claim:orders-db@${r}`)),
       ],
       ['fence', [`fence:orders-db@${A}`]],
-      ['verify', ['observe:orders-db']],
+      ['verify', ['observe:orders-db', `leftBehind:orders-db@${A}`]],
       ['settle', [A, B].map((region) => `close:orders-db@${region}`)],
     ]);
     expect(plan.stages.flatMap((s) => s.steps).find((s) => s.verb === 'fence')?.undo).toBeUndefined();

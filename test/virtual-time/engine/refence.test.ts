@@ -40,6 +40,13 @@ describe('refence', () => {
     expect(record.debt).toMatchObject([{ code: 'replicaMissing', region: A, remedy: 'rampart reprotect checkout' }]);
     expect(run.model.log.map(({ what }) => what).filter((what) => /weights|promoted|rejoined/.test(what))).toEqual([]);
     expect(record.decisions).toEqual([]);
+    // What clients wrote to it is listed once it stands still.
+    const [fence, listing] = ['fence', 'leftBehind'].map((verb) =>
+      run.model.attempts.indexOf(`${verb}:orders-db@${A}`),
+    );
+    expect(fence).toBeGreaterThan(-1);
+    expect(listing).toBeGreaterThan(fence!);
+    expect(record.steps.find(({ verb }) => verb === 'leftBehind')?.facts.leftBehind).toHaveLength(1);
     expect(record.pointOfNoReturn.crossedAt).toBeNull();
   });
 
