@@ -9,6 +9,7 @@ import { installPart } from '../../lab/parts/install.ts';
 import { withClient } from '../../lab/postgres/pair.ts';
 import { startPostgres, stopPostgres } from '../../lab/postgres/server.ts';
 import type { RunStatus } from '../../workflows/contract.ts';
+import { fullOnly } from '../integration/expectations.ts';
 import { LOCK, PERSON, runOf } from '../integration/world.ts';
 import { boundariesOf, type Cell, cellId, type Fault } from './boundaries.ts';
 import { runCell } from './cell.ts';
@@ -46,6 +47,29 @@ test(
   'nothing of Rampart is left after the fence: the page, followed as it is printed, leads out',
   () => cell(['catchUp:orders-db', 'scheduled'], 'escape-by-hand'),
   180_000,
+);
+
+/** One boundary of every stage. */
+const STAGES: Place[] = [
+  ['claim:orders-db@target', 'closed'],
+  ['fence:orders-db@source', 'scheduled'],
+  ['fence:orders-db@source', 'closed'],
+  ['catchUp:orders-db', 'scheduled'],
+  ['promote:orders-db', 'scheduled'],
+  ['promote:orders-db', 'closed'],
+  ['verify:orders-db', 'scheduled'],
+  ['route:writer', 'closed'],
+  ['weight:edge@50', 'closed'],
+  ['drain:app@source', 'scheduled'],
+  ['rejoin:orders-db@source', 'scheduled'],
+  ['close:orders-db@target', 'scheduled'],
+];
+const DISASTERS: Fault[] = ['lose-temporal', 'second-orchestrator', 'escape-by-hand'];
+
+fullOnly.each(STAGES.flatMap((place) => DISASTERS.map((fault) => ({ place, fault }))))(
+  '$place: $fault',
+  ({ place, fault }) => cell(place, fault),
+  240_000,
 );
 
 test('both sides have writes of their own and neither accepts any: nothing is promoted before somebody decides', async () => {
