@@ -120,6 +120,9 @@ function looking({ world }: Suite): void {
     const { now, later } = await look().at(null).escape(world().from, world().to);
     const lines = [...now, ...later];
     expect(lines.length).toBeGreaterThan(3);
+    // Run from top to bottom by somebody who does not read on, it must not make the old side writable again.
+    const asPrinted = lines.filter((line) => !line.startsWith('#')).join('\n');
+    expect(asPrinted).not.toMatch(/rm \S*standby\.signal/);
     for (const secret of Object.values(world().secrets)) expect(lines.join('\n')).not.toContain(secret);
   });
 }
