@@ -4,7 +4,7 @@ import { clock } from '../drivers/clock.ts';
 import type { DriverContext, Json, NodeObservation } from '../drivers/ports.ts';
 import { isHealthNews, judgeHealth } from '../plan/health/judge.ts';
 import type { Health, HealthFinding, LastProof, LiveRun, Look, Memory } from '../plan/health/model.ts';
-import { lockOf, type Service, type Topology } from '../topology/model.ts';
+import { type Component, lockOf, type Service, type Topology } from '../topology/model.ts';
 import type { Guarded, GuardingActivities, WatchServiceAnswer, WatchServiceCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open, perform } from './perform.ts';
@@ -124,7 +124,12 @@ async function lookAt(
     Promise.all(
       stores.map(async (component): Promise<[string, NodeObservation[]]> => {
         const store = open(deps, component, 'store', context);
-        const seen = await Promise.all(Object.keys(component.sides).map((region) => store.observe({ region })));
+        const seen = await Promise.all(
+          Object.keys(component.sides).map((region) =>
+            // A secret that is not here, say: then nothing of that side is known, and the others are still watched.
+            store.observe({ region }).catch((error: unknown) => unread(component, region, context.now(), error)),
+          ),
+        );
         return [component.name, seen.flat().map((node) => better(node, call.local[component.name] ?? []))];
       }),
     ),
@@ -141,6 +146,22 @@ async function lookAt(
     ),
   ]);
   return { stores: Object.fromEntries(sides), routers: Object.fromEntries(weights) };
+}
+
+function unread(component: Component, region: string, at: number, error: unknown): NodeObservation[] {
+  const detail = error instanceof Error ? error.message : String(error);
+  const nothing = { systemId: null, timeline: null, position: null, received: null, upstream: null, lag: null };
+  const none = { replicas: [], fence: null, sync: null, claim: null, journal: null };
+  return component.sides[region]!.nodes.map(({ name }) => ({
+    node: name,
+    region,
+    state: 'unknown',
+    via: 'network',
+    observedAt: at,
+    ...nothing,
+    ...none,
+    detail,
+  }));
 }
 
 /**

@@ -73,6 +73,8 @@ function storeDoubts(view: StoreView, from: RegionName, to: RegionName): string[
   const kept = view.writable.filter((node) => node.region === to);
   const others = view.writable.filter((node) => node.region !== to && node.region !== from);
   const doubts: string[] = [];
+  if (view.store.capabilities.cutover === 'atomic')
+    doubts.push(`${name} is switched by its provider: Rampart has no fence for one side of it`);
   if (kept.length !== 1) {
     const is = nodesAt(view, to).map((node) => `${node.name} is ${node.state}`);
     doubts.push(`${name} has ${kept.length} writable nodes in ${to} (${is.join(', ') || 'no node'}), not one`);

@@ -123,6 +123,16 @@ describe('a refence is refused, and nobody can override it,', () => {
     expect(found?.override).toBeUndefined();
   });
 
+  it('when one of the stores can only be switched by its provider', () => {
+    const base = withSessions(
+      input(returned(), { action: 'refence', to: undefined } as never),
+      [nodeSeen(`sessions-db-${A}`, A, 'writable'), nodeSeen(`sessions-db-${B}`, B, 'writable', { timeline: 2 })],
+      'atomic',
+    );
+    const plan = compilePlan(base);
+    expect(plan.facts.blockers.map((one) => one.message).join()).toMatch(/sessions-db is switched by its provider/);
+  });
+
   it('whatever is seen: the side that is fenced is never the one with the highest timeline, nor the one clients write to', () => {
     const state = fc.oneof(
       { weight: 4, arbitrary: fc.constant('writable' as NodeState) },

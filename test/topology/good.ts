@@ -58,6 +58,8 @@ services:
     group: shop
     cutoverLag: {time: 2s, bytes: 1MiB}
     onFailure: {planned: hold}
+    returningPrimary: notify
+    guard: {interval: 5s, proofAge: 720h}
     ramp: {steps: [50, 100], analysis: [orders-healthy], failureLimit: 1, onFailure: hold, unplanned: jump}
     approvals:
       cutover: {required: 2, approvers: [ana, ben], fourEyes: true, onTimeout: hold, escalateAfter: 5m, escalateTo: [eve]}

@@ -47,6 +47,12 @@ describe('normal form', () => {
     });
     expect(checkout.onFailure).toEqual({ planned: 'hold', unplanned: 'hold' });
     expect(checkout.cutoverLag).toEqual({ ms: 2_000, bytes: 1_048_576 });
+    expect(checkout.returningPrimary).toBe('notify');
+    expect(checkout.guard).toEqual({ enabled: true, intervalMs: 5_000, proofAgeMs: 2_592_000_000 });
+    expect(topology.services.identity).toMatchObject({
+      returningPrimary: 'fence',
+      guard: { enabled: true, intervalMs: 2_000, proofAgeMs: 7_776_000_000 },
+    });
     const identity = topology.services.identity!;
     expect(identity).toMatchObject({ owner: 'team-shop', standby: ['eu-west'], writes: 'local' });
     expect(identity.ramp.analysis).toEqual(['orders-healthy']);

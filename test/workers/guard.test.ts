@@ -70,7 +70,12 @@ const deps = (): ActivityDeps => ({
   ui: null,
 });
 
-function watch(shown: Health | null, more: Partial<GuardDeps> = {}, forMs = 20_000): Promise<WatchServiceAnswer> {
+function watch(
+  shown: Health | null,
+  more: Partial<GuardDeps> = {},
+  forMs = 20_000,
+  component = pair.component,
+): Promise<WatchServiceAnswer> {
   const guard: GuardDeps = {
     topology: async () => topology,
     lock: async () => ({ run: null, lastProof: null }),
@@ -80,7 +85,7 @@ function watch(shown: Health | null, more: Partial<GuardDeps> = {}, forMs = 20_0
   };
   const guarded: Guarded = {
     service,
-    components: { 'orders-db': pair.component },
+    components: { 'orders-db': component },
     lock: 'failover/checkout',
     searchAttributes: [],
   };
@@ -108,6 +113,16 @@ test('the guard watches where no watchdog runs: well, nothing new, two writable 
   expect(health.findings[0]).toMatchObject({ code: 'twoWritable', component: 'orders-db' });
   // No router says where clients write: nothing would be fenced by itself.
   expect(health.returned?.doubts).toEqual([expect.stringMatching(/no router of the service says/)]);
+});
+
+test('a store whose secret is missing is one of which nothing is known, and that is said', async () => {
+  const component = { ...pair.component, config: { ...pair.component.config, password: '${env:NOT_HERE}' } };
+  let { health } = await watch(null, {}, 20_000, component);
+  expect(health.active['orders-db']).toBeNull();
+  // Its tier's budget is a second here: what is not seen to be writable for longer is said, with the reason.
+  for (let i = 0; i < 20 && health.verdict === 'well'; i += 1)
+    health = (await watch(health, {}, 20_000, component)).health;
+  expect(health.findings[0]).toMatchObject({ code: 'noneWritable', message: expect.stringMatching(/unknown/) });
 });
 
 test('the watch asks who holds the lock before it says anything', async () => {

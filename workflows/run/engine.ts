@@ -88,8 +88,12 @@ async function enter(run: Run, stage: Stage, observations: Observations): Promis
   if (mayLose(run.plan!)) run.loss = lossNow(run);
 }
 
-/** A promotion may lose writes, and so may the fence alone: of two sides that accept writes, one is left behind. */
-function mayLose({ pointOfNoReturn, stages }: Plan): boolean {
+/**
+ * A promotion may lose writes, and so may the fence alone: of two sides that accept writes, one is left behind. A
+ * refence loses nothing that was not lost before it: its finding says what is only on the side it fences.
+ */
+function mayLose({ pointOfNoReturn, stages, request }: Plan): boolean {
+  if (request.action === 'refence') return false;
   return pointOfNoReturn !== null || stages.some((stage) => stage.name === 'fence');
 }
 

@@ -47,6 +47,9 @@ describe('refence', () => {
     expect(fence).toBeGreaterThan(-1);
     expect(listing).toBeGreaterThan(fence!);
     expect(record.steps.find(({ verb }) => verb === 'leftBehind')?.facts.leftBehind).toHaveLength(1);
+    // What the old side acknowledged alone is named, and no statement says that nothing was lost.
+    expect(record.loss).toBeNull();
+    expect(record.findings.map(({ code }) => code)).toContain('strayWrites');
     expect(record.pointOfNoReturn.crossedAt).toBeNull();
   });
 
