@@ -80,10 +80,10 @@ start_database() {
 
 # A container that comes back may hold an old primary: the other region knows whether it was failed over meanwhile.
 start_guarded() {
-  if rampart local-guard --data-dir "$data" --peer "$PEER:${PEER_PORT:-$port}" --bin "$PG_BIN"; then
+  if rampart local-guard --data-dir "$data" --peer "$PEER:${PEER_PORT:-$port}" --bin "$PG_BIN" --slots; then
     start_database
   else
-    say "the database stays down; 'rampart reprotect' brings it back as a replica"
+    say "the database stays down; where it was failed over, 'rampart reprotect' brings it back as a replica"
   fi
 }
 

@@ -221,6 +221,7 @@ function declareDark(program: Command, load: Load): void {
       .option('--database <name>', 'database to ask them in (default: $PGDATABASE, else postgres)')
       .option('--bin <folder>', 'folder of pg_controldata')
       .option('--timeout <duration>', 'longest wait for one answer of a peer (default 3s)')
+      .option('--slots', 'without a topology: every replica of this server has a slot on it')
       .option('--wait <duration>', 'ask a peer that does not answer again for so long (default 20s)')
       .option('--unreachable <what>', 'when a peer could not be asked: refuse or allow', 'refuse'),
     () => import('./verbs/local-guard.ts'),

@@ -16,6 +16,7 @@ interface GuardOptions {
   component?: string;
   node?: string;
   timeout?: string;
+  slots?: boolean;
   wait?: string;
   unreachable?: string;
 }
@@ -83,7 +84,13 @@ function byHand(cli: Cli, options: GuardOptions): Guarded {
         ...password,
       };
     });
-  return { component: null, dataDir: options.dataDir!, binDir: options.bin ?? null, peers, slots: false };
+  return {
+    component: null,
+    dataDir: options.dataDir!,
+    binDir: options.bin ?? null,
+    peers,
+    slots: options.slots === true,
+  };
 }
 
 /** Every PostgreSQL node of this machine's region that has a data directory, with all other nodes as its peers. */
