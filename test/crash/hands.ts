@@ -20,8 +20,7 @@ export const SETTINGS = { freezeBudget: '15s', bake: '200ms', interval: '100ms',
 export interface Hands {
   world: TestWorld;
   client: Client;
-  /** What stands in the lab now, as an engineer with access to every machine would see it. */
-  look(): Promise<WorldStatus>;
+  /** What each database is now, as an engineer with access to every machine would see it. */
   roles(): Promise<Record<string, WorldStatus['databases'][number]['role']>>;
   /** SIGKILL to all workers of a place (`control` or a region), which are then started again. */
   killWorkers(place: string): Promise<void>;
@@ -82,7 +81,6 @@ export async function openHands(suffix: string): Promise<Hands> {
   return {
     world,
     client,
-    look: () => lab.status(),
     roles: async () => {
       const { databases } = await lab.status();
       return Object.fromEntries(databases.map(({ region, role }) => [region, role]));
