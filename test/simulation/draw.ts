@@ -53,7 +53,18 @@ type What = Fault['what'];
 const WEIGHTS: Record<What, number> = {
   ...{ fail: 5, loseAnswer: 8, freezeWorker: 9, twice: 6 },
   ...{ crashControl: 4, crashRegionWorker: 5, killStore: 5, freezeStore: 5, loseRegion: 5, cutRegion: 4 },
-  ...{ lag: 3, stall: 3, stale: 3, deaf: 3, revert: 2, routerDown: 3, breakApp: 4, blindCheck: 3, clockJump: 3 },
+  ...{
+    lag: 3,
+    stall: 3,
+    stale: 3,
+    deaf: 3,
+    revert: 2,
+    routerDown: 3,
+    breakApp: 4,
+    blindCheck: 3,
+    clockJump: 3,
+    forgetSamples: 1,
+  },
   ...{ cancel: 4, abort: 4, pause: 3, resume: 1, escalate: 4, escalateBack: 3, withdraw: 2, secondStart: 2 },
 };
 const ATTEMPT_ONLY = new Set<What>(['fail', 'loseAnswer', 'freezeWorker', 'twice']);

@@ -39,6 +39,7 @@ export class Faults {
     const world = this.#world;
     const { traffic } = world;
     const touched: string[] = [];
+    world.disturbedAt[region] = world.now;
     switch (fault.what) {
       case 'crashControl':
         this.#harness.crashWorkers(CONTROL);
@@ -102,6 +103,9 @@ export class Faults {
       case 'blindCheck':
         traffic.blind.add(region);
         this.#untilThen(ms, () => traffic.blind.delete(region));
+        break;
+      case 'forgetSamples':
+        world.forgetSamples();
         break;
       case 'clockJump':
         this.skew[`${CONTROL}.${region}`] = ms % 2 === 0 ? ms : -ms;

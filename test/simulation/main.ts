@@ -1,15 +1,15 @@
 /**
- * `npm run simulate -- --seeds N [--seed S] [--from S] [--mutation NAME | --mutations] [--jobs J] [--json FILE]`
+ * `npm run simulate -- --seeds N [--seed S] [--from S] [--mutation NAME | --mutations] [--jobs J] [--keep]`
  *
  * Plays seeds on every core. A failing seed is made shorter, and its story printed; `--seed S` plays one and prints it.
  */
 import { fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MUTATIONS } from './mutations.ts';
 import { addTally, emptyTally, mutationNamed, optionsOf, play, playSeed, scenarioOf, type Tally } from './play.ts';
+import { keepMutations, keepSeeds, type MutationResult } from './results.ts';
 import { describe, type Scenario } from './scenario.ts';
 import { shrink } from './shrink.ts';
 import { storyOf } from './story.ts';
@@ -38,7 +38,7 @@ const { values: given } = parseArgs({
     mutation: { type: 'string' },
     mutations: { type: 'boolean', default: false },
     jobs: { type: 'string', default: String(availableParallelism()) },
-    json: { type: 'string' },
+    keep: { type: 'boolean', default: false },
   },
 });
 
@@ -60,14 +60,13 @@ async function main(): Promise<number> {
     console.log(`${String(n).padStart(7)}  ${kind}`);
   for (const { seed, rule, text } of failures) console.log(`seed ${seed}: ${rule}: ${text.slice(0, 300)}`);
   for (const seed of bad.slice(0, STORIES)) await showSeed(seed, given.mutation ?? null);
-  if (given.json !== undefined)
-    writeFileSync(given.json, `${JSON.stringify({ ...tally, from: Number(given.from), seconds })}\n`);
+  if (given.keep) keepSeeds(Number(given.from), tally, seconds);
   return bad.length === 0 ? 0 : 1;
 }
 
 /** Every mutation must be caught. */
 async function checkMutations(): Promise<number> {
-  const found: Array<{ name: string; what: string; seeds: number | null; rule: string | null; text: string }> = [];
+  const found: MutationResult[] = [];
   for (const { name, what } of MUTATIONS) {
     const tally = await spread(Number(given.from), MUTATION_SEEDS, name, true);
     const first = tally.failures.sort((a, b) => a.seed - b.seed)[0];
@@ -79,7 +78,7 @@ async function checkMutations(): Promise<number> {
         : `seed ${first.seed} (${seeds} seeds): ${first.rule}: ${first.text.slice(0, 140)}`;
     console.log(`${name.padEnd(38)} ${caught}`);
   }
-  if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify(found, null, 1)}\n`);
+  if (given.keep) keepMutations(found);
   return found.every(({ seeds, rule }) => seeds !== null && rule !== 'crash') ? 0 : 1;
 }
 

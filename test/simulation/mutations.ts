@@ -276,6 +276,25 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'unknown-length-accepted',
+    what: 'a loss whose length nobody knows any more counts as accepted, because one of known length was',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      lagMs: 300,
+      faults: [
+        { what: 'loseRegion', region: A, ms: 150_000, when: { ms: 2_000 } },
+        { what: 'forgetSamples', region: A, ms: 0, when: { step: 'catchUp:orders-db', nth: 1, op: 0 } },
+      ],
+    },
+    patch: [
+      {
+        find: 'return most === null || (loss.seconds !== null && loss.seconds <= most);',
+        put: 'return loss.seconds === null || most === null || loss.seconds <= most;',
+      },
+    ],
+  },
+  {
     name: 'weights-not-read-back',
     what: 'a change of weights counts when the router said yes',
     focus: {

@@ -23,6 +23,7 @@ export const WORLD_FAULTS = [
   'breakApp',
   'blindCheck',
   'clockJump',
+  'forgetSamples',
 ] as const;
 /** What people say out of turn. */
 export const WORDS = [

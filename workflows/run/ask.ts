@@ -135,7 +135,8 @@ function storesOf(stage: Stage): Set<string> {
 function lossAccepted(run: Run, loss: LossStatement): boolean {
   if (isUnknown(loss) && run.unknownLossAccepted) {
     const most = run.maxLoss?.seconds ?? null;
-    return loss.seconds === null || most === null || loss.seconds <= most;
+    // A length nobody knows is more than any that was accepted.
+    return most === null || (loss.seconds !== null && loss.seconds <= most);
   }
   return !exceeds(loss, run.maxLoss ?? { seconds: 0, bytes: null });
 }
@@ -191,7 +192,7 @@ function rememberPromotion(run: Run, open: OpenGate, stage: Stage): void {
   if (isUnknown(open.loss)) run.unknownLossAccepted = true;
   const more = (a: number | null | undefined, b: number | null) => (a == null ? b : Math.max(a, b ?? a));
   run.maxLoss = {
-    seconds: more(run.maxLoss?.seconds, open.loss.seconds),
+    seconds: open.loss.seconds === null ? null : more(run.maxLoss?.seconds, open.loss.seconds),
     bytes: run.maxLoss?.bytes == null ? null : more(run.maxLoss.bytes, open.loss.atMostBytes ?? open.loss.atLeastBytes),
   };
 }

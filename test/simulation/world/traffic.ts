@@ -30,6 +30,7 @@ export const WANTED = 4;
 const STANDBY = 1;
 const PROPAGATION_MS = 150;
 const WARM_UP_MS = 1_500;
+const LOOK_GAP_MS = 500;
 
 export class Traffic {
   readonly routers: Record<string, RouterState>;
@@ -73,6 +74,9 @@ export class Traffic {
   }
 
   place(region: string): PlaceSeen {
+    // Between a look and the act that it allows there is always a moment.
+    const since = this.#world.now - (this.#world.disturbedAt[region] ?? Number.NEGATIVE_INFINITY);
+    if (since < LOOK_GAP_MS) return { healthy: null, capacity: null, writable: null };
     const { size, present } = this.workload[region] as WorkloadState;
     const healthy = this.healthy(region);
     const stores = Object.values(this.#world.stores).map((sides) => sides[region]);

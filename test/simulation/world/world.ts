@@ -59,8 +59,10 @@ export class SimWorld {
   staleReadings = false;
   /** By store: what clients were told is written. */
   readonly acknowledged: Record<string, Stretch[]> = {};
-  /** What was proven, so that a promotion that shows a receipt can be judged by when it was really read. */
+  /** What was proven, by its receipt's time, so that a promotion is judged by when its proof was really read. */
   readonly proofs: Array<{ store: string; claimed: number; proof: ProofSeen }> = [];
+  /** When a region was last disturbed: what was looked at just before may have been right then. */
+  readonly disturbedAt: Record<string, number> = {};
   /** Nodes whose kept data a person let go of. */
   readonly released = new Set<string>();
   /** Mode of the run that acts now, and what it was allowed, for the promotions in the trace. */
@@ -273,8 +275,14 @@ export class SimWorld {
   promote(server: Server, ms: number, from: string, proof: FenceReceipt | null, run: string): void {
     const { store, region, life } = server;
     server.promoting = life;
-    const claimed = proof?.fence.provenAt ?? 0;
-    const read = this.proofs.findLast((p) => p.store === store && p.claimed === claimed && p.proof.region === from);
+    const claimed = proof?.at ?? 0;
+    const read = this.proofs.findLast(
+      (p) =>
+        p.store === store &&
+        p.claimed === claimed &&
+        p.proof.region === from &&
+        p.proof.cannotWrite === proof?.fence.cannotWrite,
+    );
     const proofs =
       proof === null ? [] : [read?.proof ?? { region: from, cannotWrite: 'none' as const, final: false, provenAt: 0 }];
     this.say({
@@ -376,11 +384,17 @@ export class SimWorld {
       if (seen.state !== 'writable' && seen.state !== 'replica') continue;
       readings.push({ node: seen.node, region: seen.region, position: seen.position, state: seen.state, at });
     }
-    if (readings.length > 4 * SAMPLES_KEPT) readings.splice(0, readings.length - 2 * SAMPLES_KEPT);
+  }
+
+  /** The sampler's file is lost. */
+  forgetSamples(): void {
+    for (const samples of Object.values(this.#samples)) samples.length = 0;
   }
 
   samplesOf(store: string): SampleReading[] {
-    return (this.#samples[store] as SampleReading[]).slice(-2 * SAMPLES_KEPT);
+    const all = this.#samples[store] as SampleReading[];
+    const last = (state: string): SampleReading[] => all.filter((one) => one.state === state).slice(-SAMPLES_KEPT);
+    return [...last('writable'), ...last('replica')].sort((a, b) => a.at - b.at);
   }
 
   /** The sampler's and watchdog's loop, in a process of the control place. Goes on for ever. */
