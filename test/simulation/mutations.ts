@@ -92,6 +92,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'promote-before-fence',
     what: 'the plan promotes before it fences',
     focus: { actions: PLANNED, people: CALM },
+    patch: [{ find: 'function weakProof(run, store) {', put: 'function weakProof(run, store) { return null;' }],
     wrap: both(
       unasked('promote', 'weakFence'),
       plans((plan) => {
@@ -123,8 +124,8 @@ export const MUTATIONS: readonly Mutation[] = [
         put: 'const registerLate = () => { if (step.undo === undefined) return;',
       },
       {
-        find: 'run.receipts.set(step.id, receipt);\n        Object.assign(',
-        put: 'registerLate();\n        run.receipts.set(step.id, receipt);\n        Object.assign(',
+        find: "run.receipts.set(step.id, step.verb === 'prove' ?",
+        put: "registerLate(); run.receipts.set(step.id, step.verb === 'prove' ?",
       },
     ],
   },
@@ -283,7 +284,7 @@ export const MUTATIONS: readonly Mutation[] = [
       people: CALM,
       lagMs: 300,
       faults: [
-        { what: 'loseRegion', region: A, ms: 150_000, when: { ms: 2_000 } },
+        { what: 'freezeStore', region: A, ms: 60_000, when: { ms: 2_000 } },
         { what: 'forgetSamples', region: A, ms: 0, when: { step: 'catchUp:orders-db', nth: 1, op: 0 } },
       ],
     },
@@ -331,7 +332,9 @@ export const MUTATIONS: readonly Mutation[] = [
       actions: PLANNED,
       people: { ...CALM, atHold: 'skip' },
       onFailure: 'hold',
-      faults: [{ what: 'cutRegion', region: A, ms: 45_000, when: { step: 'save:writer', nth: 1, op: 0 } }],
+      faults: [
+        { what: 'cutRegion', region: A, ms: 40_000, when: { step: 'readClaim:orders-db@eu-central', nth: 1, op: 99 } },
+      ],
     },
     patch: [{ find: "u.state === 'failed' && ", put: "u.state === 'never' && " }],
   },
