@@ -3,7 +3,8 @@
  * writable on its old timeline, and a client that still knows its address writes. The guard sees it and starts refence.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { drivers } from '../../drivers/registry.ts';
@@ -20,7 +21,7 @@ import { openTestWorld, type TestWorld, until } from './world.ts';
 
 const A = 'eu-west';
 const B = 'eu-central';
-const OUTBOX = `/tmp/rampart-told-${process.pid}.jsonl`;
+const OUTBOX = join(tmpdir(), `rampart-told-${process.pid}.jsonl`);
 let world: TestWorld;
 beforeAll(async () => {
   // People, in this test, are a file.
@@ -30,6 +31,7 @@ beforeAll(async () => {
 afterAll(async () => {
   delete process.env.RAMPART_NOTIFY_COMMAND;
   await world?.close();
+  rmSync(OUTBOX, { force: true });
 }, 60_000);
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
