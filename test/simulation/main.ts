@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MUTATIONS } from './mutations.ts';
 import { addTally, emptyTally, mutationNamed, optionsOf, play, playSeed, scenarioOf, type Tally } from './play.ts';
-import { keepMutations, keepSeeds, type MutationResult } from './results.ts';
+import { keepMutations, keepSeeds, type MutationResult, versionsNow } from './results.ts';
 import { describe, type Scenario } from './scenario.ts';
 import { shrink } from './shrink.ts';
 import { storyOf } from './story.ts';
@@ -48,6 +48,7 @@ else process.exitCode = await main();
 async function main(): Promise<number> {
   if (given.seed !== undefined) return showSeed(Number(given.seed), given.mutation ?? null);
   if (given.mutations) return checkMutations();
+  const versions = versionsNow();
   const began = performance.now();
   const tally = await spread(Number(given.from), Number(given.seeds), given.mutation ?? null, false);
   const seconds = (performance.now() - began) / 1000;
@@ -60,12 +61,13 @@ async function main(): Promise<number> {
     console.log(`${String(n).padStart(7)}  ${kind}`);
   for (const { seed, rule, text } of failures) console.log(`seed ${seed}: ${rule}: ${text.slice(0, 300)}`);
   for (const seed of bad.slice(0, STORIES)) await showSeed(seed, given.mutation ?? null);
-  if (given.keep) keepSeeds(Number(given.from), tally, seconds);
+  if (given.keep) keepSeeds(versions, Number(given.from), tally, seconds);
   return bad.length === 0 ? 0 : 1;
 }
 
 /** Every mutation must be caught. */
 async function checkMutations(): Promise<number> {
+  const versions = versionsNow();
   const found: MutationResult[] = [];
   for (const { name, what } of MUTATIONS) {
     const tally = await spread(Number(given.from), MUTATION_SEEDS, name, true);
@@ -78,7 +80,7 @@ async function checkMutations(): Promise<number> {
         : `seed ${first.seed} (${seeds} seeds): ${first.rule}: ${first.text.slice(0, 140)}`;
     console.log(`${name.padEnd(38)} ${caught}`);
   }
-  if (given.keep) keepMutations(found);
+  if (given.keep) keepMutations(versions, found);
   return found.every(({ seeds, rule }) => seeds !== null && rule !== 'crash') ? 0 : 1;
 }
 

@@ -84,20 +84,25 @@ function write(name: string, content: object): void {
   writeFileSync(join(resultsFolder(), name), `${JSON.stringify(content, null, 2)}\n`);
 }
 
-/** Adds a batch to those on the same sources; the first on other sources replaces them. */
-export function keepSeeds(from: number, tally: Tally, seconds: number): void {
-  const versions = versionsNow();
+/**
+ * Adds a batch to those on the same sources; the first on other sources replaces them.
+ * @param versions as they were when the batch began
+ */
+export function keepSeeds(versions: Versions, from: number, tally: Tally, seconds: number): void {
   const { failures, ...rest } = tally;
   const now = { ...rest, failures: new Set(failures.map(({ seed }) => seed)).size };
   const kept = readJson<SeedsFile>(join(resultsFolder(), 'seeds.json'));
   const batch = { from, seeds: tally.seeds, seconds: Math.round(seconds) };
   const same = kept?.versions.sources === versions.sources && !kept.batches.some((b) => b.from === from);
-  if (!same || kept === null) return write('seeds.json', { versions, batches: [batch], tally: now });
+  if (!same || kept === null) {
+    write('seeds.json', { versions, batches: [batch], tally: now });
+    return;
+  }
   const sum = addTally({ ...kept.tally, failures: [] }, { ...rest, failures: [] });
   const all = { ...sum, failures: kept.tally.failures + now.failures };
   write('seeds.json', { versions, batches: [...kept.batches, batch], tally: all });
 }
 
-export function keepMutations(mutations: MutationResult[]): void {
-  write('mutations.json', { versions: versionsNow(), mutations });
+export function keepMutations(versions: Versions, mutations: MutationResult[]): void {
+  write('mutations.json', { versions, mutations });
 }
