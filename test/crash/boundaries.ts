@@ -7,6 +7,7 @@ export const FAULTS = [
   'kill-region-worker',
   'kill-temporal',
   'kill-old-primary',
+  'kill-old-primary-behind',
   'kill-new-primary',
   'freeze-old-primary',
   'freeze-worker',

@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { repositoryRoot } from '../../lab/paths.ts';
 import { LAB_PASSWORDS } from '../../lab/postgres/pair.ts';
 import { LOCK } from '../integration/world.ts';
 import { coverage, judge } from '../judge/judge.ts';
@@ -175,7 +176,7 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
         : landedAt(cell, direction, struck.at, await marksOf(hands.client, { workflowId: LOCK, runId })),
     outcome: first.status,
     after,
-    said: first.watched.said.map((word) => bySide(word, direction)),
+    said: first.watched.said.map((word) => bySide(word, direction).replaceAll(repositoryRoot(), '…')),
     acknowledged: verified.acknowledged,
     lost: verified.lost.length,
     writeGapMs: Math.round(gap),
@@ -224,7 +225,15 @@ async function converge(
     if (owed) await again('reprotect', {});
     if (last().status !== 'completed')
       return { after, stuck: `is not protected again: ${last().status}: ${last().text}` };
-    await ground.hands.world.untilProtected();
+    const follows = await ground.hands.world.untilProtected().then(
+      () => true,
+      () => false,
+    );
+    if (!follows)
+      return {
+        after,
+        stuck: `has no replica that follows: ${JSON.stringify(await ground.hands.roles())}: ${last().text}`,
+      };
     const { active } = await ground.hands.world.sides();
     if (active !== input.to) return { after, stuck: `is active in ${active}, not in ${input.to}` };
   }
@@ -248,7 +257,7 @@ async function isProtected({ hands }: Ground): Promise<boolean> {
 function touchedBy({ fault }: Cell, keys: readonly string[]): string[] {
   // Somebody else has moved the service meanwhile.
   if (fault === 'second-orchestrator' || fault === 'escape-by-hand') return [...keys];
-  return fault === 'kill-old-primary' || fault === 'freeze-old-primary' ? ['writable'] : [];
+  return fault.startsWith('kill-old-primary') || fault === 'freeze-old-primary' ? ['writable'] : [];
 }
 
 /** Whether every directory that a rebuild set aside is still there, or nothing was rebuilt. */

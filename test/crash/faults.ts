@@ -43,6 +43,9 @@ export async function inject(fault: Fault, c: FaultContext): Promise<string> {
     case 'kill-old-primary':
       await hands.killDatabase(from);
       return `the database of ${from} killed`;
+    case 'kill-old-primary-behind':
+      await hands.killDatabaseBehind(from);
+      return `replication stalled, then the database of ${from} killed`;
     case 'kill-new-primary':
       await hands.killDatabase(to);
       return `the database of ${to} killed`;

@@ -107,7 +107,7 @@ export async function openGround(suffix: string): Promise<Ground> {
       const snapshots = { before, after: await snapshot() };
       // What was frozen wakes up now, after the end; until then it would keep a closed run from being asked.
       await hands.mend();
-      hands.thaw();
+      await hands.thaw();
       const closed = on.workflow.getHandle(LOCK, ref.runId) as typeof handle;
       try {
         // Known at all? Else waiting for its end would wait for ever.

@@ -32,14 +32,16 @@ export interface Hands {
   /** A client of a second, complete orchestrator on the same systems; started when first asked for. */
   second(): Promise<Client>;
   killDatabase(region: string): Promise<void>;
+  /** Replication stalls first, so that orders are acknowledged which no other side has. */
+  killDatabaseBehind(region: string): Promise<void>;
   startDatabase(region: string): Promise<void>;
   freezeDatabase(region: string): Promise<void>;
   /** SIGSTOP to one of the workers of a place, with its polls open. @returns its pid */
   freezeWorker(place: string): Promise<number>;
   /** Frozen workers go on, and everything but databases that was killed is started. */
   mend(): Promise<void>;
-  /** Frozen databases go on where they were: they know nothing of what has happened meanwhile. */
-  thaw(): void;
+  /** Frozen databases go on where they were: they know nothing of what has happened meanwhile. Links are open again. */
+  thaw(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -112,6 +114,16 @@ export async function openHands(suffix: string): Promise<Hands> {
       return second;
     },
     killDatabase: (region) => killPostgres(dataDir(region)),
+    killDatabaseBehind: async (region) => {
+      await lab.stallReplication();
+      const since = Date.now();
+      const load = await lab.load();
+      // Where nobody can write any more there is nothing to lose either.
+      const some = async (): Promise<true | undefined> =>
+        (await load.report(since)).acknowledged > 10 ? true : undefined;
+      await until('orders that only this side has', some, 2_000).catch(() => {});
+      await killPostgres(dataDir(region));
+    },
     startDatabase: async (region) => {
       freezePostgres(dataDir(region), false);
       if (readPostmaster(dataDir(region)) === undefined) await lab.start({ what: 'database', where: region });
@@ -142,8 +154,9 @@ export async function openHands(suffix: string): Promise<Hands> {
       );
       await world.untilWorkers();
     },
-    thaw: () => {
+    thaw: async () => {
       for (const region of Object.keys(report.regions)) freezePostgres(dataDir(region), false);
+      await lab.heal();
     },
     close: async () => {
       for (const pid of frozen) signal(pid, 'SIGCONT');
