@@ -117,7 +117,8 @@ async function answerGate(hands: Hands, status: RunStatus, gate: GateView, watch
     const past = status.pointOfNoReturn.crossedAt !== null && status.pointOfNoReturn.revokedAt === null;
     if (gate.name === 'cutover' && gate.needsOverride.length === 0 && gate.facts.blockers.length === 0)
       return void (await say('decide', word, 'nothing speaks against it'));
-    if (down && !past)
+    // What the run itself has fenced is not dead: going back starts it again, and nothing is lost.
+    if (down && !past && !isFenced(status))
       return void (await say('escalate', { reason: `the database of ${status.from} is ${source}` }, gate.reason));
     // The target or a worker may be on its way back: what is missing is brought back, and the facts are looked at again.
     await hands.mend();
@@ -153,13 +154,15 @@ async function answerHold(hands: Hands, status: RunStatus, retries: number, say:
   if (retries === RETRIES + 1) await say('escalate', { reason: 'it does not get on' }, reason);
 }
 
+const isFenced = ({ steps }: RunStatus): boolean => steps.some((s) => s.id.startsWith('fence:') && s.state === 'done');
+
 /** Nothing moves: what is down is brought back, and a planned run whose source is gone is escalated. */
 async function helpOn(hands: Hands, status: RunStatus, say: Say): Promise<void> {
   const past = status.pointOfNoReturn.crossedAt !== null && status.pointOfNoReturn.revokedAt === null;
   const source = status.from === null ? null : (await hands.roles())[status.from];
   await startTarget(hands, status);
   // A planned stop of the source looks the same from outside; the run's own words tell them apart.
-  const fenced = status.steps.some((s) => s.id.startsWith('fence:') && s.state === 'done');
+  const fenced = isFenced(status);
   if (status.mode === 'planned' && !past && !fenced && (source === 'frozen' || source === 'stopped'))
     await say(
       'escalate',
