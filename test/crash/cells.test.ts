@@ -18,7 +18,6 @@ const CELLS: Array<[step: string, moment: Cell['boundary']['moment'], fault: Fau
   ['converge:orders-db', 'scheduled', 'cancel'],
   ['gate:cutover', 'scheduled', 'duplicate-start'],
   ['fence:orders-db@source', 'scheduled', 'kill-old-primary'],
-  ['fence:orders-db@source', 'scheduled', 'freeze-old-primary'],
   ['route:writer', 'closed', 'kill-new-primary'],
 ];
 
