@@ -291,7 +291,9 @@ const repeatable: Predicate = {
         const stale =
           token.epoch < seen.epoch ||
           (token.epoch === seen.epoch && (token.runId !== seen.runId || token.seq < seen.seq));
-        if (stale) broken(event.at, `${place} let a stale ${verb} act: ${text(token)} after ${text(seen)}`);
+        // A late repeat of what is there already is answered, and changes nothing.
+        if (stale && event.changed)
+          broken(event.at, `${place} let a stale ${verb} act: ${text(token)} after ${text(seen)}`);
       }
       if (seen === undefined || token.epoch > seen.epoch || token.seq > seen.seq) newest.set(place, token);
       if (!event.changed) continue;

@@ -177,6 +177,10 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
         world.say({ ...told, accepted: false, changed: false, why: 'claimed by another run' });
         throw new RampartError('Conflict', `${name} is claimed by run ${previous.runId} with epoch ${previous.epoch}`);
       }
+      if (same && wanted.seq < previous.seq && record.journal?.runId === journal.runId && !record.journal.open) {
+        world.say({ ...told, accepted: false, changed: false, why: 'the run has closed its journal since' });
+        throw new RampartError('Conflict', `${name}: a later step (${previous.seq}) of the same run has acted`);
+      }
       const adopted = record.journal?.open === true ? record.journal : null;
       if (same && adopted?.runId === journal.runId) {
         record.claim = { ...previous, seq: Math.max(previous.seq, wanted.seq) };

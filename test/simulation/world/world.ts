@@ -460,9 +460,9 @@ export class SimWorld {
     }
   }
 
-  /** The side a client ends up with: the writable one on the newest timeline; without one, the furthest. */
+  /** The side clients end up with: the newest timeline, writable now or as soon as its process is back. */
   #survivor(store: string): Server {
-    const rank = (s: Server): number => (s.writable ? 1e15 : 0) + s.branch.timeline * 1e12 + s.end;
+    const rank = (s: Server): number => s.branch.timeline * 1e15 + (s.writable ? 1e13 : 0) + s.end;
     return this.servers(store).reduce((best, next) => (rank(next) > rank(best) ? next : best));
   }
 }
