@@ -185,10 +185,10 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'tokens-not-checked',
     what: 'systems let stale and foreign attempts act',
     focus: {
-      actions: PLANNED,
+      actions: [...PLANNED, ...PLANNED],
       people: CALM,
       faults: [
-        { what: 'freezeWorker', region: B, ms: 12000, when: { step: 'prepare:edge', nth: 1, op: 1 } },
+        { what: 'freezeWorker', region: B, ms: 12_000, when: { step: 'prepare:edge', nth: 1, op: 1 } },
         { what: 'abort', region: B, ms: 3500, when: { step: 'prepare:edge', nth: 1, op: 0 } },
       ],
     },
