@@ -80,8 +80,9 @@ export async function askTool(dataDir: string, bin: string | null, signal: Abort
 }
 
 /**
- * The greatest timeline that the directory holds anything of. The control file alone is behind after a promotion
- * until the next checkpoint, so the names of log segments and history files count too.
+ * The greatest timeline that the directory holds log of. The control file alone is behind after a promotion until the
+ * next checkpoint, so the names of log segments count too. History files do not: a standby fetches those of a primary
+ * that it has parted from, and would then be taken for as far as that one.
  */
 export async function greatestTimeline(
   dataDir: string,
@@ -90,7 +91,7 @@ export async function greatestTimeline(
   const names = await readdir(join(dataDir, 'pg_wal'));
   return names.reduce(
     (greatest, name) => {
-      const match = /^([0-9A-F]{8})(?:[0-9A-F]{16}|\.history)(?:\.partial)?$/.exec(name);
+      const match = /^([0-9A-F]{8})[0-9A-F]{16}(?:\.partial)?$/.exec(name);
       return match === null ? greatest : Math.max(greatest, Number.parseInt(match[1]!, 16));
     },
     Math.max(control.timeline, control.minRecovery?.timeline ?? 0),

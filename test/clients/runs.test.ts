@@ -397,6 +397,8 @@ describe('without help', () => {
       'orders-db',
       'writer',
       'edge',
+      // The app of the old side is left as standby, once before and once after its database follows.
+      'app',
       'app',
       'orders-db',
     ]);
