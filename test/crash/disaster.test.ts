@@ -43,6 +43,12 @@ test(
   180_000,
 );
 
+test(
+  'nothing of Rampart is left after the fence: the page, followed as it is printed, leads out',
+  () => cell(['catchUp:orders-db', 'scheduled'], 'escape-by-hand'),
+  180_000,
+);
+
 /** One boundary of every stage. */
 const STAGES: Place[] = [
   ['claim:orders-db@target', 'closed'],

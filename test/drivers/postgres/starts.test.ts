@@ -6,7 +6,6 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { RampartError } from '../../../drivers/errors.ts';
 import type { FenceReceipt } from '../../../drivers/ports.ts';
 import { postgresIdentity } from '../../../lab/paths.ts';
 import { freePort } from '../../../lab/ports.ts';
@@ -117,17 +116,6 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => pair?.close());
 
-/** A start may slip in between the stop and the proof; the fence then says so, and the run's step tries again. */
-async function fencedAtLast(): Promise<FenceReceipt> {
-  for (let left = 5; ; left -= 1) {
-    try {
-      return await run.at(A).fence({ region: A });
-    } catch (error) {
-      if (left === 1 || (error as RampartError).type !== 'NotFenced') throw error;
-    }
-  }
-}
-
 describe('an init system that starts it again whenever it ends', () => {
   test.each([0, 20])('with %i ms between: fenced all the same, read-only, and it may go back', async (pause) => {
     const script = join(pair.dir, `restart-${pause}.sh`);
@@ -137,7 +125,7 @@ describe('an init system that starts it again whenever it ends', () => {
     const options = { ...identity(), env: stripped, cwd: '/', detached: true, stdio: 'ignore' as const };
     const loop = spawn(script, [bin('postgres'), dataOf(A), log()], options);
     try {
-      const fenced = await fencedAtLast();
+      const fenced = await run.at(A).fence({ region: A });
       expect(fenced.fence).toMatchObject({ cannotWrite: 'stopped', finalPosition: { text: expect.any(String) } });
       await up();
       await expect(pair.write(A)).rejects.toThrow('read-only');
