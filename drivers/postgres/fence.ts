@@ -39,6 +39,8 @@ const KILL_AFTER_MS = 5_000;
 /** How often a stop that takes long is looked into, milliseconds. */
 const LOOK_MS = 250;
 const CONNECT_MS = 500;
+/** An init system may start the server again between the stop and the proof; the proof shows it, and it is stopped again. */
+const ROUNDS = 3;
 
 /**
  * Fences every node given; replicas among them need nothing, they cannot write.
@@ -46,6 +48,20 @@ const CONNECT_MS = 500;
  */
 export async function fence(cluster: Cluster, at: At): Promise<FenceReceipt> {
   tokenOf(cluster.context);
+  let already = true;
+  for (let round = 1; ; round += 1) {
+    const receipt = await fenceAndProve(cluster, at);
+    already &&= receipt.already;
+    if (receipt.fence.cannotWrite !== 'none') return { ...receipt, already };
+    if (round < ROUNDS) continue;
+    throw new RampartError('NotFenced', `${at.region} could still write: ${receipt.summary}`, {
+      remedy: 'Retry the fence; `rampart escape` prints the commands for doing it by hand.',
+    });
+  }
+}
+
+/** Asks for the fence, then reads what has become of it. */
+async function fenceAndProve(cluster: Cluster, at: At): Promise<FenceReceipt> {
   const nodes = nodesAt(cluster, at);
   const changed = await allOf(nodes.map((node) => fenceNode(cluster, node)));
   const readings = await Promise.all(nodes.map((node) => settledReading(cluster, node)));
@@ -64,10 +80,7 @@ export async function fence(cluster: Cluster, at: At): Promise<FenceReceipt> {
     changed.every((stopped) => stopped === null),
   );
   for (const stopped of changed) Object.assign(receipt.facts, stopped?.facts);
-  if (receipt.fence.cannotWrite !== 'none') return receipt;
-  throw new RampartError('NotFenced', `${at.region} could still write: ${receipt.summary}`, {
-    remedy: 'Retry the fence; `rampart escape` prints the commands for doing it by hand.',
-  });
+  return receipt;
 }
 
 /** Its shutdown checkpoint, when it was started again before anybody could look. */
