@@ -149,6 +149,19 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
   ],
   [
     'I2',
+    'frozen for ever, although the orchestrator is back',
+    'did not unfence by itself',
+    trace([
+      [0, writable(A, true, 'system')],
+      [1_000, scheduled('fence'), writable(A, false)],
+      [2_000, { kind: 'orchestrator', available: false }],
+      [30_000, { kind: 'alarm', store: 'db', alarm: 'noneWritable', text: '' }],
+      [60_000, { kind: 'orchestrator', available: true }],
+      [240_000, writable(A, true)],
+    ]),
+  ],
+  [
+    'I2',
     'no alarm past the crossing',
     'the watchdog said nothing',
     trace([
@@ -377,6 +390,22 @@ describe('the judge', () => {
       ended({ mode: 'unplanned', loss: bounded(0, null, null) }),
     ]);
     expect(judge(taken)).toEqual([]);
+  });
+
+  it('asks nothing of a run while the orchestrator is away, and an alarm all the same', () => {
+    const away = (...alarm: Happening[]): Trace =>
+      trace([
+        [0, writable(A, true, 'system')],
+        [1_000, scheduled('fence'), writable(A, false)],
+        [2_000, { kind: 'orchestrator', available: false }],
+        [31_000, ...alarm],
+        [90_000, { kind: 'orchestrator', available: true }],
+        [91_000, scheduled('unfence'), writable(A, true)],
+      ]);
+    expect(judge(away({ kind: 'alarm', store: 'db', alarm: 'noneWritable', text: '' }))).toEqual([]);
+    expect(judge(away()).map(({ text }) => text)).toEqual([
+      'db had no writable side for 90 s and the watchdog said nothing',
+    ]);
   });
 
   it('reads back what it wrote', () => {

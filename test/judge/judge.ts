@@ -130,14 +130,17 @@ const freezeBudget: Predicate = {
     const check = (store: string, from: number, to: number): void => {
       if (to - from <= trace.freezeBudgetMs + trace.graceMs) return;
       const due = from + trace.freezeBudgetMs + trace.graceMs;
-      const within = (e: TraceEvent): boolean => e.at >= from && e.at <= due;
+      // A run without its orchestrator can do nothing; the watchdog can.
+      const acts = due + awayWithin(trace, from, due);
+      const within = (e: TraceEvent): boolean => e.at >= from && e.at <= acts;
       const crossed = trace.events.some((e) => within(e) && e.kind === 'scheduled' && e.verb === 'promote');
       const undone = trace.events.some((e) => within(e) && e.kind === 'scheduled' && e.verb === 'unfence');
       const alarmed = trace.events.some(
         (e) => e.kind === 'alarm' && e.store === store && e.at >= from && e.at <= Math.max(due, from),
       );
       const long = `${store} had no writable side for ${Math.round((to - from) / 1000)} s`;
-      if (!crossed && !undone) broken(due, `${long}; nothing was promoted, and the run did not unfence by itself`);
+      if (!crossed && !undone && to > acts)
+        broken(acts, `${long}; nothing was promoted, and the run did not unfence by itself`);
       if (!alarmed) broken(due, `${long} and the watchdog said nothing`);
     };
     for (const event of trace.events) {
@@ -156,6 +159,21 @@ const freezeBudget: Predicate = {
     for (const [store, from] of since) check(store, from, last);
   },
 };
+
+/** How long the orchestrator was away from `from` on; what it missed is due so much later, if it is not away then too. */
+function awayWithin(trace: Trace, from: number, due: number): number {
+  let away = 0;
+  let since: number | null = null;
+  for (const { at, available } of all(trace, 'orchestrator')) {
+    if (!available) since ??= at;
+    else if (since !== null) {
+      const begins = Math.max(since, from);
+      if (begins <= due + away) away += Math.max(0, at - begins);
+      since = null;
+    }
+  }
+  return since !== null && since <= due + away ? Number.POSITIVE_INFINITY : away;
+}
 
 /** The promotion that left these writes behind: the next one of another side, else the last one before them. */
 function abandonedBy(trace: Trace, store: string, region: string, range: WriteRange): Of<'promotion'> | null {

@@ -100,6 +100,8 @@ export type Happening =
     }
   /** A run counted a change of weights as done; `actual` is what the router had at that moment. */
   | { kind: 'counted'; router: string; run: string; claimed: Weights; actual: Weights | null }
+  /** No run can go on: the Temporal server, or every worker that runs workflows, is away; and back. */
+  | { kind: 'orchestrator'; available: boolean }
   /** The watchdog said something. */
   | { kind: 'alarm'; store: string; alarm: string; text: string }
   /** The test did this to the world; `touched`: keys of snapshots it changed, so that no run has to put them back. */

@@ -12,6 +12,8 @@ export class Faults {
   /** What a worker's clock adds to the true time, by queue. */
   readonly skew: Record<string, number> = {};
   readonly #mends: Array<() => void> = [];
+  /** Outages under way. */
+  readonly #outages = { server: 0, control: 0 };
 
   constructor(world: SimWorld, harness: World) {
     this.#world = world;
@@ -43,6 +45,12 @@ export class Faults {
     switch (fault.what) {
       case 'crashControl':
         this.#harness.crashWorkers(CONTROL);
+        break;
+      case 'controlDown':
+        this.#outage('control', ms);
+        break;
+      case 'serverDown':
+        this.#outage('server', ms);
         break;
       case 'crashRegionWorker':
         this.#harness.removeWorkers(`${CONTROL}.${region}`);
@@ -114,6 +122,24 @@ export class Faults {
         throw new Error(`${fault.what} does not strike the world`);
     }
     world.say({ kind: 'fault', what: describeFault(fault), touched });
+  }
+
+  /** Without the server, or without a worker of the control place, no run goes on. */
+  #outage(what: 'server' | 'control', ms: number): void {
+    const harness = this.#harness;
+    const { server, control } = this.#outages;
+    this.#outages[what] += 1;
+    if (server + control === 0) this.#world.say({ kind: 'orchestrator', available: false });
+    if (what === 'server' && server === 0) harness.stopServer();
+    if (what === 'control') harness.removeWorkers(CONTROL);
+    this.#untilThen(ms, () => {
+      this.#outages[what] -= 1;
+      if (this.#outages[what] > 0) return;
+      if (this.#outages.server + this.#outages.control === 0)
+        this.#world.say({ kind: 'orchestrator', available: true });
+      if (what === 'server') harness.resumeServer();
+      else harness.addWorkers(CONTROL);
+    });
   }
 
   #flow(): void {

@@ -1,6 +1,6 @@
 /** The people around a run: they look when they are called, decide well or badly, and say things out of turn. */
 import type { RunStatus } from '../../workflows/contract.ts';
-import type { Workflow, World } from '../virtual-time/harness.ts';
+import { Unavailable, type Workflow, type World } from '../virtual-time/harness.ts';
 import type { Fault, Scenario } from './scenario.ts';
 import type { SimWorld } from './world/world.ts';
 
@@ -8,6 +8,9 @@ import type { SimWorld } from './world/world.ts';
 const ROUND_MS = 20_000;
 /** More words than this nobody sends to one run: then it is left as it is. */
 const PATIENCE = 14;
+/** Nobody answers: they try again after so long, in milliseconds. */
+const AGAIN_MS = 2_500;
+const QUEUE = 'rampart';
 
 export class Bystanders {
   readonly #scenario: Scenario;
@@ -48,6 +51,10 @@ export class Bystanders {
     const { people } = this.#scenario;
     this.#nextLook = this.#harness.now + ROUND_MS;
     if (this.#workflow.outcome !== null || this.tired) return;
+    if (!this.#harness.serves(QUEUE)) {
+      this.#nextLook = this.#harness.now + AGAIN_MS;
+      return;
+    }
     const status = (await this.#workflow.query('status')) as RunStatus;
     if (status.holding !== null) {
       const { reason, choices } = status.holding;
@@ -134,7 +141,13 @@ export class Bystanders {
   async #send(verb: string, input: object): Promise<void> {
     if (this.#workflow.outcome !== null) return;
     this.#sent += 1;
-    await this.#workflow.startUpdate(verb, input);
-    this.call();
+    try {
+      await this.#workflow.startUpdate(verb, input);
+      this.call();
+    } catch (error) {
+      // The server went away between two words: they look again, and say again what is still to be said.
+      if (!(error instanceof Unavailable)) throw error;
+      this.#nextLook = this.#harness.now + AGAIN_MS;
+    }
   }
 }

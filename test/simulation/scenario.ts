@@ -8,6 +8,8 @@ export type When = { ms: number } | { step: string; nth: number; op: number };
 export const ATTEMPT_FAULTS = ['fail', 'loseAnswer', 'freezeWorker', 'twice'] as const;
 /** What may happen to the world. */
 export const WORLD_FAULTS = [
+  'serverDown',
+  'controlDown',
   'crashControl',
   'crashRegionWorker',
   'killStore',

@@ -189,6 +189,7 @@ class Game {
       const { type, request } = action;
       const args = [{ service: 'checkout', by: 'ann', ...request }];
       await this.#harness.advance(i === 0 ? 3_000 : 1_000);
+      await this.#reachable();
       const before = this.#world.state();
       const workflow = await this.#harness.start(type, { workflowId: LOCK, args });
       const run = workflow.runId;
@@ -218,13 +219,19 @@ class Game {
         mended = true;
       }
       if (harness.now >= people.nextLook) await people.look();
-      for (const fault of this.#spoken.splice(0)) await people.say(fault);
+      // Words out of turn are said again until somebody hears them.
+      while (this.#spoken.length > 0 && harness.serves('rampart')) await people.say(this.#spoken.shift() as Fault);
       const until = Math.min(people.nextLook, mended ? Number.POSITIVE_INFINITY : mendAt, begun + HORIZON_MS);
       if (!(await harness.step(until))) await harness.advanceTo(until);
       this.#hear(people);
       if (people.tired && harness.now - begun > MENDED_AFTER_MS + 60_000) break;
     }
     return workflow.outcome !== null;
+  }
+
+  /** Whoever has a question asks until somebody answers. */
+  async #reachable(): Promise<void> {
+    while (!this.#harness.serves('rampart')) await this.#harness.advance(1_000);
   }
 
   /** The run calls for people by its search attributes, as in a list of runs. */
@@ -235,6 +242,7 @@ class Game {
   }
 
   async #conclude(workflow: Workflow, run: string, closed: boolean): Promise<string> {
+    await this.#reachable();
     const record = (await workflow.query('evidence')) as RunRecord;
     const history = this.#harness.trace.filter((event) => event.runId === run);
     traceOfRun(this.#world, run, record, history, this.#scenario);

@@ -1,6 +1,6 @@
 /** What the harness offers beyond what the calibration compares with a real server. */
 import { describe, expect, it } from 'vitest';
-import { createWorld, type WorldOptions } from './harness.ts';
+import { createWorld, Unavailable, type WorldOptions } from './harness.ts';
 import { SCENARIOS } from './samples/scenarios.ts';
 import { runVirtually, SAMPLE_WORKFLOWS } from './samples/virtual.ts';
 
@@ -51,6 +51,59 @@ describe('the harness', () => {
     expect([begun, finished]).toEqual([[1, 2], [2]]);
     expect(workflow.outcome).toEqual({ status: 'completed', result: 'attempt 2' });
     expect(it.now - START).toBe(3_000 + 100 + 1_000);
+    await it.dispose();
+  });
+
+  it.each([
+    ['an answer that the server misses for a moment arrives', 4_000, 1],
+    ['an answer that the server misses for longer is lost, and a time-out brings it back', 30_000, 2],
+  ])('the server is down: %s', async (_what, downMs, attempt) => {
+    const it = await world({
+      activities: async (call) => {
+        await call.sleep(1_000);
+        return `attempt ${call.attempt}`;
+      },
+    });
+    const options = { taskQueue: 'rampart.eu', startToCloseTimeout: 3_000, retry: { initialInterval: 100 } };
+    const workflow = await it.start('oneActivity', {
+      workflowId: 'w',
+      args: [{ ...options, startToCloseTimeout: 20_000 }],
+    });
+    await it.advance(500);
+    it.stopServer();
+    await it.advance(downMs);
+    expect(workflow.outcome).toBeNull();
+    await expect(workflow.query('anything')).rejects.toThrow(Unavailable);
+    await expect(it.start('oneActivity', { workflowId: 'other', args: [options] })).rejects.toThrow(Unavailable);
+    it.resumeServer();
+    await workflow.runUntilClosed();
+    expect(workflow.outcome).toEqual({ status: 'completed', result: `attempt ${attempt}` });
+    await it.dispose();
+  });
+
+  it('the server is down: its timers are late', async () => {
+    const it = await world({});
+    const workflow = await it.start('patient', { workflowId: 'w', args: [5_000] });
+    it.stopServer();
+    await it.advance(60_000);
+    expect(workflow.outcome).toBeNull();
+    it.resumeServer();
+    await workflow.runUntilClosed();
+    expect(it.now - START).toBe(60_000);
+    await it.dispose();
+  });
+
+  it('a worker that dies loses its workflows, and the next one replays them', async () => {
+    const it = await world({ workflowQueues: ['default'] });
+    const workflow = await it.start('patient', { workflowId: 'w', args: [5_000] });
+    await it.advance(1_000);
+    it.removeWorkers('default');
+    await it.advance(60_000);
+    expect(workflow.outcome).toBeNull();
+    it.addWorkers('default');
+    await workflow.runUntilClosed();
+    expect(workflow.outcome).toEqual({ status: 'completed', result: 'slept' });
+    expect(it.now - START).toBe(61_000);
     await it.dispose();
   });
 

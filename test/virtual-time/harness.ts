@@ -14,7 +14,7 @@ import type { SearchAttributePair } from '@temporalio/common';
 import { VirtualClock } from './clock.ts';
 import type { ActivityHandler } from './model/attempt.ts';
 import { Namespace } from './model/namespace.ts';
-import type { Outcome, UpdateState, WorkflowRun } from './model/run.ts';
+import { type Outcome, Unavailable, type UpdateState, type WorkflowRun } from './model/run.ts';
 import type { EventName, TraceEvent } from './model/trace.ts';
 import {
   type Bundle,
@@ -29,7 +29,7 @@ import {
 
 export type { ActivityCall, ActivityHandler } from './model/attempt.ts';
 export type { Outcome } from './model/run.ts';
-export { WorkflowTaskFailed } from './model/run.ts';
+export { Unavailable, WorkflowTaskFailed } from './model/run.ts';
 export type { TraceEvent } from './model/trace.ts';
 
 export interface WorldOptions {
@@ -82,7 +82,6 @@ export async function createWorld(options: WorldOptions): Promise<World> {
 export class World {
   readonly trace: TraceEvent[] = [];
   readonly #clock: VirtualClock;
-  readonly #sandbox: Sandbox;
   readonly #namespace: Namespace;
   readonly #defaultQueue: string;
   /** Called after every step; where a simulation checks its invariants. */
@@ -92,7 +91,6 @@ export class World {
     const queues = options.workflowQueues;
     this.#defaultQueue = queues?.[0] ?? 'default';
     this.#clock = new VirtualClock(options.startAt ?? Date.UTC(2026, 0, 1));
-    this.#sandbox = sandbox;
     this.#namespace = new Namespace({
       clock: this.#clock,
       sandbox,
@@ -121,6 +119,7 @@ export class World {
   /** @throws Error when a run with this id is open */
   async start(type: string, options: StartOptions): Promise<Workflow> {
     const { workflowId, args = [], taskQueue = this.#defaultQueue, searchAttributes = [] } = options;
+    this.#asked();
     const started = await this.#namespace.start(
       {
         workflowId,
@@ -183,7 +182,27 @@ export class World {
 
   /** Requests the cancellation of a workflow, as an activity with a client would; takes effect with the next step. */
   requestCancel(workflowId: string): void {
+    this.#asked();
     this.#namespace.requestCancel(workflowId, null, 'requested by a client');
+  }
+
+  /** The server is down: it delivers nothing, its timers are late, and whoever calls it hears that it is unavailable. */
+  stopServer(): void {
+    this.#namespace.stopServer();
+  }
+
+  resumeServer(): void {
+    this.#namespace.resumeServer();
+  }
+
+  /** Whether a client's call would find the server, and a query a worker of this task queue. */
+  serves(queue: string): boolean {
+    return this.#namespace.serves(queue);
+  }
+
+  /** @throws Unavailable */
+  #asked(): void {
+    if (!this.#namespace.server.up) throw new Unavailable();
   }
 
   /** The queue's workers die and others take their place: attempts under way vanish until a time-out finds out. */
@@ -208,7 +227,7 @@ export class World {
 
   /** Replays every run from its own record, as after a worker's restart. @throws Error at the first difference */
   async replay(): Promise<void> {
-    for (const run of this.#namespace.runs) await run.replay(this.#sandbox);
+    for (const run of this.#namespace.runs) await run.replay();
   }
 
   /** Frees the runs' code; the sandbox stays for the next world. */
@@ -302,6 +321,7 @@ export class Workflow {
 
   /** A signal whose payloads need not be what the SDK would send. */
   async signalRaw(name: string, payloads: Payload[]): Promise<void> {
+    this.#asked();
     if (!this.#namespace.signal(this.workflowId, null, name, payloads)) throw this.#closed();
     await this.#world.settle();
   }
@@ -320,6 +340,7 @@ export class Workflow {
 
   /** Sends an update and lets it take effect; its outcome may be still to come. */
   async startUpdate(name: string, ...args: unknown[]): Promise<UpdateState> {
+    this.#asked();
     if (this.outcome) throw this.#closed();
     const state = this.#run.update(name, args);
     await this.#world.settle();
@@ -328,6 +349,7 @@ export class Workflow {
 
   /** @throws the failure with which the workflow answered */
   query(name: string, ...args: unknown[]): Promise<unknown> {
+    if (!this.#namespace.serves(this.#run.spec.queue)) return Promise.reject(new Unavailable());
     return this.#run.query(name, args);
   }
 
@@ -338,17 +360,24 @@ export class Workflow {
   }
 
   async cancel(reason = 'requested by the test'): Promise<void> {
+    this.#asked();
     if (!this.#namespace.requestCancel(this.workflowId, null, reason)) throw this.#closed();
     await this.#world.settle();
   }
 
   async terminate(): Promise<void> {
+    this.#asked();
     this.#namespace.terminate(this.workflowId);
     await this.#world.settle();
   }
 
   runUntilClosed(limitMs?: number): Promise<void> {
     return this.#world.runUntil(() => this.outcome !== null, limitMs);
+  }
+
+  /** @throws Unavailable */
+  #asked(): void {
+    if (!this.#namespace.server.up) throw new Unavailable();
   }
 
   #closed(): Error {

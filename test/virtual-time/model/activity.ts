@@ -7,6 +7,7 @@ import { decode, encode, type Failure, type Payload } from '../sdk.ts';
 import { type ActivityHandler, Attempt, type Result } from './attempt.ts';
 import { activityFailure, RETRY_STATE, type RetryState, type TimeoutKind, timeoutFailure } from './failures.ts';
 import { nextAttempt, type RetryPolicy } from './retry.ts';
+import type { ServerClock } from './server.ts';
 
 export type Cancellation = 'TRY_CANCEL' | 'WAIT_CANCELLATION_COMPLETED' | 'ABANDON';
 
@@ -36,7 +37,9 @@ export interface ActivityClosed {
 
 /** What an activity needs around it. */
 export interface ActivityWorld {
+  /** The workers' time. */
   clock: VirtualClock;
+  server: ServerClock;
   handler: ActivityHandler;
   /** Calls back as soon as a worker polls the queue: planned for now, or when one comes up. */
   dispatch(queue: string, task: ActivityTask): void;
@@ -69,9 +72,9 @@ export class ActivityTask {
     };
     this.#world = world;
     this.#closed = closed;
-    this.#expiresAt = whole === undefined ? null : world.clock.now + whole;
+    this.#expiresAt = whole === undefined ? null : world.server.now + whole;
     this.#enqueue();
-    if (whole !== undefined) this.#expiry = world.clock.after(whole, () => this.#timeOut('scheduleToClose'));
+    if (whole !== undefined) this.#expiry = world.server.after(whole, () => this.#timeOut('scheduleToClose'));
   }
 
   get attempt(): number {
@@ -99,13 +102,16 @@ export class ActivityTask {
       { ...spec, attempt: number, local: false, heartbeatDetails: decode(this.#lastHeartbeat[0]) },
       {
         heartbeat: (details) => {
+          if (!this.#world.server.up) return null;
           if (!current()) return 'NOT_FOUND';
           this.#lastHeartbeat = details;
           this.#renewHeartbeat();
           return this.#cancelRequested ? 'CANCELLED' : null;
         },
         result: (result) => {
+          if (!this.#world.server.up) return 'UNAVAILABLE';
           if (current()) this.#answered(result);
+          return null;
         },
       },
     );
@@ -134,15 +140,15 @@ export class ActivityTask {
   }
 
   #plan(ms: number | undefined, limit: TimeoutKind): void {
-    this.#world.clock.cancel(this.#phase);
-    this.#phase = ms === undefined ? null : this.#world.clock.after(ms, () => this.#timeOut(limit));
+    this.#world.server.cancel(this.#phase);
+    this.#phase = ms === undefined ? null : this.#world.server.after(ms, () => this.#timeOut(limit));
   }
 
   #renewHeartbeat(): void {
-    this.#world.clock.cancel(this.#heartbeatTimeout);
+    this.#world.server.cancel(this.#heartbeatTimeout);
     const limit = this.spec.heartbeatMs;
     this.#heartbeatTimeout =
-      limit === undefined ? null : this.#world.clock.after(limit, () => this.#timeOut('heartbeat'));
+      limit === undefined ? null : this.#world.server.after(limit, () => this.#timeOut('heartbeat'));
   }
 
   #answered(result: Result): void {
@@ -173,15 +179,15 @@ export class ActivityTask {
   /** Backs off for the next attempt, or says why there is none. */
   #retry(failure: Failure): RetryState | null {
     if (this.#cancelRequested) return RETRY_STATE.cancelRequested;
-    const { clock } = this.#world;
-    const next = nextAttempt(this.spec.retry, failure, this.#number, clock.now, this.#expiresAt);
+    const { server } = this.#world;
+    const next = nextAttempt(this.spec.retry, failure, this.#number, server.now, this.#expiresAt);
     if ('refused' in next) return next.refused;
-    clock.cancel(this.#phase);
-    clock.cancel(this.#heartbeatTimeout);
+    server.cancel(this.#phase);
+    server.cancel(this.#heartbeatTimeout);
     this.#lastFailure = failure;
     this.#number++;
     this.#state = 'backingOff';
-    this.#phase = clock.after(next.delayMs, () => this.#enqueue());
+    this.#phase = server.after(next.delayMs, () => this.#enqueue());
     return null;
   }
 
@@ -198,6 +204,6 @@ export class ActivityTask {
 
   #stop(): void {
     this.#state = 'closed';
-    for (const planned of [this.#expiry, this.#phase, this.#heartbeatTimeout]) this.#world.clock.cancel(planned);
+    for (const planned of [this.#expiry, this.#phase, this.#heartbeatTimeout]) this.#world.server.cancel(planned);
   }
 }

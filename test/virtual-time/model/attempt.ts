@@ -52,15 +52,18 @@ export interface AttemptSpec {
 export type AbortReason = 'CANCELLED' | 'NOT_FOUND' | 'TIMED_OUT';
 
 export interface Reports {
-  /** A heartbeat reached the server; its answer: whether the attempt is to be aborted. */
+  /** A heartbeat; its answer: whether the attempt is to be aborted. A server that is down hears and says nothing. */
   heartbeat(details: Payload[]): AbortReason | null;
-  result(result: Result): void;
+  /** The end of the attempt; whether the server was there to hear it. */
+  result(result: Result): 'UNAVAILABLE' | null;
 }
 
 /** Core's own bound on an attempt the server must have timed out by then, when it does not heartbeat. */
 const LOCAL_TIMEOUT_BUFFER_MS = 5_000;
 const DEFAULT_THROTTLE_MS = 30_000;
 const MAXIMUM_THROTTLE_MS = 60_000;
+/** Core's client tries a call again at growing intervals, and no longer than this in all. */
+const CALL_RETRY = { firstMs: 100, factor: 1.7, mostMs: 5_000, forMs: 10_000 };
 
 export class Attempt {
   readonly #clock: VirtualClock;
@@ -131,7 +134,14 @@ export class Attempt {
     if ('failed' in result && this.#unsent) this.#reports.heartbeat(this.#unsent);
     this.#over = true;
     this.#forget();
-    this.#reports.result(result);
+    this.#answer(result, CALL_RETRY.firstMs, CALL_RETRY.forMs);
+  }
+
+  /** What the server cannot be told in time is lost: one of the activity's limits finds out. */
+  #answer(result: Result, waitMs: number, leftMs: number): void {
+    if (this.#crashed || this.#reports.result(result) === null || waitMs > leftMs) return;
+    const nextMs = Math.min(waitMs * CALL_RETRY.factor, CALL_RETRY.mostMs);
+    this.#clock.after(waitMs, () => this.#answer(result, nextMs, leftMs - waitMs));
   }
 
   #forget(): void {

@@ -80,7 +80,7 @@ export class Commands {
   /** The run has closed. */
   abandonAll(): void {
     for (const { task } of this.#activities.values()) task?.orphan();
-    for (const timer of this.#timers.values()) this.#run.namespace.clock.cancel(timer);
+    for (const timer of this.#timers.values()) this.#run.namespace.server.cancel(timer);
     for (const child of this.#children.values()) child.parentClosed();
   }
 
@@ -249,6 +249,7 @@ export class Commands {
       },
       {
         clock: namespace.clock,
+        server: namespace.server,
         handler: namespace.activities,
         dispatch: (to, queued) => namespace.dispatch(to, queued),
         started: (started, attempt) => {
@@ -262,9 +263,13 @@ export class Commands {
   }
 
   #activityClosed(seq: number, name: string, id: string, { event, attempt, result }: ActivityClosed): void {
-    const detail =
-      'completed' in result ? decode(result.completed) : 'failed' in result ? result.failed : result.cancelled;
-    this.#run.record(event, { name, id, attempt, detail });
+    this.#run.record(event, {
+      ...{ name, id, attempt },
+      // Read by few, and large.
+      get detail() {
+        return 'completed' in result ? decode(result.completed) : 'failed' in result ? result.failed : result.cancelled;
+      },
+    });
     const resolution =
       'completed' in result
         ? { completed: { result: result.completed } }
@@ -289,11 +294,11 @@ export class Commands {
       this.#run.record('timerFired', { id: String(seq) });
       this.#run.enqueue({ fireTimer: { seq } });
     };
-    this.#timers.set(seq, this.#run.namespace.clock.after(ms, fire));
+    this.#timers.set(seq, this.#run.namespace.server.after(ms, fire));
   }
 
   #timerCancelled(seq: number): void {
-    this.#run.namespace.clock.cancel(this.#timers.get(seq));
+    this.#run.namespace.server.cancel(this.#timers.get(seq));
     if (this.#timers.delete(seq)) this.#run.record('timerCanceled', { id: String(seq) });
   }
 

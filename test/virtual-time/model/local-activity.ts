@@ -72,6 +72,7 @@ export class LocalActivity {
         heartbeat: () => null,
         result: (result) => {
           if (this.#attempt === attempt) this.#answered(result);
+          return null;
         },
       },
     );

@@ -4,6 +4,7 @@ import { decode, encode, type Payload, type Sandbox } from '../sdk.ts';
 import type { ActivityTask } from './activity.ts';
 import { type ActivityHandler, Attempt } from './attempt.ts';
 import { type Ending, type RunSpec, WorkflowRun } from './run.ts';
+import { ServerClock } from './server.ts';
 import type { TraceEvent } from './trace.ts';
 
 export interface StartRequest {
@@ -55,12 +56,19 @@ export class Namespace {
   #deferred: Array<() => void | Promise<void>> = [];
   #runNumber = 0;
 
+  readonly server: ServerClock;
+
   constructor(options: NamespaceOptions) {
     this.#options = options;
+    this.server = new ServerClock(options.clock);
   }
 
   get clock(): VirtualClock {
     return this.#options.clock;
+  }
+
+  get sandbox(): Sandbox {
+    return this.#options.sandbox;
   }
 
   get activities(): ActivityHandler {
@@ -136,6 +144,7 @@ export class Namespace {
 
   /** Does what has been deferred so far. Returns how much that was. */
   async carryOutDeferred(): Promise<number> {
+    if (!this.server.up) return 0;
     const actions = this.#deferred.splice(0);
     for (const action of actions) await action();
     return actions.length;
@@ -181,11 +190,27 @@ export class Namespace {
     });
   }
 
-  /** The queue's workers die; what they were doing is lost without a word. */
+  /** The queue's workers die; what they were doing is lost without a word, and so are the workflows in their caches. */
   crash(queue: string): void {
     for (const attempt of this.running) {
       if (attempt.queue === queue) attempt.crash();
     }
+    for (const run of this.runs) if (run.open && run.spec.queue === queue) run.evict();
+  }
+
+  /** Whether a workflow task of this queue finds a server and a worker. */
+  serves(queue: string): boolean {
+    return this.server.up && !this.#absent.has(queue);
+  }
+
+  /** The server is down: what is on its disk stays, what it only had in memory is lost. */
+  stopServer(): void {
+    this.server.stop();
+    for (const run of this.runs) run.forgetAdmitted();
+  }
+
+  resumeServer(): void {
+    this.server.resume();
   }
 
   setWorkers(queue: string, present: boolean): void {
@@ -200,7 +225,7 @@ export class Namespace {
   }
 
   async #startRun(spec: RunSpec, onEnd: (ending: Ending) => void): Promise<void> {
-    const run = await WorkflowRun.start(this, this.#options.sandbox, spec);
+    const run = await WorkflowRun.start(this, spec);
     this.runs.push(run);
     this.#executions.set(spec.workflowId, { runId: spec.runId, run, foreign: null, ending: null, onEnd });
   }
@@ -220,7 +245,8 @@ export class Namespace {
       },
       {
         heartbeat: () => null,
-        result: (result) =>
+        result: (result) => {
+          if (!this.server.up) return 'UNAVAILABLE';
           this.#foreignEnded(
             execution,
             'completed' in result
@@ -228,7 +254,9 @@ export class Namespace {
               : 'failed' in result
                 ? { kind: 'failed', failure: result.failed }
                 : { kind: 'canceled' },
-          ),
+          );
+          return null;
+        },
       },
     );
     execution.foreign = attempt;

@@ -10,7 +10,7 @@ import {
   type Failure,
   type Job,
   type Payload,
-  type Sandbox,
+  type RunIdentity,
   type SandboxedRun,
   timestamp,
 } from '../sdk.ts';
@@ -56,6 +56,14 @@ export class WorkflowTaskFailed extends Error {
   }
 }
 
+/** What a client hears when no server, or no worker, is there to answer. */
+export class Unavailable extends Error {
+  override readonly name = 'ServiceError';
+  constructor() {
+    super('14 UNAVAILABLE: the Temporal server does not answer');
+  }
+}
+
 /** A history of this length makes the server suggest continue-as-new. */
 const SUGGEST_CONTINUE_AS_NEW_EVENTS = 4_096;
 /** With local activities under way a workflow task is kept open for so long (80 % of its 10 s) before it is renewed. */
@@ -65,7 +73,9 @@ export class WorkflowRun {
   readonly spec: RunSpec;
   readonly namespace: Namespace;
   readonly trace: TraceEvent[] = [];
-  readonly #code: SandboxedRun;
+  #code: SandboxedRun;
+  /** Its worker has died, and the next one has to replay it from its history. */
+  #evicted = false;
   readonly #commands: Commands;
   #pending: Job[];
   /** Set while local activities keep the workflow task open. */
@@ -80,11 +90,12 @@ export class WorkflowRun {
   readonly #updates = new Map<string, UpdateState>();
   readonly #flags = new Set<number>();
   #counter = 0;
+  readonly #startedAt: number;
   ending: Ending | null = null;
   outcome: Outcome | null = null;
 
-  static async start(namespace: Namespace, sandbox: Sandbox, spec: RunSpec): Promise<WorkflowRun> {
-    const code = await sandbox.create(identityOf(namespace, spec));
+  static async start(namespace: Namespace, spec: RunSpec): Promise<WorkflowRun> {
+    const code = await namespace.sandbox.create(identityOf(namespace.clock.now, namespace, spec));
     return new WorkflowRun(namespace, code, spec);
   }
 
@@ -92,6 +103,7 @@ export class WorkflowRun {
     this.namespace = namespace;
     this.spec = spec;
     this.#code = code;
+    this.#startedAt = namespace.clock.now;
     this.#commands = new Commands(this);
     this.#pending = [{ initializeWorkflow: this.#initialization() }];
     this.record('workflowExecutionStarted', { name: spec.type, detail: spec.args.map(decode) });
@@ -120,7 +132,8 @@ export class WorkflowRun {
 
   record(event: EventName, details: TraceDetails = {}): void {
     const { workflowId, runId } = this.spec;
-    const entry: TraceEvent = { at: this.namespace.clock.now, workflowId, runId, event, ...details };
+    // Not spread, so that what is read by few is made only for them.
+    const entry: TraceEvent = Object.assign(details, { at: this.namespace.clock.now, workflowId, runId, event });
     this.trace.push(entry);
     this.namespace.onEvent(entry);
   }
@@ -152,6 +165,7 @@ export class WorkflowRun {
 
   async query(name: string, args: unknown[]): Promise<unknown> {
     const queryId = `query-${++this.#counter}`;
+    await this.#recall();
     const job: Job = { queryWorkflow: { queryId, queryType: name, arguments: encodeAll(args) } };
     const { commands } = await this.#activate(this.#code, [job], false);
     for (const { respondToQuery } of commands) {
@@ -175,13 +189,14 @@ export class WorkflowRun {
 
   /** Whether there is a workflow task to run now. */
   get hasWork(): boolean {
-    if (!this.open) return false;
+    if (!this.open || !this.namespace.serves(this.spec.queue)) return false;
     if (this.#heldUntil === null) return this.#pending.length > 0;
     return this.#pending.some(isLocalResolution) || this.namespace.clock.now >= this.#heldUntil;
   }
 
   /** Runs one workflow task. */
   async runTask(): Promise<void> {
+    await this.#recall();
     if (this.#heldUntil !== null && !this.#pending.some(isLocalResolution)) {
       this.#heldUntil = null;
       this.#commands.carryOut();
@@ -215,12 +230,38 @@ export class WorkflowRun {
     await this.namespace.closed(this, ending);
   }
 
+  /** The worker that had it in its cache is gone. */
+  evict(): void {
+    if (this.#heldUntil !== null) throw new Error('the death of a worker with local activities is not modelled');
+    this.#evicted = true;
+  }
+
+  /** An update that no worker has accepted yet is in no history: who sent it hears that the server is gone. */
+  forgetAdmitted(): void {
+    this.#pending = this.#pending.filter(({ doUpdate }) => {
+      const state = doUpdate && this.#updates.get(doUpdate.id as string);
+      if (state) state.outcome = { failure: new Unavailable() };
+      return !state;
+    });
+  }
+
+  async #recall(): Promise<void> {
+    if (!this.#evicted) return;
+    this.#evicted = false;
+    await this.#code.dispose();
+    this.#code = await this.#replayed();
+  }
+
   /**
    * Runs the same activations through fresh workflow code, as a worker does after a restart.
    * @throws Error naming the first activation whose commands differ
    */
-  async replay(sandbox: Sandbox): Promise<void> {
-    const code = await sandbox.create(identityOf(this.namespace, this.spec));
+  async replay(): Promise<void> {
+    await (await this.#replayed()).dispose();
+  }
+
+  async #replayed(): Promise<SandboxedRun> {
+    const code = await this.namespace.sandbox.create(identityOf(this.#startedAt, this.namespace, this.spec));
     try {
       for (const [i, { at, jobs, patches, commands, historyLength }] of this.#activations.entries()) {
         const marked = patches.map((patchId): Job => ({ notifyHasPatch: { patchId } }));
@@ -238,8 +279,10 @@ export class WorkflowRun {
           );
         }
       }
-    } finally {
+      return code;
+    } catch (error) {
       await code.dispose();
+      throw error;
     }
   }
 
@@ -311,7 +354,7 @@ export class WorkflowRun {
   }
 }
 
-function identityOf(namespace: Namespace, spec: RunSpec): Parameters<Sandbox['create']>[0] {
+function identityOf(startedAt: number, namespace: Namespace, spec: RunSpec): RunIdentity {
   const { workflowId, runId, firstRunId, type, queue, parent, continuedFrom } = spec;
   return {
     workflowId,
@@ -320,7 +363,7 @@ function identityOf(namespace: Namespace, spec: RunSpec): Parameters<Sandbox['cr
     workflowType: type,
     taskQueue: queue,
     namespace: namespace.name,
-    startedAt: namespace.clock.now,
+    startedAt,
     parent,
     continuedFrom,
   };
