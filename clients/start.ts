@@ -4,7 +4,7 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair, TypedSearchAttributes } from '@temporalio/common';
 import type { Request } from '../plan/model.ts';
 // Constants only; the workflow contract loads nothing.
-import { CONTROL_QUEUE, SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
+import { CONTROL_QUEUE, SEARCH_ATTRIBUTES, WORKFLOW_TASK_TIMEOUT } from '../workflows/contract.ts';
 import type { Temporal } from './connection.ts';
 import { findRun, inTime, type RunRef, registeredSearchAttributes } from './runs.ts';
 
@@ -63,6 +63,7 @@ async function underLock(
         args: options.args ?? [],
         workflowId: lock,
         taskQueue: CONTROL_QUEUE,
+        workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
         workflowIdConflictPolicy: 'FAIL',
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       }),

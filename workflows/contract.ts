@@ -9,6 +9,11 @@ import type { Health } from '../plan/health/model.ts';
 import type { Facts, Mode, StageName } from '../plan/model.ts';
 
 export const CONTROL_QUEUE = 'rampart';
+/**
+ * A control worker that dies with a workflow task in its hands costs this much until another one gets the task: the
+ * server's default of 10 s would be a third of a freeze budget of 30 s.
+ */
+export const WORKFLOW_TASK_TIMEOUT = '5s';
 /** Guards watch on a queue of their own: each takes one activity's room for as long as it lives. */
 export const GUARD_QUEUE = 'rampart-guard';
 /** Workflow ID of a service's guard. */

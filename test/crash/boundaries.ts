@@ -21,6 +21,9 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
+/** What a fault at the old primary says when the run has stopped that before. */
+export const STOPPED = 'was stopped already: nothing was done';
+
 /** A moment of a run, as its history shows it. */
 export interface Boundary {
   stage: string;

@@ -38,6 +38,8 @@ export interface CellResult {
   lost: number;
   /** Longest time without an acknowledged write, milliseconds. */
   writeGapMs: number;
+  /** Id of the cell that was run for this one too, because both are the same by construction. */
+  sameAs?: string;
   /** Rules that had something to judge. */
   judged: string[];
   violations: string[];
@@ -48,6 +50,9 @@ export interface CellResult {
 export interface CellDone {
   result: CellResult;
   trace: Trace;
+  /** The run's history in short; empty when its server lost it. */
+  marks: HistoryMark[];
+  direction: { from: string; to: string };
 }
 
 interface Struck {
@@ -102,7 +107,10 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
     const fits = (mark: HistoryMark): boolean =>
       mark.kind === boundary.moment && bySide(mark.step, direction) === boundary.step;
     const reached = await untilMark(hands.client, { workflowId: LOCK, runId }, fits, over.signal);
-    return reached === null ? null : strike();
+    if (reached === null) return null;
+    const struck = await strike();
+    if (fault === 'freeze-worker') void wakeOvertaken(ground, runId, over.signal);
+    return struck;
   };
   const atGate = boundary.step.startsWith('gate:') ? boundary.step.slice('gate:'.length) : null;
   let first: RunDone;
@@ -161,6 +169,7 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
     endedAt: Date.now(),
   });
   const violations = [...broken, ...judge(trace).map(({ rule, text }) => `${rule}: ${text}`)];
+  const marks = struck === null || first.seen === null ? [] : await marksOf(hands.client, { workflowId: LOCK, runId });
   const result: CellResult = {
     id: cell.id,
     action,
@@ -170,10 +179,7 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
     fault,
     verdict: violations.length > 0 ? 'red' : struck === null ? 'notReached' : 'green',
     did: struck?.did === undefined ? 'nothing' : bySide(struck.did, direction),
-    landed:
-      struck === null || first.seen === null
-        ? ''
-        : landedAt(cell, direction, struck.at, await marksOf(hands.client, { workflowId: LOCK, runId })),
+    landed: struck === null || first.seen === null ? '' : landedAt(cell, direction, struck.at, marks),
     outcome: first.status,
     after,
     said: first.watched.said.map((word) => bySide(word, direction).replaceAll(repositoryRoot(), '…')),
@@ -185,7 +191,18 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
     seconds: Math.round((Date.now() - began) / 100) / 10,
     date: new Date().toISOString(),
   };
-  return { result, trace };
+  return { result, trace, marks, direction };
+}
+
+/**
+ * The frozen worker wakes up when another one has carried a step through that it had taken: with whatever else it had
+ * taken, and attempts of its own that are not wanted any more. Where it had taken nothing it sleeps until the end.
+ */
+async function wakeOvertaken({ hands }: Ground, runId: string, signal: AbortSignal): Promise<void> {
+  const fits = ({ kind, how, takenOver }: HistoryMark): boolean =>
+    kind === 'closed' && how === 'completed' && takenOver === true;
+  const overtaken = await untilMark(hands.client, { workflowId: LOCK, runId }, fits, signal).catch(() => null);
+  if (overtaken !== null) hands.wakeWorkers();
 }
 
 /** Ramps move the edge's weights to and fro; the database stays. */
@@ -237,6 +254,8 @@ async function converge(
     const { active } = await ground.hands.world.sides();
     if (active !== input.to) return { after, stuck: `is active in ${active}, not in ${input.to}` };
   }
+  // A run that found nothing to do has just said so.
+  if (last().seen?.record.outcome === 'nothingToDo') return { after, stuck: null };
   const plan = await ground.plan(action === 'failback' ? 'failover' : action, input);
   if (plan.nothingToDo === null) return { after, stuck: `is not finished: ${plan.facts.classified.text}` };
   return { after, stuck: null };

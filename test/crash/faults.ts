@@ -2,7 +2,7 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { CONTROL_QUEUE } from '../../workflows/contract.ts';
 import { LOCK, PERSON } from '../integration/world.ts';
-import type { Boundary, Fault } from './boundaries.ts';
+import { type Boundary, type Fault, STOPPED } from './boundaries.ts';
 import { followByHand } from './by-hand.ts';
 import type { Ground, RunDone } from './ground.ts';
 import type { Ref } from './watch.ts';
@@ -41,21 +41,24 @@ export async function inject(fault: Fault, c: FaultContext): Promise<string> {
       await hands.killTemporal();
       return 'the Temporal server killed and started again';
     case 'kill-old-primary':
+      if (await isDown(c)) return nothingTo(from);
       await hands.killDatabase(from);
       return `the database of ${from} killed`;
     case 'kill-old-primary-behind':
+      if (await isDown(c)) return nothingTo(from);
       await hands.killDatabaseBehind(from);
       return `replication stalled, then the database of ${from} killed`;
     case 'kill-new-primary':
       await hands.killDatabase(to);
       return `the database of ${to} killed`;
     case 'freeze-old-primary':
+      if (await isDown(c)) return nothingTo(from);
       await hands.freezeDatabase(from);
       return `the database of ${from} frozen (SIGSTOP)`;
     case 'freeze-worker': {
       const place = boundary.side === null ? 'control' : region;
       await hands.freezeWorker(place);
-      return `one worker of ${place} frozen (SIGSTOP) with its polls open`;
+      return `one worker of ${place} frozen (SIGSTOP) with its polls open, until another had overtaken it`;
     }
     case 'cancel':
       await hands.client.workflow.getHandle(c.ref.workflowId, c.ref.runId).cancel();
@@ -73,6 +76,13 @@ export async function inject(fault: Fault, c: FaultContext): Promise<string> {
       return byHand(c);
   }
 }
+
+/** The run has stopped the old primary before: there is nothing to kill or to freeze. */
+async function isDown({ ground: { hands }, from }: FaultContext): Promise<boolean> {
+  return (await hands.roles())[from] === 'stopped';
+}
+
+const nothingTo = (region: string): string => `the database of ${region} ${STOPPED}`;
 
 async function abort({ ground, ref }: FaultContext): Promise<string> {
   const handle = ground.hands.client.workflow.getHandle(ref.workflowId, ref.runId);

@@ -7,8 +7,8 @@ import type { RunRecord } from '../../evidence/record.ts';
 import type { Acknowledgement } from '../../lab/load/ledger.ts';
 import type { WorldSpec } from '../../lab/world/spec.ts';
 import type { Plan } from '../../plan/model.ts';
-import { CONTROL_QUEUE, type GateView } from '../../workflows/contract.ts';
-import { LOCK, runOf } from '../integration/world.ts';
+import { CONTROL_QUEUE, type GateView, WORKFLOW_TASK_TIMEOUT } from '../../workflows/contract.ts';
+import { endOf, LOCK } from '../integration/world.ts';
 import { type Hands, openHands } from './hands.ts';
 import { readHistory } from './history.ts';
 import { type Care, careFor, type Watched } from './person.ts';
@@ -93,7 +93,12 @@ export async function openGround(suffix: string): Promise<Ground> {
       const on = other ?? client;
       const lock = other === undefined ? LOCK : `${LOCK} of the second orchestrator`;
       const before = await snapshot();
-      const handle = await on.workflow.start(action, { taskQueue: CONTROL_QUEUE, workflowId: LOCK, args: [input] });
+      const handle = await on.workflow.start(action, {
+        taskQueue: CONTROL_QUEUE,
+        workflowId: LOCK,
+        args: [input],
+        workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
+      });
       const ref = { workflowId: LOCK, runId: handle.firstExecutionRunId };
       onStart?.(ref.runId);
       const gates = new Map<string, GateView>();
@@ -112,9 +117,10 @@ export async function openGround(suffix: string): Promise<Ground> {
       try {
         // Known at all? Else waiting for its end would wait for ever.
         await closed.describe();
-        const { status, text } = await runOf(closed).ended();
-        // The failure of a cancelled workflow brings no record along; the closed run still answers.
-        const record = await closed.query<RunRecord>('evidence');
+        const end = await endOf(closed);
+        // The failure of a cancelled workflow brings no record along; the closed run still answers, by a whole replay.
+        const record = end.record ?? (await closed.query<RunRecord>('evidence'));
+        const { status, text } = end;
         const history = await readHistory(on, ref);
         const seen = { id: ref.runId, lock, history, record, gates: [...gates.values()], snapshots };
         return { status, text: text || record.text, debts: record.debt.length, watched, seen };

@@ -32,15 +32,20 @@ export interface Hands {
   /** A client of a second, complete orchestrator on the same systems; started when first asked for. */
   second(): Promise<Client>;
   killDatabase(region: string): Promise<void>;
-  /** Replication stalls first, so that orders are acknowledged which no other side has. */
+  /**
+   * Replication stalls first, so that orders are acknowledged which no other side has; what was on its way is lost
+   * with the stall, and after the kill the network is whole again.
+   */
   killDatabaseBehind(region: string): Promise<void>;
   startDatabase(region: string): Promise<void>;
   freezeDatabase(region: string): Promise<void>;
   /** SIGSTOP to one of the workers of a place, with its polls open. @returns its pid */
   freezeWorker(place: string): Promise<number>;
+  /** Frozen workers go on with what they had taken. */
+  wakeWorkers(): void;
   /** Frozen workers go on, and everything but databases that was killed is started. */
   mend(): Promise<void>;
-  /** Frozen databases go on where they were: they know nothing of what has happened meanwhile. Links are open again. */
+  /** Frozen databases go on where they were: they know nothing of what has happened meanwhile. */
   thaw(): Promise<void>;
   close(): Promise<void>;
 }
@@ -62,6 +67,7 @@ export async function openHands(suffix: string): Promise<Hands> {
   const { lab, report } = world;
   let pids = pidsOf(await lab.status());
   const frozen = new Set<number>();
+  const frozenDatabases = new Set<string>();
   let second: Promise<Client> | undefined;
   const dataDir = (region: string): string => report.regions[region]!.dataDir;
 
@@ -79,6 +85,10 @@ export async function openHands(suffix: string): Promise<Hands> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
+  };
+  const wakeWorkers = (): void => {
+    for (const pid of frozen) signal(pid, 'SIGCONT');
+    frozen.clear();
   };
   return {
     world,
@@ -123,12 +133,16 @@ export async function openHands(suffix: string): Promise<Hands> {
         (await load.report(since)).acknowledged > 10 ? true : undefined;
       await until('orders that only this side has', some, 2_000).catch(() => {});
       await killPostgres(dataDir(region));
+      await lab.heal();
     },
     startDatabase: async (region) => {
-      freezePostgres(dataDir(region), false);
+      if (frozenDatabases.delete(region)) freezePostgres(dataDir(region), false);
       if (readPostmaster(dataDir(region)) === undefined) await lab.start({ what: 'database', where: region });
     },
-    freezeDatabase: async (region) => freezePostgres(dataDir(region), true),
+    freezeDatabase: async (region) => {
+      freezePostgres(dataDir(region), true);
+      frozenDatabases.add(region);
+    },
     freezeWorker: async (place) => {
       const [pid] = ofPlace(place);
       if (pid === undefined) throw new Error(`no worker of ${place} is running`);
@@ -136,9 +150,9 @@ export async function openHands(suffix: string): Promise<Hands> {
       frozen.add(pid);
       return pid;
     },
+    wakeWorkers,
     mend: async () => {
-      for (const pid of frozen) signal(pid, 'SIGCONT');
-      frozen.clear();
+      wakeWorkers();
       const { members } = await lab.status();
       const dead = members.filter(({ state }) => state === 'stopped');
       for (const { kind, region } of dead)
@@ -155,11 +169,11 @@ export async function openHands(suffix: string): Promise<Hands> {
       await world.untilWorkers();
     },
     thaw: async () => {
-      for (const region of Object.keys(report.regions)) freezePostgres(dataDir(region), false);
-      await lab.heal();
+      for (const region of frozenDatabases) freezePostgres(dataDir(region), false);
+      frozenDatabases.clear();
     },
     close: async () => {
-      for (const pid of frozen) signal(pid, 'SIGCONT');
+      wakeWorkers();
       await connection.close().catch(() => {});
       await second?.then((client) => client.connection.close()).catch(() => {});
       await world.close();

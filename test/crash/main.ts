@@ -5,13 +5,14 @@ import { parseArgs } from 'node:util';
 import type { Action } from '../../plan/model.ts';
 import { SETTINGS } from './hands.ts';
 import { ABOUT, runMatrix } from './matrix.ts';
-import { commit, keepResult, readResults, sourcesDigest } from './results.ts';
+import { commit, keepResults, readResults, sourcesDigest } from './results.ts';
 
-const USAGE = `npm run crash-matrix -- [--only TEXT]… [--action failover,failback,trafficRamp] [--budget 20m] [--again] [--red]
+const USAGE = `npm run crash-matrix -- [--only TEXT]… [--action failover,failback,trafficRamp] [--budget 20m] [--lanes N] [--again] [--red]
 
   --only TEXT    cells whose id contains this text, or matches it as /a regular expression/; several are alternatives
   --action LIST  which runs; all by default
   --budget TIME  no cell begins after this: 90s, 20m, 2h; without it everything runs
+  --lanes N      worlds side by side, 1 by default; 2 pay on two cores
   --again        also cells that are green on these sources already
   --red          only cells that are red
   --list         prints the results there are, and runs nothing`;
@@ -23,6 +24,7 @@ export async function main(args: string[]): Promise<number> {
       only: { type: 'string', multiple: true },
       action: { type: 'string' },
       budget: { type: 'string' },
+      lanes: { type: 'string' },
       again: { type: 'boolean' },
       red: { type: 'boolean' },
       list: { type: 'boolean' },
@@ -52,12 +54,19 @@ export async function main(args: string[]): Promise<number> {
       return values.again === true || before === undefined || before.sources !== sources || before.verdict === 'red';
     },
     until: values.budget === undefined ? Number.POSITIVE_INFINITY : Date.now() + millisOf(values.budget),
-    keep: (result, versions) =>
-      keepResult(result.action, { ...result, sources }, ABOUT, { ...versions, commit: commit() }, SETTINGS),
+    lanes: values.lanes === undefined ? 1 : lanesOf(values.lanes),
+    keep: (results, versions) =>
+      keepResults(
+        results[0]!.action,
+        results.map((result) => ({ ...result, sources })),
+        ABOUT,
+        { ...versions, commit: commit() },
+        SETTINGS,
+      ),
     say: (line) => console.log(line),
   });
   console.log(
-    `\n${end.green} green, ${end.red.length} red, ${end.notReached.length} not reached, ${end.left} left by the budget`,
+    `\n${end.green} green (and ${end.same} that are the same as one of them), ${end.red.length} red, ${end.notReached.length} not reached, ${end.left} left by the budget`,
   );
   for (const id of end.red) console.log(`  red: ${id}`);
   return end.red.length === 0 ? 0 : 1;
@@ -66,6 +75,11 @@ export async function main(args: string[]): Promise<number> {
 function toPattern(text: string): RegExp {
   const inner = /^\/(.*)\/$/.exec(text)?.[1];
   return inner === undefined ? new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')) : new RegExp(inner);
+}
+
+function lanesOf(text: string): number {
+  if (!/^[1-9]$/.test(text)) throw new Error(`--lanes ${text}: write 1 to 9`);
+  return Number(text);
 }
 
 function millisOf(text: string): number {

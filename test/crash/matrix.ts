@@ -1,6 +1,8 @@
 /** The crash matrix: cells of one or more actions on one world after the other, resumable, with a budget. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { installPart } from '../../lab/parts/install.ts';
 import { labHome } from '../../lab/paths.ts';
 import { withClient } from '../../lab/postgres/pair.ts';
 import type { Action } from '../../plan/model.ts';
@@ -9,6 +11,8 @@ import { boundariesOf, type Cell, cellsOf } from './boundaries.ts';
 import { type CellResult, runCell } from './cell.ts';
 import { type Ground, openGround } from './ground.ts';
 import { SETTINGS } from './hands.ts';
+import { sameAs } from './same.ts';
+import type { Mark } from './watch.ts';
 
 export interface MatrixOptions {
   actions: readonly Action[];
@@ -16,68 +20,134 @@ export interface MatrixOptions {
   wanted: (cell: Cell) => boolean;
   /** No cell is begun after this moment, milliseconds since the epoch. */
   until: number;
-  /** Gets each result as it is there. */
-  keep: (result: CellResult, versions: Record<string, string>) => void;
+  /** Gets each result as it is there, with those of the cells that it stands for. */
+  keep: (results: CellResult[], versions: Record<string, string>) => Promise<void>;
+  /** Worlds side by side. */
+  lanes: number;
   say: (line: string) => void;
 }
 
 export interface MatrixEnd {
   green: number;
+  /** Cells that one of the green ones stands for. */
+  same: number;
   red: string[];
   notReached: string[];
   /** Wanted cells that the budget left. */
   left: number;
 }
 
-/** Runs what is wanted, actions that share a direction in turn so that each cell begins where the last one ended. */
+/** What the lanes share. */
+interface Work {
+  options: MatrixOptions;
+  queues: Map<Action, Cell[]>;
+  versions: Record<string, string>;
+  end: MatrixEnd;
+  total: number;
+  done: number;
+}
+
+/** Runs what is wanted, in one or more worlds. */
 export async function runMatrix(options: MatrixOptions): Promise<MatrixEnd> {
-  const { say, until } = options;
-  const end: MatrixEnd = { green: 0, red: [], notReached: [], left: 0 };
-  let worlds = 1;
-  let ground = await openGround(`crash-${worlds}`);
-  const versions = await versionsOf(ground);
+  const { say, lanes } = options;
+  const end: MatrixEnd = { green: 0, same: 0, red: [], notReached: [], left: 0 };
+  const first = await openGround('crash-1');
+  const queues = new Map<Action, Cell[]>();
+  let work: Work;
   try {
-    const queues = new Map<Action, Cell[]>();
-    for (const action of options.actions) queues.set(action, await cellsFor(ground, action, options.wanted));
-    const total = [...queues.values()].reduce((sum, cells) => sum + cells.length, 0);
+    for (const action of options.actions) queues.set(action, await cellsFor(first, action, options.wanted));
+    const total = left(queues);
     say(`${total} cells to run: ${[...queues].map(([action, cells]) => `${cells.length} ${action}`).join(', ')}`);
-    for (let n = 1; ; n += 1) {
+    work = { options, queues, versions: await versionsOf(first), end, total, done: 0 };
+  } catch (error) {
+    await first.close();
+    throw error;
+  }
+  const others = Array.from({ length: lanes - 1 }, async (_, i) =>
+    runLane(work, i + 2, await openGround(`crash-${i + 2}`)),
+  );
+  // A lane that cannot go on ends alone; what it leaves is run by the others.
+  const ends = await Promise.allSettled([runLane(work, 1, first), ...others]);
+  end.left = left(queues);
+  const broken = ends.find((one) => one.status === 'rejected');
+  if (broken) throw broken.reason;
+  return end;
+}
+
+/** Cell after cell on one world, each beginning where the last one ended. */
+async function runLane(work: Work, lane: number, opened: Ground): Promise<void> {
+  const { queues, end, versions } = work;
+  const { say, until, keep } = work.options;
+  let ground = opened;
+  let worlds = 1;
+  try {
+    for (;;) {
       const cell = Date.now() < until ? await next(ground, queues) : undefined;
       if (cell === undefined) break;
       const done = await attempt(ground, cell);
-      options.keep(done.result, versions);
-      const { verdict, outcome, landed, seconds, violations, after } = done.result;
-      say(`${n}/${total} ${verdict.padEnd(10)} ${seconds} s  ${cell.id}  [${landed}] ${outcome}; ${after.join('; ')}`);
+      const { result } = done;
+      const same = result.verdict === 'green' ? takeSame(done, cell, queues) : [];
+      await keep([result, ...same], versions);
+      work.done += 1 + same.length;
+      const { verdict, outcome, landed, seconds, violations, after } = result;
+      const standsFor = same.length === 0 ? '' : `; stands for ${same.length} more`;
+      say(
+        `${work.done}/${work.total} ${verdict.padEnd(10)} ${seconds} s  ${cell.id}  [${landed}] ${outcome}; ${after.join('; ')}${standsFor}`,
+      );
       for (const violation of violations) say(`    ${violation}`);
+      end.same += same.length;
       if (verdict === 'green') end.green += 1;
       else if (verdict === 'notReached') end.notReached.push(cell.id);
       else {
         end.red.push(cell.id);
         keepTrace(done.trace, cell.id);
+        keepLogs(ground, cell.id);
       }
       if (!done.usable) {
         say('    the world is not what the next cell needs: a new one is built');
         await ground.close();
         worlds += 1;
-        ground = await openGround(`crash-${worlds}`);
+        ground = await openGround(`crash-${lane}-${worlds}`);
       }
     }
-    end.left = [...queues.values()].reduce((sum, cells) => sum + cells.length, 0);
   } finally {
     await ground.close();
   }
-  return end;
+}
+
+const left = (queues: Map<Action, Cell[]>): number =>
+  [...queues.values()].reduce((sum, cells) => sum + cells.length, 0);
+
+/** Results of the waiting cells that this one stands for; they wait no longer. */
+function takeSame({ result, marks, direction }: Attempt, cell: Cell, queues: Map<Action, Cell[]>): CellResult[] {
+  const waiting = queues.get(cell.action) ?? [];
+  const same = sameAs(cell, result.did, marks, direction, waiting);
+  queues.set(
+    cell.action,
+    waiting.filter((other) => !same.includes(other)),
+  );
+  return same.map(({ id, boundary: { stage, step, moment }, fault }) => ({
+    ...result,
+    ...{ id, stage, step, moment, fault, sameAs: cell.id },
+    // Counted once, where it was measured.
+    ...{ acknowledged: 0, lost: 0, seconds: 0 },
+  }));
+}
+
+interface Attempt {
+  result: CellResult;
+  trace: Trace | null;
+  marks: Mark[];
+  direction: { from: string; to: string };
+  usable: boolean;
 }
 
 /** A cell that throws has hung, or left a world that cannot be looked at: that is a result as well. */
-async function attempt(
-  ground: Ground,
-  cell: Cell,
-): Promise<{ result: CellResult; trace: Trace | null; usable: boolean }> {
+async function attempt(ground: Ground, cell: Cell): Promise<Attempt> {
   const began = Date.now();
   try {
-    const { result, trace } = await runCell(ground, cell);
-    return { result, trace, usable: result.verdict !== 'red' };
+    const done = await runCell(ground, cell);
+    return { ...done, usable: done.result.verdict !== 'red' };
   } catch (error) {
     const { id, action, boundary, fault } = cell;
     const result: CellResult = {
@@ -101,7 +171,7 @@ async function attempt(
       seconds: Math.round((Date.now() - began) / 100) / 10,
       date: new Date().toISOString(),
     };
-    return { result, trace: null, usable: false };
+    return { result, trace: null, marks: [], direction: { from: '', to: '' }, usable: false };
   }
 }
 
@@ -109,17 +179,15 @@ async function attempt(
 async function next(ground: Ground, queues: Map<Action, Cell[]>): Promise<Cell | undefined> {
   const home = ground.spec.regions[0]!.name;
   const away = (await ground.hands.world.sides()).active !== home;
-  const ramp = queues.get('trafficRamp') ?? [];
-  const failover = queues.get('failover') ?? [];
-  const failback = queues.get('failback') ?? [];
-  if (away && failback.length > 0) return failback.shift();
-  if (failover.length > 0) return failover.shift();
-  if (failback.length > 0) {
+  const waits = (action: Action): Cell[] => queues.get(action) ?? [];
+  if (away && waits('failback').length > 0) return waits('failback').shift();
+  if (waits('failover').length > 0) return waits('failover').shift();
+  if (waits('failback').length > 0) {
     // Nothing is left that would bring it away: one undisturbed failover does.
     await ground.run('failover', { service: 'checkout', to: ground.spec.regions[1]!.name });
-    return failback.shift();
+    return waits('failback').shift() ?? waits('trafficRamp').shift();
   }
-  return ramp.shift();
+  return waits('trafficRamp').shift();
 }
 
 /** The cells of an action, from the plan that it compiles to now. A failback is planned from the other side. */
@@ -142,19 +210,36 @@ async function versionsOf({ hands }: Ground): Promise<Record<string, string>> {
   const [row] = (
     await withClient(Object.values(world.report.regions)[0]!.database, (c) => c.query('SHOW server_version'))
   ).rows as Array<{ server_version: string }>;
-  const temporal = await world.temporal('--version').catch(() => 'unknown');
   return {
     postgresql: row!.server_version,
-    temporal: temporal.trim(),
+    temporal: await temporalVersion(),
     node: process.version,
     load: `${SETTINGS.load} orders/s`,
   };
 }
+
+/** Of the `temporal` that the lab's server is started with, and of the server in it. */
+async function temporalVersion(): Promise<string> {
+  const { bin } = await installPart('temporal');
+  const said = spawnSync(bin, ['--version'], { encoding: 'utf8', timeout: 30_000 }).stdout;
+  const [, cli, server] = /^temporal version ([^ ]+) \(Server ([^,)]+)/.exec(said) ?? [];
+  if (cli === undefined || server === undefined) throw new Error(`temporal --version said: ${said}`);
+  return `${server} (CLI ${cli})`;
+}
+
+/** Logs of a red cell's world, with both database servers': the world itself is about to be removed. */
+function keepLogs({ spec }: Ground, id: string): void {
+  const folder = join(labHome(), 'crash-traces', `${fileName(id)}.logs`);
+  cpSync(join(spec.dir, 'logs'), folder, { recursive: true });
+  for (const { name, node } of spec.regions) cpSync(join(node, 'postgres.log'), join(folder, `postgres-${name}.log`));
+}
+
+const fileName = (id: string): string => id.replaceAll(/[/:@]/g, '_');
 
 /** Traces of red cells, for a look. */
 function keepTrace(trace: Trace | null, id: string): void {
   if (trace === null) return;
   const folder = join(labHome(), 'crash-traces');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, `${id.replaceAll(/[/:@]/g, '_')}.jsonl`), formatTrace(trace));
+  writeFileSync(join(folder, `${fileName(id)}.jsonl`), formatTrace(trace));
 }

@@ -10,7 +10,9 @@ import { breathe, type Hands } from './hands.ts';
 import type { Ref } from './watch.ts';
 
 /** A run in which nothing has moved for this long gets a look, in milliseconds. */
-const LOOK_AFTER_MS = 8_000;
+const LOOK_AFTER_MS = 3_000;
+/** Between two looks at a run, in milliseconds: each costs the worker and the server as much as a step does. */
+const EVERY_MS = 150;
 /** A query that is not answered by then is asked again, in milliseconds: its worker or the server may be away. */
 const ASK_MS = 2_000;
 /** Words at holds before the engineer stops trying the same thing. */
@@ -54,7 +56,7 @@ export async function careFor(hands: Hands, client: Client, ref: Ref, care: Care
       .catch(() => null);
     if (status === null) {
       if (await hasClosed(client, ref)) return watched;
-      await breathe();
+      await breathe(EVERY_MS);
       continue;
     }
     watched.last = status;
@@ -88,11 +90,11 @@ export async function careFor(hands: Hands, client: Client, ref: Ref, care: Care
       askings.set(gate.id, asked + 1);
       if (asked === 0) await care.beforeApproval?.(gate);
       // The facts are renewed every few seconds: a word that was refused is thought over again then, not at once.
-      if (asked % 10 === 0) await answerGate(hands, status, gate, watched, say);
+      if (asked % 5 === 0) await answerGate(hands, status, gate, watched, say);
     } else if (status.holding !== null) {
       // A run that another one has overtaken can do nothing: what is right is known when that one has ended.
       if (care.beside?.()) {
-        await breathe();
+        await breathe(EVERY_MS);
         continue;
       }
       retries += 1;
@@ -101,7 +103,7 @@ export async function careFor(hands: Hands, client: Client, ref: Ref, care: Care
       movedAt = Date.now();
       await helpOn(hands, status, say);
     }
-    await breathe();
+    await breathe(EVERY_MS);
   }
 }
 

@@ -1,4 +1,7 @@
-/** What the world really was, moment by moment, seen from outside Rampart: roles of both databases, weights of Traefik. */
+/**
+ * What the world really was, moment by moment, seen from outside Rampart: roles of both databases, weights of Traefik,
+ * health and capacity of both apps.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -19,9 +22,26 @@ export interface WeightsSeen {
   weights: Weights;
 }
 
+/** An app as its own contract shows it; `null`: it did not answer. */
+export interface PlaceSeen {
+  at: number;
+  region: string;
+  healthy: boolean | null;
+  capacity: { present: number; wanted: number } | null;
+}
+
+/** A database that gave nobody a reading: it was asked again and again in this time. */
+export interface Silence {
+  region: string;
+  from: number;
+  to: number;
+}
+
 export interface Recording {
   roles: RoleSeen[];
   weights: WeightsSeen[];
+  places: PlaceSeen[];
+  silences: Silence[];
   /** Longest time between two looks at one database, milliseconds: how coarse this is. */
   coarsestMs: number;
 }
@@ -35,6 +55,10 @@ export interface Recorder {
 
 /** How often each database is looked at, in milliseconds. */
 const EVERY_MS = 25;
+/** How often each app is, in milliseconds. */
+const PLACE_EVERY_MS = 150;
+/** Looks in a row that fail until it counts as silence: one alone may be this process's own delay. */
+const SILENT_LOOKS = 3;
 /** A database that has not answered by then accepts nothing from us, in milliseconds. */
 const ANSWER_MS = 700;
 
@@ -42,17 +66,19 @@ const ANSWER_MS = 700;
 export function startRecorder(hands: Hands): Recorder {
   const regions = Object.entries(hands.world.report.regions);
   const spec = JSON.parse(readFileSync(join(hands.world.lab.dir, 'world.json'), 'utf8')) as WorldSpec;
-  let recording: Recording = { roles: [], weights: [], coarsestMs: 0 };
+  const empty = (): Recording => ({ roles: [], weights: [], places: [], silences: [], coarsestMs: 0 });
+  let recording = empty();
   let last = new Map<string, boolean | string>();
   const over = new AbortController();
   const looks = [
     ...regions.map(([region, { database }]) => watchDatabase(region, database)),
+    ...regions.map(([region, { app }]) => watchPlace(region, app)),
     watchWeights('edge'),
     watchWeights('writer'),
   ];
   return {
     begin: () => {
-      recording = { roles: [], weights: [], coarsestMs: 0 };
+      recording = empty();
       last = new Map();
     },
     recorded: () => recording,
@@ -71,6 +97,8 @@ export function startRecorder(hands: Hands): Recorder {
     let client: pg.Client | null = null;
     let lookedAt = performance.now();
     let trueAt = Date.now();
+    let answeredAt = Date.now();
+    let failed = 0;
     while (!over.signal.aborted) {
       const began = performance.now();
       const askedAt = Date.now();
@@ -96,9 +124,35 @@ export function startRecorder(hands: Hands): Recorder {
         recording.roles.push({ at: seen.writable || first ? Date.now() : trueAt, region, ...seen });
       }
       if (seen?.writable) trueAt = askedAt;
+      if (client === null) {
+        failed += 1;
+        if (failed >= SILENT_LOOKS) noteSilence({ region, from: answeredAt, to: askedAt });
+      } else {
+        failed = 0;
+        answeredAt = askedAt;
+      }
       await breathe(EVERY_MS);
     }
     await client?.end().catch(() => {});
+  }
+
+  /** The present silence of a region grows; one that an earlier look began is the same. */
+  function noteSilence(silence: Silence): void {
+    const present = recording.silences.findLast(({ region }) => region === silence.region);
+    if (present?.from === silence.from) present.to = silence.to;
+    else recording.silences.push(silence);
+  }
+
+  async function watchPlace(region: string, app: string): Promise<void> {
+    while (!over.signal.aborted) {
+      const seen = await readPlace(app).catch(() => ({ healthy: null, capacity: null }));
+      const text = JSON.stringify(seen);
+      if (last.get(`app ${region}`) !== text) {
+        last.set(`app ${region}`, text);
+        recording.places.push({ at: Date.now(), region, ...seen });
+      }
+      await breathe(PLACE_EVERY_MS);
+    }
   }
 
   async function watchWeights(router: WeightsSeen['router']): Promise<void> {
@@ -118,6 +172,12 @@ function newClient(url: string): pg.Client {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ANSWER_MS, query_timeout: ANSWER_MS });
   client.on('error', () => {});
   return client;
+}
+
+async function readPlace(app: string): Promise<Pick<PlaceSeen, 'healthy' | 'capacity'>> {
+  const answer = await fetch(`${app}/rampart`, { signal: AbortSignal.timeout(ANSWER_MS) });
+  const { ready, capacity } = (await answer.json()) as { ready: boolean; capacity: PlaceSeen['capacity'] };
+  return { healthy: ready, capacity };
 }
 
 /** What Traefik itself says that it applies, in percent by region. */

@@ -2,8 +2,9 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { withLock } from '../../lab/parts/lock.ts';
 import { repositoryRoot } from '../../lab/paths.ts';
 import type { CellResult } from './cell.ts';
 
@@ -33,22 +34,30 @@ export function readResults(action: string): KeptCell[] {
   return (JSON.parse(readFileSync(file, 'utf8')) as ResultFile).cells;
 }
 
-/** Replaces a cell's result, and writes the file anew: a matrix that is cut off has lost nothing. */
-export function keepResult(
+/**
+ * Replaces results of an action, and writes the file anew: a matrix that is cut off has lost nothing, and two that run
+ * side by side lose nothing of each other's.
+ */
+export async function keepResults(
   action: string,
-  cell: KeptCell,
+  fresh: readonly KeptCell[],
   about: string,
   versions: Record<string, string>,
   settings: object,
-): void {
-  const others = readResults(action).filter(({ id }) => id !== cell.id);
-  const cells = [...others, cell].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const head = JSON.stringify({ about, versions, settings }, null, 1).replace(/\n}$/, '');
+): Promise<void> {
   mkdirSync(folder(), { recursive: true });
-  writeFileSync(
-    fileOf(action),
-    `${head},\n "cells": [\n${cells.map((one) => `  ${JSON.stringify(one)}`).join(',\n')}\n ]\n}\n`,
-  );
+  const file = fileOf(action);
+  const beside = `${file}.${process.pid}`;
+  await withLock(`${file}.lock`, () => {
+    const others = readResults(action).filter(({ id }) => !fresh.some((cell) => cell.id === id));
+    const cells = [...others, ...fresh].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const head = JSON.stringify({ about, versions, settings }, null, 1).replace(/\n}$/, '');
+    writeFileSync(
+      beside,
+      `${head},\n "cells": [\n${cells.map((one) => `  ${JSON.stringify(one)}`).join(',\n')}\n ]\n}\n`,
+    );
+    renameSync(beside, file);
+  });
 }
 
 /** Digest of everything a cell's outcome depends on. */

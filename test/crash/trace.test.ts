@@ -54,7 +54,12 @@ function seen(change: Partial<CellSeen> = {}): CellSeen {
         { at: T0 + 1_020, region: FROM, writable: false, timeline: null },
         { at: T0 + 1_240, region: TO, writable: true, timeline: 2 },
       ],
-      weights: [],
+      weights: [{ at: T0, router: 'edge', weights: { [FROM]: 100, [TO]: 0 } }],
+      places: [
+        { at: T0, region: FROM, healthy: true, capacity: { present: 1, wanted: 1 } },
+        { at: T0, region: TO, healthy: true, capacity: { present: 1, wanted: 1 } },
+      ],
+      silences: [],
     },
     runs: [
       {
@@ -118,6 +123,41 @@ test('a step of an earlier claim that still changes something', () => {
   stale.call!.token = { ...stale.call!.token!, epoch: 0 };
   one.runs[0]!.history.activities.push(stale);
   expect(rules(one)).toContain('I6');
+});
+
+test('weight for an app that is drained, or that has no capacity', () => {
+  for (const change of [{ healthy: false }, { capacity: { present: 0, wanted: 1 } }]) {
+    const one = seen();
+    one.recording.weights.push({ at: T0 + 2_500, router: 'edge', weights: { [FROM]: 50, [TO]: 50 } });
+    expect(rules(one)).toEqual([]);
+    Object.assign(one.recording.places[1]!, change);
+    expect(rules(one)).toEqual(['I5']);
+    // Seen so late that it may have been well when it got the weight.
+    one.recording.places[1]!.at = T0 + 2_300;
+    expect(rules(one)).toEqual([]);
+  }
+});
+
+test('weights that a run counted and the router never had', () => {
+  const one = seen();
+  const set = step('setWeights', TO, 2_000);
+  Object.assign(set.call!, { component: { name: 'edge' }, input: { weights: { [FROM]: 0, [TO]: 100 } } });
+  one.runs[0]!.history.activities.push(set);
+  expect(rules(one)).toEqual(['I5']);
+  // Traefik was seen with it a moment later.
+  one.recording.weights.push({ at: T0 + 2_100, router: 'edge', weights: { [FROM]: 0, [TO]: 100 } });
+  expect(rules(one)).toEqual([]);
+});
+
+test('a planned run that goes on from an answer that the database gave to nobody', () => {
+  const one = seen();
+  one.runs[0]!.history.activities.unshift(step('converge', FROM, 900));
+  expect(coverage(traceOf(one))).toContain('I12');
+  expect(rules(one)).toEqual([]);
+  one.recording.silences.push({ region: FROM, from: T0 + 500, to: T0 + 940 });
+  expect(rules(one)).toEqual([]);
+  one.recording.silences[0]!.to = T0 + 1_000;
+  expect(rules(one)).toEqual(['I12']);
 });
 
 test('a password in a log', () => {

@@ -12,6 +12,10 @@ export interface Mark {
   at: number;
   /** How it closed, and on which attempt, where the history tells. */
   how?: 'completed' | 'failed' | 'timedOut' | 'cancelled';
+  /** Whether an attempt before the one that closed it was given up because its worker fell silent. */
+  takenOver?: boolean;
+  /** Of a scheduling: the workflow task that it came from. Steps of one task enter the history at once. */
+  task?: string;
 }
 
 export interface Ref {
@@ -48,7 +52,7 @@ export async function untilMark(
   const { namespace } = client.options;
   // Each poll listens to it, and there are many.
   setMaxListeners(0, signal);
-  const steps = new Map<string, string>();
+  const steps: Steps = new Map();
   let nextPageToken: Uint8Array | undefined;
   let told = 0;
   while (!signal.aborted) {
@@ -85,7 +89,7 @@ export async function untilMark(
 /** Every mark of a run so far. */
 export async function marksOf(client: Client, { workflowId, runId }: Ref): Promise<Mark[]> {
   const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-  const steps = new Map<string, string>();
+  const steps: Steps = new Map();
   return (events ?? []).flatMap((event) => markOf(event as never, steps) ?? []);
 }
 
@@ -93,22 +97,38 @@ interface Event {
   eventId?: unknown;
   eventTime?: { seconds?: unknown; nanos?: number | null } | null;
   userMetadata?: { summary?: { data?: Uint8Array | null } | null } | null;
-  activityTaskScheduledEventAttributes?: { activityType?: { name?: string | null } | null } | null;
+  activityTaskScheduledEventAttributes?: {
+    activityType?: { name?: string | null } | null;
+    workflowTaskCompletedEventId?: unknown;
+  } | null;
+  activityTaskStartedEventAttributes?: {
+    scheduledEventId?: unknown;
+    lastFailure?: { timeoutFailureInfo?: object | null } | null;
+  } | null;
   [closed: string]: unknown;
 }
 
-/** Remembers which scheduling an event belongs to, in `steps` by event id. */
-function markOf(event: Event, steps: Map<string, string>): Mark | null {
+/** Steps that were scheduled, by event id. */
+type Steps = Map<string, { step: string; takenOver: boolean }>;
+
+/** Remembers which scheduling an event belongs to, in `steps`. */
+function markOf(event: Event, steps: Steps): Mark | null {
   const at = Number(event.eventTime?.seconds ?? 0) * 1_000 + (event.eventTime?.nanos ?? 0) / 1e6;
   const scheduled = event.activityTaskScheduledEventAttributes;
   if (scheduled) {
     const step = textOf(event.userMetadata?.summary?.data) ?? scheduled.activityType?.name ?? '?';
-    steps.set(String(event.eventId), step);
-    return { kind: 'scheduled', step, at };
+    steps.set(String(event.eventId), { step, takenOver: false });
+    return { kind: 'scheduled', step, at, task: String(scheduled.workflowTaskCompletedEventId) };
   }
+  const started = event.activityTaskStartedEventAttributes;
+  const own = steps.get(String(started?.scheduledEventId));
+  if (started && own) own.takenOver = started.lastFailure?.timeoutFailureInfo != null;
   for (const [name, how] of Object.entries(CLOSED)) {
     const closed = event[name] as { scheduledEventId?: unknown } | null | undefined;
-    if (closed) return { kind: 'closed', step: steps.get(String(closed.scheduledEventId)) ?? '?', at, how };
+    if (closed) {
+      const { step = '?', takenOver = false } = steps.get(String(closed.scheduledEventId)) ?? {};
+      return { kind: 'closed', step, at, how, takenOver };
+    }
   }
   return null;
 }

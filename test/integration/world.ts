@@ -236,7 +236,8 @@ export function runOf(handle: WorkflowHandleWithFirstExecutionRunId): TestRun {
   };
 }
 
-async function endOf(handle: WorkflowHandleWithFirstExecutionRunId): Promise<Ended> {
+/** Waits for the workflow's end. @returns it; the failure of a cancelled workflow brings no record along */
+export async function endOf(handle: WorkflowHandleWithFirstExecutionRunId): Promise<Ended> {
   try {
     const record = (await handle.result()) as RunRecord;
     return { status: 'completed', text: record.text, record };

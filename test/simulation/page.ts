@@ -11,7 +11,15 @@ import { ATTEMPT_FAULTS, WORDS } from './scenario.ts';
 interface CrashFile {
   about: string;
   versions: Record<string, string>;
-  cells: Array<{ action: string; fault: string; verdict: string; step: string; acknowledged?: number; lost?: number }>;
+  cells: Array<{
+    action: string;
+    fault: string;
+    verdict: string;
+    step: string;
+    acknowledged?: number;
+    lost?: number;
+    sameAs?: string;
+  }>;
 }
 
 const INTRODUCTION = `# Proof
@@ -135,14 +143,18 @@ function crashes(): string {
       const green = cells.filter(({ verdict }) => verdict === 'green').length;
       const steps = new Set(cells.map(({ step }) => step)).size;
       const acknowledged = cells.reduce((sum, cell) => sum + (cell.acknowledged ?? 0), 0);
-      return [fault, steps, cells.length, green, acknowledged, cells.reduce((sum, cell) => sum + (cell.lost ?? 0), 0)];
+      const lost = cells.reduce((sum, cell) => sum + (cell.lost ?? 0), 0);
+      const run = cells.filter(({ sameAs }) => sameAs === undefined).length;
+      return [fault, steps, cells.length, run, green, acknowledged, lost];
     });
     const versions = Object.entries(file.versions).map(([what, version]) => `${what} ${version}`);
-    const header = ['fault', 'steps', 'cells', 'green', 'acknowledged writes', 'lost'];
-    return [`### ${name.replace('.json', '')}\n\n${table(header, rows, [1, 2, 3, 4, 5])}\n\n${versions.join(', ')}.\n`];
+    const header = ['fault', 'steps', 'cells', 'run', 'green', 'acknowledged writes', 'lost'];
+    return [
+      `### ${name.replace('.json', '')}\n\n${table(header, rows, [1, 2, 3, 4, 5, 6])}\n\n${versions.join(', ')}.\n`,
+    ];
   });
   if (sections.length === 0) return '';
-  return `## The crash matrix\n\nReal servers under a continuous writer, one fault at one step boundary a cell.\n\n${sections.join('\n')}`;
+  return `## The crash matrix\n\nReal servers under a continuous writer, one fault at one step boundary a cell. A cell that is not run is the same as\none that is: steps of one workflow task enter the history in one write, and a database that the run has stopped can be\nneither killed nor frozen.\n\n${sections.join('\n')}`;
 }
 
 const listed = (file: string): Found[] =>

@@ -1,0 +1,46 @@
+/**
+ * Cells that are the same experiment by construction, so that one of them stands for all: the same fault at the same
+ * moment of the same history, or a fault that finds nothing to hurt. What is the same is read off the run that just
+ * ended, never assumed.
+ */
+import { bySide, type Cell, type Fault, STOPPED } from './boundaries.ts';
+import type { Mark } from './watch.ts';
+
+/** They strike at the worker of the step, so that steps of one moment differ by their place. */
+const AT_THE_PLACE: Fault[] = ['kill-region-worker', 'freeze-worker'];
+const AT_THE_OLD_PRIMARY: Fault[] = ['kill-old-primary', 'kill-old-primary-behind', 'freeze-old-primary'];
+
+/**
+ * @param did what the fault did in `ran`
+ * @param marks of the run that it struck
+ * @param others cells of the same action
+ * @returns those of `others` that `ran` stands for
+ */
+export function sameAs(
+  ran: Cell,
+  did: string,
+  marks: readonly Mark[],
+  direction: { from: string; to: string },
+  others: readonly Cell[],
+): Cell[] {
+  const { boundary, fault } = ran;
+  const task = marks.find((mark) => bySide(mark.step, direction) === boundary.step && mark.kind === 'scheduled')?.task;
+  const beside = new Set(
+    marks.filter((mark) => mark.kind === 'scheduled' && mark.task === task).map(({ step }) => bySide(step, direction)),
+  );
+  /** Steps of one workflow task enter the history in one write: there is no moment between them. */
+  const atOnce = (other: Cell): boolean =>
+    other.fault === fault &&
+    task !== undefined &&
+    boundary.moment === 'scheduled' &&
+    other.boundary.moment === 'scheduled' &&
+    beside.has(other.boundary.step) &&
+    (!AT_THE_PLACE.includes(fault) || other.boundary.side === boundary.side);
+  const found = did.endsWith(STOPPED);
+  const idle = (other: Cell): boolean =>
+    found &&
+    other.boundary.step === boundary.step &&
+    other.boundary.moment === boundary.moment &&
+    AT_THE_OLD_PRIMARY.includes(other.fault);
+  return others.filter((other) => other.id !== ran.id && (atOnce(other) || idle(other)));
+}
