@@ -53,6 +53,8 @@ export async function main(args: string[]): Promise<number> {
       if (values.red) return before?.verdict === 'red';
       return values.again === true || before === undefined || before.sources !== sources || before.verdict === 'red';
     },
+    // What has no result yet comes before what only has an old one.
+    rank: ({ id }) => (kept.has(id) ? 1 : 0),
     until: values.budget === undefined ? Number.POSITIVE_INFINITY : Date.now() + millisOf(values.budget),
     lanes: values.lanes === undefined ? 1 : lanesOf(values.lanes),
     keep: (results, versions) =>

@@ -18,6 +18,8 @@ export interface MatrixOptions {
   actions: readonly Action[];
   /** Cells to run, of all there are. */
   wanted: (cell: Cell) => boolean;
+  /** Cells with a smaller number come first. */
+  rank: (cell: Cell) => number;
   /** No cell is begun after this moment, milliseconds since the epoch. */
   until: number;
   /** Gets each result as it is there, with those of the cells that it stands for. */
@@ -55,7 +57,13 @@ export async function runMatrix(options: MatrixOptions): Promise<MatrixEnd> {
   const queues = new Map<Action, Cell[]>();
   let work: Work;
   try {
-    for (const action of options.actions) queues.set(action, await cellsFor(first, action, options.wanted));
+    for (const action of options.actions) {
+      const cells = await cellsFor(first, action, options.wanted);
+      queues.set(
+        action,
+        cells.sort((a, b) => options.rank(a) - options.rank(b)),
+      );
+    }
     const total = left(queues);
     say(`${total} cells to run: ${[...queues].map(([action, cells]) => `${cells.length} ${action}`).join(', ')}`);
     work = { options, queues, versions: await versionsOf(first), end, total, done: 0 };
