@@ -91,7 +91,7 @@ describe('generated parts', () => {
       reject: 'reject the open gate',
       pause: 'pause before the next stage or weight; takes effect outside the freeze',
       resume: 'go on after a pause',
-      skip: 'go on without a failed step; never fence, catch-up, promote, verify or route',
+      skip: 'go on without a failed step; never claim, fence, catch-up, promote, verify or route',
       retry: 'try again what failed; `step` for one of them',
       abort: 'stop; see below',
       escalate: 'turn the run into an unplanned one from where it is; `to` may be the old source',

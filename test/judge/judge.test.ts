@@ -121,6 +121,17 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
   ],
   [
     'I1',
+    'promoted on a risk taken for a side that answers again, which nobody tried to fence',
+    'beside eu-west, which had answered and accepted writes for 60 s',
+    trace([
+      [0, scheduled('fence')],
+      [10_000, writable(A, true, 'system')],
+      [69_000, decision({ override: ['weakFence'] })],
+      [70_000, promotion({ proofs: [], override: ['weakFence'], beside: [{ region: A, since: 10_000 }] })],
+    ]),
+  ],
+  [
+    'I1',
     'unfenced beside a promoted side',
     'made db in eu-west writable',
     trace([
@@ -390,6 +401,13 @@ describe('the judge', () => {
       ended({ mode: 'unplanned', loss: bounded(0, null, null) }),
     ]);
     expect(judge(taken)).toEqual([]);
+    const tried = trace([
+      [10_000, writable(A, true, 'system'), gate('opened', bounded(0, null, null))],
+      [20_000, risk],
+      [60_000, { kind: 'scheduled', run: RUN, step: `fence:db@${A}`, verb: 'fence', store: 'db' }],
+      [70_000, promotion({ proofs: [], override: ['weakFence'], beside: [{ region: A, since: 10_000 }] })],
+    ]);
+    expect(judge(tried)).toEqual([]);
   });
 
   it('asks nothing of a run while the orchestrator is away, and an alarm all the same', () => {

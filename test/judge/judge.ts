@@ -84,6 +84,30 @@ function proofProblem(trace: Trace, promotion: Of<'promotion'>): string | null {
   return old ? `on a fence proof that was ${at - old.provenAt} ms old` : null;
 }
 
+/** So long after a side answers again, in milliseconds, a run that promotes must have noticed. */
+const NOTICED_MS = 15_000;
+const FENCING = ['readClaim', 'claim', 'fence'];
+
+/**
+ * A risk that people take is about a side that cannot be reached: one that answers is to be fenced, or that tried,
+ * before a first promotion is scheduled.
+ */
+function leftAlone(trace: Trace, promotion: Of<'promotion'>): string[] {
+  const { at, run, store } = promotion;
+  const scheduled = all(trace, 'scheduled').filter((e) => e.run === run && e.store === store && e.at <= at);
+  const crossedAt = scheduled.find((e) => e.verb === 'promote')?.at ?? at;
+  return (promotion.beside ?? [])
+    .filter(({ since }) => crossedAt - since > NOTICED_MS)
+    .filter(
+      ({ region, since }) =>
+        !scheduled.some((e) => e.step.endsWith(`@${region}`) && e.at >= since && FENCING.includes(e.verb)),
+    )
+    .map(
+      ({ region, since }) =>
+        `${region}, which had answered and accepted writes for ${Math.round((at - since) / 1000)} s`,
+    );
+}
+
 const oneWriter: Predicate = {
   rule: 'I1',
   title: 'never two writable sides by Rampart’s doing; no promotion without a strong, fresh proof or a named override',
@@ -103,6 +127,9 @@ const oneWriter: Predicate = {
         if (risk) excused.add(store);
         const problem = risk || event.from === null ? null : proofProblem(trace, event);
         if (problem !== null) broken(event.at, `${store} in ${region} was promoted ${problem}`);
+        const alone = leftAlone(trace, event);
+        if (risk && alone.length > 0)
+          broken(event.at, `${store} in ${region} was promoted beside ${alone}, and nothing was tried against that`);
         const others = sides.others(store, region);
         if (others.length > 0 && !risk)
           broken(event.at, `${store} in ${region} was promoted while ${others} accepted writes`);

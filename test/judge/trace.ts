@@ -55,7 +55,8 @@ export type Happening =
   | { kind: 'proof'; store: string; run: string; proof: ProofSeen; durable: boolean }
   /**
    * A side was promoted. `required`: the weakest proof the tier accepts; `proofs`: those the run relied on;
-   * `override`: codes people had accepted by then.
+   * `override`: codes people had accepted by then; `beside`: other sides that accepted writes then and could be
+   * reached, with since when.
    */
   | {
       kind: 'promotion';
@@ -68,6 +69,7 @@ export type Happening =
       required: FenceStrength;
       proofs: ProofSeen[];
       override: string[];
+      beside?: Array<{ region: string; since: number }>;
     }
   /** Clients got these writes acknowledged by this side. */
   | ({ kind: 'acknowledged'; store: string; region: string } & WriteRange)

@@ -162,6 +162,7 @@ export class Faults {
     this.#harness.removeWorkers(`${CONTROL}.${region}`);
     this.#untilThen(ms, () => {
       state.alive = true;
+      world.reachedSince[region] = world.now;
       world.traffic.resize(region, workload.size);
       this.#workersBack(region);
       world.timeline.after(BACK_MS, () => {
@@ -180,6 +181,7 @@ export class Faults {
     this.#untilThen(ms, () => {
       this.#flow();
       state.cut = false;
+      this.#world.reachedSince[region] = this.#world.now;
       this.#workersBack(region);
     });
   }

@@ -3,6 +3,7 @@
  * A bug is a change of the workflow bundle's text, a wrapper around the real activities, or a switch of the model
  * drivers. A change of text that no longer applies is an error, never a silent pass.
  */
+import { ApplicationFailure } from '@temporalio/common';
 import type { Json, Receipt } from '../../drivers/ports.ts';
 import type { Plan, StepCall } from '../../plan/model.ts';
 import { A, B } from '../plan/world.ts';
@@ -81,6 +82,10 @@ function unasked(verb: string, code: string): Wrap {
   return calls(verb, (call) => ({ ...call, overrides: [...call.overrides, code] }));
 }
 
+async function noSuchUnit(): Promise<never> {
+  throw ApplicationFailure.nonRetryable('there is no such service unit', 'PreconditionFailed');
+}
+
 const PLANNED: Action[] = [{ type: 'failover', request: { to: B } }];
 const UNPLANNED: Action[] = [{ type: 'failover', request: { to: B, mode: 'unplanned' } }];
 const CALM: People = {
@@ -92,7 +97,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'promote-before-fence',
     what: 'the plan promotes before it fences',
     focus: { actions: PLANNED, people: CALM },
-    patch: [{ find: 'function weakProof(run, store) {', put: 'function weakProof(run, store) { return null;' }],
+    patch: [{ find: 'function weakness(run, store) {', put: 'function weakness(run, store) { return null;' }],
     wrap: both(
       unasked('promote', 'weakFence'),
       plans((plan) => {
@@ -217,8 +222,20 @@ export const MUTATIONS: readonly Mutation[] = [
       people: CALM,
       faults: [{ what: 'loseRegion', region: A, ms: 150000, when: { ms: 2000 } }],
     },
-    patch: [{ find: 'function weakProof(run, store) {', put: 'function weakProof(run, store) { return null;' }],
+    patch: [{ find: 'function weakness(run, store) {', put: 'function weakness(run, store) { return null;' }],
     wrap: unasked('promote', 'weakFence'),
+  },
+  {
+    name: 'returned-source-not-looked-at',
+    what: 'an approval of a weak fence counts for a source that answers again and accepts writes',
+    focus: {
+      actions: UNPLANNED,
+      people: { ...CALM, lateMs: 70_000 },
+      gateMs: 120_000,
+      onTimeout: 'hold',
+      faults: [{ what: 'loseRegion', region: A, ms: 100_000, when: { ms: 2000 } }],
+    },
+    patch: [{ find: 'async function look(run, stage, store) {', put: "async function look() { return 'stands';" }],
   },
   {
     name: 'fence-not-durable',
@@ -330,13 +347,12 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'an undo that failed before is not counted when the run says what became of it',
     focus: {
       actions: PLANNED,
-      people: { ...CALM, atHold: 'skip' },
+      people: { ...CALM, atHold: 'abort' },
       onFailure: 'hold',
-      faults: [
-        { what: 'cutRegion', region: A, ms: 40_000, when: { step: 'readClaim:orders-db@eu-central', nth: 1, op: 99 } },
-      ],
     },
     patch: [{ find: "u.state === 'failed' && ", put: "u.state === 'never' && " }],
+    // The occasion, not the bug: neither works, and the run says what became of both.
+    wrap: around({ fence: () => noSuchUnit, unfence: () => noSuchUnit }),
   },
   {
     name: 'decision-for-any-gate',

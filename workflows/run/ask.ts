@@ -5,12 +5,13 @@ import { materialOf } from '../../plan/material.ts';
 import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
 import { causeOf, GateClosed, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
+import { approvalStands, storesOf } from './look-again.ts';
 import { leftBehindText, lossText } from './loss-text.ts';
 import { compileBase } from './measure.ts';
 import { measureAgain, watcher, withDirection } from './prepare.ts';
 import { showProgress } from './progress.ts';
-import { freshenProofs, unfenceInFlight, weakProof } from './proof.ts';
-import type { Run } from './state.ts';
+import { freshenProofs, unfenceInFlight, weakness, weakProof } from './proof.ts';
+import { identityOf, type Run } from './state.ts';
 
 /** One watch of the facts at a gate, in milliseconds; then it is scheduled anew. */
 const WATCH_MS = 300_000;
@@ -51,8 +52,13 @@ export async function passGate(run: Run, stage: Stage, observations: Observation
   for (;;) {
     await run.interruptible(() => Promise.all(stage.steps.map((step) => freshenProofs(run, step))));
     if (run.interrupt !== null) throw new Interrupted(run.takeInterrupt()!);
+    // Proven since then: that it was accepted unproven counts no more.
+    for (const store of storesOf(stage)) if (weakness(run, store) === null) run.weakFenceAccepted.delete(store);
     const why = reasonsToAsk(run, stage);
-    if (why.length === 0) return;
+    if (why.length === 0) {
+      if (await approvalStands(run, stage)) return;
+      continue;
+    }
     const open = openGate(
       run,
       gate,
@@ -115,17 +121,17 @@ function reasonsToAsk(run: Run, stage: Stage): Array<{ text: string; override: s
   const out: Array<{ text: string; override: string }> = [];
   for (const store of storesOf(stage)) {
     const weak = run.overrides.has('weakFence') ? null : weakProof(run, store);
-    if (weak !== null) out.push({ text: weak, override: 'weakFence' });
+    if (weak === null) continue;
+    const writes = run.sourceWrites.has(store)
+      ? `; ${store} in ${run.plan!.from} answers again and accepts writes: it is not fenced${run.pastPointOfNoReturn ? ' (escalate, and the new plan fences it first)' : ''}`
+      : '';
+    out.push({ text: `${weak}${writes}`, override: 'weakFence' });
   }
   const loss = lossNow(run);
   run.loss = loss;
   if (!lossAccepted(run, loss))
     out.push({ text: `the loss is ${lossText(loss)}, more than was approved`, override: 'lossAccepted' });
   return out;
-}
-
-function storesOf(stage: Stage): Set<string> {
-  return new Set(stage.steps.filter((s) => s.verb === 'promote').map((s) => s.component!));
 }
 
 /**
@@ -187,7 +193,11 @@ function openGate(run: Run, gate: Gate, reason: string, facts: Facts, loss: Loss
 function rememberPromotion(run: Run, open: OpenGate, stage: Stage): void {
   const codes = new Set(open.approvals.flatMap((d) => d.override));
   if (codes.has('weakFence'))
-    for (const store of storesOf(stage)) if (weakProof(run, store) !== null) run.weakFenceAccepted.add(store);
+    for (const store of storesOf(stage))
+      if (weakProof(run, store) !== null) {
+        run.weakFenceAccepted.add(store);
+        run.fencedAgain.delete(store);
+      }
   if (!codes.has('lossAccepted')) return;
   if (isUnknown(open.loss)) run.unknownLossAccepted = true;
   const more = (a: number | null | undefined, b: number | null) => (a == null ? b : Math.max(a, b ?? a));
@@ -317,13 +327,4 @@ function needsOf(run: Run, facts: Facts): string[] {
 
 function ignoreCancellation(error: unknown): void {
   if (!isCancellation(error)) throw error;
-}
-
-export function identityOf(run: Run) {
-  return {
-    workflowId: run.record.workflowId,
-    runId: run.record.runId,
-    service: run.record.service,
-    by: run.plan?.request.by ?? run.record.request.by ?? null,
-  };
 }

@@ -55,6 +55,16 @@ export class GateClosed extends Error {
   }
 }
 
+/** A source that was given up unfenced answers again and is claimed: the plan is followed anew from its fence. */
+export class SourceReturned extends Error {
+  /** Index of the stage in the plan. */
+  readonly from: number;
+  constructor(from: number) {
+    super('the source answers again');
+    this.from = from;
+  }
+}
+
 /** The run ends before anything was done, for a reason the requester can act on. */
 export class RefusedRun extends Error {
   readonly type: string;

@@ -1,6 +1,6 @@
 /** Holding: the run has stopped at a defined state and says which words of a person move it on. */
 import { condition } from '@temporalio/workflow';
-import { FROZEN, type Stage, type StageName, type Step, UNSKIPPABLE } from '../../plan/model.ts';
+import { FROZEN, type Stage, type StageName, type Step, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
 import { Interrupted } from './errors.ts';
 import type { Run } from './state.ts';
 
@@ -12,7 +12,8 @@ export type Answer = { kind: 'retry' } | { kind: 'skip'; step: string };
  */
 export async function hold(run: Run, reason: string, failed: Step[], stage: StageName | null): Promise<Answer> {
   const since = Date.now();
-  const skippable = failed.length > 0 && stage !== null && !UNSKIPPABLE.includes(stage);
+  const skippable =
+    stage !== null && !UNSKIPPABLE.includes(stage) && failed.some((s) => !UNSKIPPABLE_VERBS.includes(s.verb));
   run.holding = {
     reason,
     since,

@@ -14,7 +14,10 @@ const WORKER_MS = 3_000;
 
 export type RunIdentity = StepCall['run'];
 
-function planning(queue: string, summary: string): PlanningActivities {
+/** A look just before a promotion: longer than a fence proof may be old nobody waits for a side that was given up. */
+const LOOK_MS = 5_000;
+
+function planning(queue: string, summary: string, limits?: Partial<ActivityOptions>): PlanningActivities {
   const options: ActivityOptions = {
     taskQueue: queue,
     summary,
@@ -22,6 +25,7 @@ function planning(queue: string, summary: string): PlanningActivities {
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { maximumAttempts: 2, initialInterval: 200 },
     ...(queue === CONTROL_QUEUE ? {} : { scheduleToStartTimeout: WORKER_MS }),
+    ...limits,
   };
   return proxyActivities<PlanningActivities>(options);
 }
@@ -117,6 +121,33 @@ export async function observeStore(component: Component, identity: RunIdentity):
   const call: ObserveCall = { run: identity, component, region: null, nodes: null };
   const regions = Object.keys(component.sides).sort();
   return (await Promise.all(regions.map((region) => observeSide(call, region)))).flat();
+}
+
+/**
+ * The nodes of one side as seen within seconds, from beside them and over the network at the same time.
+ * @returns what each way saw: a node may be in it twice, or as `unreachable` one way and well the other
+ */
+export async function lookAtSide(
+  component: Component,
+  region: string,
+  identity: RunIdentity,
+): Promise<NodeObservation[]> {
+  const { nodes } = component.sides[region]!;
+  const call: ObserveCall = { run: identity, component, region, nodes: null };
+  const ways = [...new Set(nodes.map((node) => node.queue)), CONTROL_QUEUE];
+  const limits = { scheduleToCloseTimeout: LOOK_MS, startToCloseTimeout: LOOK_MS, retry: { maximumAttempts: 1 } };
+  const seen = await Promise.all(
+    ways.map(async (queue) => {
+      const beside = nodes.filter((node) => queue === CONTROL_QUEUE || node.queue === queue).map(({ name }) => name);
+      try {
+        const summary = `look again:${component.name}@${region}`;
+        return await planning(queue, summary, limits).observeStore({ ...call, nodes: beside });
+      } catch (error) {
+        return beside.map((name) => unreadable(name, region, causeOf(error).message));
+      }
+    }),
+  );
+  return seen.flat();
 }
 
 function queueOf(component: Component, region: string): string {

@@ -14,7 +14,7 @@ import {
 } from '@temporalio/workflow';
 import type { Json } from '../../drivers/ports.ts';
 import type { RunRecord } from '../../evidence/record.ts';
-import { type Plan, UNSKIPPABLE } from '../../plan/model.ts';
+import { type Plan, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
 import type { ByInput, DecideInput, EscalateInput, MessageAnswer, RunStatus, StepInput } from '../contract.ts';
 import { applyDecision, approvalsNeeded, refuseDecision } from './gate.ts';
 import { EXAMPLES, type MessageVerb, type Parsed, parseBy, parseDecide, parseEscalate, parseStep } from './parse.ts';
@@ -80,7 +80,7 @@ const VERBS: Verbs = {
     },
   },
   skip: {
-    help: 'Skip a failed step, with a reason; never fence, catch-up, promote, verify or route',
+    help: 'Skip a failed step, with a reason; never claim, fence, catch-up, promote, verify or route',
     parse: (input) => parseStep('skip', input),
     refuse: refuseSkip,
     apply: (run, input: StepInput) => {
@@ -164,6 +164,9 @@ function refuseSkip(run: Run, input: StepInput): string | null {
   const stage = run.plan?.stages.find((s) => s.steps.some((x) => x.id === input.step));
   if (stage !== undefined && UNSKIPPABLE.includes(stage.name))
     return `${input.step} can never be skipped: ${stage.name} is what keeps the data safe; retry, abort or escalate`;
+  const step = stage?.steps.find((x) => x.id === input.step);
+  if (step !== undefined && UNSKIPPABLE_VERBS.includes(step.verb))
+    return `${input.step} can never be skipped: a side that this run has not claimed refuses every later step, its fence included; retry when what it failed with is mended, abort and everything is put back, or escalate and the new plan goes by what it finds`;
   if (run.holding === null) return 'nothing has failed: there is nothing to skip';
   const names = run.holding.failed.map((s) => s.id);
   return names.includes(input.step!)

@@ -1,11 +1,10 @@
 /** From a request to a plan that may be followed: observe, compile, and settle what speaks against it. */
 import { isCancellation } from '@temporalio/workflow';
 import type { Observations, Plan, Request } from '../../plan/model.ts';
-import { identityOf } from './ask.ts';
 import { causeOf, type Interrupt, Interrupted, RefusedRun } from './errors.ts';
 import { hold } from './hold.ts';
 import { preparePlan, refreshEscapePage } from './prepare.ts';
-import { lossOfAll, type Run } from './state.ts';
+import { identityOf, lossOfAll, type Run } from './state.ts';
 
 export interface Planned {
   plan: Plan;
@@ -99,6 +98,8 @@ function begin(run: Run, { plan: p, observations }: Planned, why: string): void 
   run.passedGates = new Set();
   run.overrides = new Set(p.request.override ?? []);
   run.weakFenceAccepted = new Set();
+  run.fencedAgain = new Set();
+  run.sourceWrites = new Set();
   run.maxLoss = null;
   run.unknownLossAccepted = false;
   if (run.pastPointOfNoReturn) run.earlierLoss = lossOfAll(run.earlierLoss, run.loss);

@@ -20,7 +20,9 @@ export function datedBy(receipt: Receipt, askedAt: number): Receipt {
 
 /** Asks again for every proof that is older than a promotion may rely on; a failure to ask leaves the old one. */
 export async function freshenProofs(run: Run, step: Step): Promise<void> {
-  if (step.component === null || run.weakFenceAccepted.has(step.component)) return;
+  if (step.component === null) return;
+  // Nobody waits for a source that was given up, unless it has answered again.
+  if (run.weakFenceAccepted.has(step.component) && !run.fencedAgain.has(step.component)) return;
   const old = proofSteps(run, step.component).filter((s) => {
     const proof = proofOf(run, s);
     return proof !== undefined && Date.now() - proof.provenAt > PROOF_AGE_MS;
@@ -39,12 +41,16 @@ export async function freshenProofs(run: Run, step: Step): Promise<void> {
   );
 }
 
-/**
- * Why the promotion of `store` may not go on without a person's word; `null` when it may: every group of nodes of the
- * source is claimed and proven, strongly enough for the tier, within the last seconds.
- */
+/** Why the promotion of `store` may not go on without a person's word; `null` when it may. */
 export function weakProof(run: Run, store: string): string | null {
-  if (run.weakFenceAccepted.has(store)) return null;
+  return run.weakFenceAccepted.has(store) ? null : weakness(run, store);
+}
+
+/**
+ * What the fence proof of `store` lacks, whoever has accepted that; `null` when every group of nodes of the source is
+ * claimed and proven, strongly enough for the tier, within the last seconds.
+ */
+export function weakness(run: Run, store: string): string | null {
   const { from, policy, stages } = run.plan!;
   const flying = unfenceInFlight(run, store);
   if (flying !== null) return `the fence of ${store} does not count: ${flying}`;
@@ -60,6 +66,15 @@ export function weakProof(run: Run, store: string): string | null {
     .filter((s) => s.verb === 'claim' && s.component === store && s.region === from);
   if (claims.some((c) => !run.receipts.has(c.id))) return `${where} could not be claimed, so its fence does not count`;
   return null;
+}
+
+/** The steps that make the source of `store` harmless and say what it lost, in the order in which they run. */
+export function fencingSteps(run: Run, store: string): Step[] {
+  const verbs = ['readClaim', 'claim', 'fence', 'awaitCatchUp', 'prove'];
+  return run
+    .plan!.stages.flatMap((s) => s.steps)
+    .filter((s) => s.component === store && verbs.includes(s.verb))
+    .filter((s) => s.region === run.plan!.from || s.verb === 'awaitCatchUp');
 }
 
 function proofSteps(run: Run, store: string): Step[] {

@@ -5,7 +5,7 @@ import type { LossStatement, Receipt, Weights } from '../../drivers/ports.ts';
 import { assessObjectives } from '../../evidence/objectives.ts';
 import type { Debt, Outcome, RunRecord, StepRecord, WaitRecord } from '../../evidence/record.ts';
 import { combineLoss } from '../../plan/loss.ts';
-import type { Facts, Plan, Request, Stage, StageName, Step, StepId } from '../../plan/model.ts';
+import type { Facts, Plan, Request, Stage, StageName, Step, StepCall, StepId } from '../../plan/model.ts';
 import type { RunStatus } from '../contract.ts';
 import type { Interrupt, InterruptKind } from './errors.ts';
 import { Freeze } from './freeze.ts';
@@ -57,6 +57,10 @@ export class Run {
   overrides = new Set<string>();
   /** Stores whose weak fence people accepted in this plan. */
   weakFenceAccepted = new Set<string>();
+  /** Stores whose source answered after the last approval of their weak fence, so that fencing it was tried again. */
+  fencedAgain = new Set<string>();
+  /** Stores whose source was seen to accept writes when it could not be fenced: the next asking says so. */
+  sourceWrites = new Set<string>();
   /** Unfences without an answer yet, by the fence's step: they may act until the place is claimed anew. */
   unfencesSent = new Map<StepId, { step: Step; at: number }>();
   /** People approved although the loss window was open or unknown. */
@@ -149,8 +153,11 @@ export class Run {
     this.record.debt = [...this.record.debt.filter((d) => !same(d)), debt];
   }
 
-  payDebt(code: string, component: string | null): void {
-    this.record.debt = this.record.debt.filter((d) => !(d.code === code && d.component === component));
+  /** @param region only what is owed there; absent: anywhere */
+  payDebt(code: string, component: string | null, region?: string | null): void {
+    const paid = (d: Debt) =>
+      d.code === code && d.component === component && (region === undefined || d.region === region);
+    this.record.debt = this.record.debt.filter((d) => !paid(d));
   }
 
   /** Takes a person's or a deadline's word; what runs in the interruptible scope is cancelled, and awaited there. */
@@ -217,6 +224,16 @@ export class Run {
     this.closed = true;
     this.note(text);
   }
+}
+
+/** Whom an activity of planning acts for. */
+export function identityOf(run: Run): StepCall['run'] {
+  return {
+    workflowId: run.record.workflowId,
+    runId: run.record.runId,
+    service: run.record.service,
+    by: run.plan?.request.by ?? run.record.request.by ?? null,
+  };
 }
 
 /** The loss of a run that followed several plans. */

@@ -66,6 +66,8 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
       already: receipt.already,
       facts: receipt.facts,
     });
+    // What an earlier try of it left owing.
+    run.payDebt(step.verb, step.component, step.region);
     learn(run, step, receipt);
   } catch (error) {
     record.endedAt = Date.now();

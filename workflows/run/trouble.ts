@@ -4,7 +4,7 @@ import { isCancellation } from '@temporalio/workflow';
 import type { Outcome } from '../../evidence/record.ts';
 import { FROZEN, type Stage } from '../../plan/model.ts';
 import { compensate, inFreeze } from './compensate.ts';
-import { causeOf, GateClosed, type Interrupt, Interrupted, StepFailed } from './errors.ts';
+import { causeOf, GateClosed, type Interrupt, Interrupted, SourceReturned, StepFailed } from './errors.ts';
 import { close } from './finish.ts';
 import { hold } from './hold.ts';
 import { showProgress } from './progress.ts';
@@ -18,6 +18,10 @@ export type End = { kind: 'closed' } | { kind: 'escalate'; interrupt: Interrupt 
 
 /** Decides; words that come while it is being settled (escalate in a compensation, abort in a hold) are settled too. */
 export async function settleTrouble(run: Run, stage: Stage, trouble: unknown): Promise<End> {
+  if (trouble instanceof SourceReturned) {
+    for (const done of run.plan!.stages.slice(trouble.from)) run.doneStages.delete(done);
+    return { kind: 'again', from: trouble.from };
+  }
   // A step that was told to stop may also fail or time out: the word that stopped it is what counts.
   const stopped = isCancellation(trouble) || trouble instanceof StepFailed;
   const interrupt = trouble instanceof Interrupted ? trouble.interrupt : stopped ? run.takeInterrupt() : null;

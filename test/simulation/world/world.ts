@@ -63,6 +63,8 @@ export class SimWorld {
   readonly proofs: Array<{ store: string; claimed: number; proof: ProofSeen }> = [];
   /** When a region was last disturbed: what was looked at just before may have been right then. */
   readonly disturbedAt: Record<string, number> = {};
+  /** Since when a region can be reached; absent: from the beginning. */
+  readonly reachedSince: Record<string, number> = {};
   /** Nodes whose kept data a person let go of. */
   readonly released = new Set<string>();
   /** Mode of the run that acts now, and what it was allowed, for the promotions in the trace. */
@@ -285,8 +287,14 @@ export class SimWorld {
     );
     const proofs =
       proof === null ? [] : [read?.proof ?? { region: from, cannotWrite: 'none' as const, final: false, provenAt: 0 }];
+    const beside = [...this.#open]
+      .filter(([other]) => other.store === store && other !== server && this.reaches(null, other.region))
+      .map(([other, { startAt }]) => ({
+        region: other.region,
+        since: Math.max(startAt, this.reachedSince[other.region] ?? 0),
+      }));
     this.say({
-      ...{ kind: 'promotion', store, region, from, by: 'rampart', run, mode: this.modeOf(run) },
+      ...{ kind: 'promotion', store, region, from, by: 'rampart', run, mode: this.modeOf(run), beside },
       ...{ required: this.service.tier.fenceProof, proofs, override: proof === null ? ['weakFence'] : [] },
     });
     this.timeline.after(ms, () => {

@@ -88,6 +88,26 @@ describe('skip and retry', () => {
     },
   );
 
+  it.each([`readClaim:orders-db@${A}`, `claim:orders-db@${A}`, `claim:orders-db@${B}`])(
+    'never skips %s: without it every later step there would be refused',
+    async (step) => {
+      const service = { onFailure: { planned: 'hold', unplanned: 'hold' } as const };
+      await approved({ world: { service }, before: (model) => model.on(step, refuse) });
+      const { choices } = await run.holding();
+      expect(choices).toEqual(['retry', 'abort', 'escalate']);
+      const skip = { by: 'bob', step, reason: 'its worker is slow' };
+      const says = /can never be skipped: a side that this run has not claimed .* retry .* abort .* escalate/;
+      await expect(run.send('skip', skip)).rejects.toThrow(says);
+      await run.workflow.signal('skip', skip);
+      await run.harness.advance(60_000);
+      expect((await run.status()).holding?.choices).toEqual(choices);
+      expect((await run.record()).messages.at(-1)).toMatchObject({ applied: false, note: expect.stringMatching(says) });
+      await run.send('retry');
+      expect((await run.end()).outcome).toBe('completed');
+      expect(run.model.attempts.filter((id) => id === `fence:orders-db@${A}`)).toHaveLength(1);
+    },
+  );
+
   it('has nothing to skip or retry while nothing has failed', async () => {
     run = await startRun();
     await run.gate();

@@ -250,13 +250,7 @@ export class ModelWorld {
       case 'awaitCatchUp':
         return this.#catchUp(call, name, at, step.given.fence as unknown as FenceReceipt | null);
       case 'promote':
-        return this.database(name).promote(
-          at,
-          token,
-          input.from as string,
-          (step.given.proof ?? null) as unknown as FenceReceipt | null,
-          token.expectedTimeline,
-        );
+        return this.database(name).promote(at, token, input.from as string, proofFor(step), token.expectedTimeline);
       case 'switchover':
         return this.database(name).switchover(input.from as string, input.to as string, token);
       case 'revokePromote':
@@ -358,6 +352,12 @@ export class ModelWorld {
   #receipt(summary: string, facts: Receipt['facts'] = {}): Receipt {
     return { already: true, at: this.now, summary, facts };
   }
+}
+
+/** As the activity hands it on: a proof that shows nothing is none, once people have accepted a weak fence. */
+function proofFor({ given, overrides }: StepCall): FenceReceipt | null {
+  const proof = (given.proof ?? null) as unknown as FenceReceipt | null;
+  return proof?.fence.cannotWrite === 'none' && overrides.includes('weakFence') ? null : proof;
 }
 
 /** As activities report it: retryable or not as the table of errors says. */
