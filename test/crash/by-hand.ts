@@ -31,6 +31,7 @@ export async function followByHand(ground: Ground, to: string): Promise<string[]
   const page = await readPage(ground, to);
   let checkpoint: string | null = null;
   for (const block of page.steps.flatMap(blocksOf)) {
+    ground.at('fault', `by hand: ${block.title}`);
     const said = await runBlock(block);
     // What a person reads: how the old primary went down, and whether the new one has all of that.
     const location = /Latest checkpoint location:\s+([0-9A-F]+\/[0-9A-F]+)/.exec(said)?.[1];
@@ -46,6 +47,7 @@ export async function followByHand(ground: Ground, to: string): Promise<string[]
     if (writable.length > 1)
       problems.push(`I1: by hand, after "${block.title}", ${writable.join(' and ')} accept writes`);
   }
+  ground.at('fault', 'by hand: are clients served?');
   const { active } = await hands.world.sides();
   if (active !== to) problems.push(`by hand: ${active} is active, not ${to}`);
   const load = await hands.world.lab.load();

@@ -5,12 +5,14 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { repositoryRoot } from '../../lab/paths.ts';
 import { LAB_PASSWORDS } from '../../lab/postgres/pair.ts';
 import { LOCK } from '../integration/world.ts';
 import { coverage, judge } from '../judge/judge.ts';
 import type { Trace } from '../judge/trace.ts';
 import { bySide, type Cell } from './boundaries.ts';
+import { converge, startDatabases } from './converge.ts';
 import { inject } from './faults.ts';
 import type { Ground, RunDone } from './ground.ts';
 import { SETTINGS } from './hands.ts';
@@ -63,10 +65,22 @@ interface Struck {
 }
 
 const SECRETS = Object.values(LAB_PASSWORDS);
-/** Requests after the cell's own until the service must be where it was asked to be. */
-const REPEATS = 4;
+/** A cell that has not ended by then hangs, in milliseconds: ten times what most take, and within a test's own limit. */
+const CELL_DEADLINE_MS = 170_000;
 
-export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
+/** @throws Error that says where it was, when the cell hangs */
+export async function runCell(ground: Ground, cell: Cell, deadlineMs = CELL_DEADLINE_MS): Promise<CellDone> {
+  const over = new AbortController();
+  const late = sleep(deadlineMs, undefined, { signal: over.signal }).then(() => {
+    throw new Error(`the cell hangs: ${ground.where()}`);
+  });
+  const done = playCell(ground, cell);
+  // Whichever comes second is nobody's any more.
+  for (const one of [late, done]) one.catch(() => {});
+  return Promise.race([done, late]).finally(() => over.abort());
+}
+
+async function playCell(ground: Ground, cell: Cell): Promise<CellDone> {
   const { hands, recorder } = ground;
   const { action, boundary, fault } = cell;
   const began = Date.now();
@@ -74,6 +88,8 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
   const { active, other } = action === 'trafficRamp' ? await trafficSides(ground) : await hands.world.sides();
   const direction = { from: active, to: other };
   const input = { service: 'checkout', to: other };
+  ground.at('cell', 'its run is under way');
+  ground.at('fault', 'none yet');
   recorder.begin();
   const mark = ground.mark();
 
@@ -86,6 +102,7 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
     const at = Date.now();
     const broke = (text: string): void => void broken.push(text);
     const ref = { workflowId: LOCK, runId };
+    ground.at('fault', `${fault} strikes`);
     const did = await inject(fault, {
       ground,
       ref,
@@ -101,6 +118,7 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
         beside = on;
       },
     });
+    ground.at('fault', did);
     return { did, at, until: Date.now() };
   };
   const aim = async (): Promise<Struck | null> => {
@@ -134,13 +152,16 @@ export async function runCell(ground: Ground, cell: Cell): Promise<CellDone> {
   } finally {
     over.abort();
   }
+  ground.at('cell', 'its run has ended');
   const struck = await act.done;
+  ground.at('cell', 'all is started again');
   await hands.mend();
   // A ramp leaves the data where it is: a database that died beside it is somebody else's to start, and that is done here.
   if (action === 'trafficRamp') await startDatabases(ground);
   const { after, stuck } = await converge(ground, action, input, runs);
   if (stuck !== null) broken.push(stuck);
 
+  ground.at('cell', 'orders are counted');
   const load = await hands.world.lab.load();
   const surviving = (await hands.world.sides()).active;
   await load.pause();
@@ -209,67 +230,6 @@ async function wakeOvertaken({ hands }: Ground, runId: string, signal: AbortSign
 async function trafficSides(ground: Ground): Promise<{ active: string; other: string }> {
   const { most, other } = await ground.traffic();
   return { active: most, other };
-}
-
-/** Repeats the request, as somebody would who reads what each run says, until there is nothing left to do. */
-async function converge(
-  ground: Ground,
-  action: string,
-  input: { service: string; to: string },
-  runs: RunDone[],
-): Promise<{ after: string[]; stuck: string | null }> {
-  const after: string[] = [];
-  const again = async (type: string, more: object): Promise<RunDone> => {
-    const done = await ground.run(type, { service: 'checkout', ...more });
-    runs.push(done);
-    after.push(
-      `${type}${'mode' in more ? ` ${more.mode}` : ''}: ${done.seen?.record.outcome === 'nothingToDo' ? 'nothing to do' : done.status}`,
-    );
-    return done;
-  };
-  const last = (): RunDone => runs.at(-1)!;
-  for (let n = 0; n < REPEATS; n += 1) {
-    if (last().status === 'completed' && n > 0) break;
-    const { text } = last();
-    if (/rampart reprotect/.test(text) && last().status === 'Refused') await again('reprotect', {});
-    const unplanned = last().status === 'Refused' && /--mode unplanned/.test(text);
-    await again(action, { ...input, ...(unplanned ? { mode: 'unplanned' } : {}) });
-    await ground.hands.mend();
-  }
-  if (last().status !== 'completed') return { after, stuck: `does not converge: ${last().status}: ${last().text}` };
-  if (action !== 'trafficRamp') {
-    const owed = last().debts > 0 || !(await isProtected(ground));
-    if (owed) await again('reprotect', {});
-    if (last().status !== 'completed')
-      return { after, stuck: `is not protected again: ${last().status}: ${last().text}` };
-    const follows = await ground.hands.world.untilProtected().then(
-      () => true,
-      () => false,
-    );
-    if (!follows)
-      return {
-        after,
-        stuck: `has no replica that follows: ${JSON.stringify(await ground.hands.roles())}: ${last().text}`,
-      };
-    const { active } = await ground.hands.world.sides();
-    if (active !== input.to) return { after, stuck: `is active in ${active}, not in ${input.to}` };
-  }
-  // A run that found nothing to do has just said so.
-  if (last().seen?.record.outcome === 'nothingToDo') return { after, stuck: null };
-  const plan = await ground.plan(action === 'failback' ? 'failover' : action, input);
-  if (plan.nothingToDo === null) return { after, stuck: `is not finished: ${plan.facts.classified.text}` };
-  return { after, stuck: null };
-}
-
-async function startDatabases({ hands }: Ground): Promise<void> {
-  const roles = await hands.roles();
-  for (const region of Object.keys(roles)) if (roles[region] === 'stopped') await hands.startDatabase(region);
-  await hands.world.untilProtected();
-}
-
-async function isProtected({ hands }: Ground): Promise<boolean> {
-  const roles = Object.values(await hands.roles());
-  return roles.includes('primary') && roles.includes('replica') && roles.length === 2;
 }
 
 /** What the fault itself changed, and no run has to put back. */

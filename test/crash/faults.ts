@@ -130,6 +130,7 @@ async function byHand({ ground, to, broken }: FaultContext): Promise<string> {
   await ground.hands.killRampart();
   const problems = await followByHand(ground, to);
   for (const problem of problems) broken(problem);
+  ground.at('fault', 'by hand: all of Rampart is started again');
   await ground.hands.mend();
   return 'the Temporal server and all workers killed, the page followed by hand, all of it started again';
 }

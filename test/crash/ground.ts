@@ -30,6 +30,10 @@ export interface Ground {
   mark(): Mark;
   /** Orders acknowledged, and lines logged, since a mark. */
   since(mark: Mark): { acknowledged: Acknowledgement[]; logs: Array<{ where: string; text: string }> };
+  /** Says what somebody is at, so that a hang can be told from outside. */
+  at(who: 'cell' | 'fault' | 'run', what: string): void;
+  /** What everybody is at. */
+  where(): string;
   close(): Promise<void>;
 }
 
@@ -62,6 +66,8 @@ export async function openGround(suffix: string): Promise<Ground> {
   const acks = join(world.lab.dir, 'acknowledged.jsonl');
   const logs = join(world.lab.dir, 'logs');
   let plans = 0;
+  const whereabouts = new Map<string, string>();
+  const at: Ground['at'] = (who, what) => void whereabouts.set(who, `${what} (since ${new Date().toISOString()})`);
 
   const snapshot = async (): Promise<Record<string, Json>> => {
     const roles = await hands.roles();
@@ -80,6 +86,8 @@ export async function openGround(suffix: string): Promise<Ground> {
     hands,
     recorder,
     spec,
+    at,
+    where: () => [...whereabouts].map(([who, what]) => `${who}: ${what}`).join('; '),
     snapshot,
     plan: (action, input) => {
       plans += 1;
@@ -101,18 +109,23 @@ export async function openGround(suffix: string): Promise<Ground> {
       });
       const ref = { workflowId: LOCK, runId: handle.firstExecutionRunId };
       onStart?.(ref.runId);
+      at('run', `${action} ${ref.runId} is cared for`);
       const gates = new Map<string, GateView>();
       const watched = await careFor(hands, on, ref, {
         deadlineMs: RUN_DEADLINE_MS,
         ...care,
         onStatus: (status) => {
+          const { phase, holding, gate } = status;
+          at('run', `${action} ${ref.runId} in ${phase}, gate ${gate?.id}, holding ${holding?.reason}`);
           if (status.gate !== null) gates.set(status.gate.id, status.gate);
         },
       });
+      at('run', `${action} ${ref.runId} has ended, or its server has lost it`);
       const snapshots = { before, after: await snapshot() };
       // What was frozen wakes up now, after the end; until then it would keep a closed run from being asked.
       await hands.mend();
       await hands.thaw();
+      at('run', `the end of ${action} ${ref.runId} is read`);
       const closed = on.workflow.getHandle(LOCK, ref.runId) as typeof handle;
       try {
         // Known at all? Else waiting for its end would wait for ever.

@@ -14,6 +14,9 @@ import { SETTINGS } from './hands.ts';
 import { sameAs } from './same.ts';
 import type { Mark } from './watch.ts';
 
+/** Several runs that come to their own deadlines are a result; what takes longer hangs. In milliseconds. */
+const CELL_DEADLINE_MS = 400_000;
+
 export interface MatrixOptions {
   actions: readonly Action[];
   /** Cells to run, of all there are. */
@@ -154,7 +157,7 @@ interface Attempt {
 async function attempt(ground: Ground, cell: Cell): Promise<Attempt> {
   const began = Date.now();
   try {
-    const done = await runCell(ground, cell);
+    const done = await runCell(ground, cell, CELL_DEADLINE_MS);
     return { ...done, usable: done.result.verdict !== 'red' };
   } catch (error) {
     const { id, action, boundary, fault } = cell;

@@ -18,6 +18,8 @@ export interface RoleSeen {
 
 export interface WeightsSeen {
   at: number;
+  /** When the last look began that showed them: later ones showed others. */
+  until: number;
   router: 'edge' | 'writer';
   weights: Weights;
 }
@@ -25,6 +27,8 @@ export interface WeightsSeen {
 /** An app as its own contract shows it; `null`: it did not answer. */
 export interface PlaceSeen {
   at: number;
+  /** When the last look began that showed this. */
+  until: number;
   region: string;
   healthy: boolean | null;
   capacity: { present: number; wanted: number } | null;
@@ -97,8 +101,8 @@ export function startRecorder(hands: Hands): Recorder {
     let client: pg.Client | null = null;
     let lookedAt = performance.now();
     let trueAt = Date.now();
-    let answeredAt = Date.now();
     let failed = 0;
+    let failingSince = 0;
     while (!over.signal.aborted) {
       const began = performance.now();
       const askedAt = Date.now();
@@ -125,12 +129,10 @@ export function startRecorder(hands: Hands): Recorder {
       }
       if (seen?.writable) trueAt = askedAt;
       if (client === null) {
+        if (failed === 0) failingSince = askedAt;
         failed += 1;
-        if (failed >= SILENT_LOOKS) noteSilence({ region, from: answeredAt, to: askedAt });
-      } else {
-        failed = 0;
-        answeredAt = askedAt;
-      }
+        if (failed >= SILENT_LOOKS) noteSilence({ region, from: failingSince, to: askedAt });
+      } else failed = 0;
       await breathe(EVERY_MS);
     }
     await client?.end().catch(() => {});
@@ -145,24 +147,26 @@ export function startRecorder(hands: Hands): Recorder {
 
   async function watchPlace(region: string, app: string): Promise<void> {
     while (!over.signal.aborted) {
+      const askedAt = Date.now();
       const seen = await readPlace(app).catch(() => ({ healthy: null, capacity: null }));
       const text = JSON.stringify(seen);
       if (last.get(`app ${region}`) !== text) {
         last.set(`app ${region}`, text);
-        recording.places.push({ at: Date.now(), region, ...seen });
-      }
+        recording.places.push({ at: Date.now(), until: askedAt, region, ...seen });
+      } else recording.places.findLast((place) => place.region === region)!.until = askedAt;
       await breathe(PLACE_EVERY_MS);
     }
   }
 
   async function watchWeights(router: WeightsSeen['router']): Promise<void> {
     while (!over.signal.aborted) {
+      const askedAt = Date.now();
       const weights = await appliedWeights(spec, router).catch(() => null);
       const text = JSON.stringify(weights);
       if (weights !== null && last.get(router) !== text) {
         last.set(router, text);
-        recording.weights.push({ at: Date.now(), router, weights });
-      }
+        recording.weights.push({ at: Date.now(), until: askedAt, router, weights });
+      } else if (weights !== null) recording.weights.findLast((seen) => seen.router === router)!.until = askedAt;
       await breathe(2 * EVERY_MS);
     }
   }

@@ -54,10 +54,10 @@ function seen(change: Partial<CellSeen> = {}): CellSeen {
         { at: T0 + 1_020, region: FROM, writable: false, timeline: null },
         { at: T0 + 1_240, region: TO, writable: true, timeline: 2 },
       ],
-      weights: [{ at: T0, router: 'edge', weights: { [FROM]: 100, [TO]: 0 } }],
+      weights: [{ at: T0, until: T0 + 2_040, router: 'edge', weights: { [FROM]: 100, [TO]: 0 } }],
       places: [
-        { at: T0, region: FROM, healthy: true, capacity: { present: 1, wanted: 1 } },
-        { at: T0, region: TO, healthy: true, capacity: { present: 1, wanted: 1 } },
+        { at: T0, until: T0 + 4_000, region: FROM, healthy: true, capacity: { present: 1, wanted: 1 } },
+        { at: T0, until: T0 + 4_000, region: TO, healthy: true, capacity: { present: 1, wanted: 1 } },
       ],
       silences: [],
     },
@@ -128,12 +128,17 @@ test('a step of an earlier claim that still changes something', () => {
 test('weight for an app that is drained, or that has no capacity', () => {
   for (const change of [{ healthy: false }, { capacity: { present: 0, wanted: 1 } }]) {
     const one = seen();
-    one.recording.weights.push({ at: T0 + 2_500, router: 'edge', weights: { [FROM]: 50, [TO]: 50 } });
+    one.recording.weights.push({
+      at: T0 + 2_500,
+      until: T0 + 4_000,
+      router: 'edge',
+      weights: { [FROM]: 50, [TO]: 50 },
+    });
     expect(rules(one)).toEqual([]);
     Object.assign(one.recording.places[1]!, change);
     expect(rules(one)).toEqual(['I5']);
     // Seen so late that it may have been well when it got the weight.
-    one.recording.places[1]!.at = T0 + 2_300;
+    one.recording.places[1]!.at = T0 + 2_100;
     expect(rules(one)).toEqual([]);
   }
 });
@@ -143,9 +148,13 @@ test('weights that a run counted and the router never had', () => {
   const set = step('setWeights', TO, 2_000);
   Object.assign(set.call!, { component: { name: 'edge' }, input: { weights: { [FROM]: 0, [TO]: 100 } } });
   one.runs[0]!.history.activities.push(set);
+  // Nobody looked after the step had ended: nothing is known.
+  expect(rules(one)).toEqual([]);
+  one.recording.weights[0]!.until = T0 + 2_060;
   expect(rules(one)).toEqual(['I5']);
-  // Traefik was seen with it a moment later.
-  one.recording.weights.push({ at: T0 + 2_100, router: 'edge', weights: { [FROM]: 0, [TO]: 100 } });
+  // The last look with the old weights began before the end of the step.
+  one.recording.weights[0]!.until = T0 + 2_040;
+  one.recording.weights.push({ at: T0 + 2_900, until: T0 + 4_000, router: 'edge', weights: { [FROM]: 0, [TO]: 100 } });
   expect(rules(one)).toEqual([]);
 });
 

@@ -1,5 +1,5 @@
 /** The judge's trace of what a cell did: from outside (roles, weights, acknowledgements) and from the runs' histories. */
-import type { FenceReceipt, Json, LossStatement, Weights } from '../../drivers/ports.ts';
+import type { FenceReceipt, Json, LossStatement } from '../../drivers/ports.ts';
 import type { RunRecord } from '../../evidence/record.ts';
 import type { Acknowledgement } from '../../lab/load/ledger.ts';
 import type { GateView } from '../../workflows/contract.ts';
@@ -12,12 +12,10 @@ import {
   type WriteRange,
 } from '../judge/trace.ts';
 import type { Activity, History } from './history.ts';
-import type { PlaceSeen, Recording } from './recorder.ts';
+import type { Recording } from './recorder.ts';
+import { COARSE_MS, countedEvents, reliedEvents, weightEvents } from './trace-reliance.ts';
 
 export const STORE = 'orders-db';
-/** A role that a look saw changing may have changed this much earlier, in milliseconds. */
-const COARSE_MS = 250;
-
 /** Within this time, in milliseconds, a side that falls silent does so by the fault: a look at a frozen one takes that long. */
 const HURT_MS = 1_500;
 
@@ -63,7 +61,7 @@ export function traceOf(seen: CellSeen): Trace {
     ...seen.recording.roles.map(
       (role): TraceEvent => ({ ...role, kind: 'writable', store: STORE, by: whoMade(role, seen) }),
     ),
-    ...weightEvents(seen),
+    ...weightEvents(seen.recording),
     ...seen.runs.flatMap((run) => [...countedEvents(run, seen.recording), ...reliedEvents(run, seen.recording)]),
     ...promotionsByHand(seen),
     ...seen.runs.flatMap((run) => runEvents(run)),
@@ -115,78 +113,6 @@ function promotionsByHand({ recording, byHand }: CellSeen): TraceEvent[] {
       proofs: [],
       override: [],
     }));
-}
-
-function weightEvents({ recording }: CellSeen): TraceEvent[] {
-  const last = new Map<string, Record<string, number>>();
-  return recording.weights.map(({ at, router, weights }): TraceEvent => {
-    const before = last.get(router) ?? weights;
-    last.set(router, weights);
-    const writable = (region: string): boolean | null => {
-      const seen = recording.roles.filter((role) => role.region === region);
-      const present = seen.findLast((role) => role.at <= at)?.writable ?? null;
-      // So close to a change of roles nobody outside can tell which came first.
-      return seen.some((role) => Math.abs(role.at - at) <= COARSE_MS + recording.coarsestMs) ? null : present;
-    };
-    return {
-      at,
-      kind: 'weights',
-      router,
-      type: router === 'writer' ? 'endpoint' : 'weighted',
-      before,
-      weights,
-      by: 'rampart',
-      regions: Object.fromEntries(
-        Object.keys(weights).map((region) => [
-          region,
-          { ...placeAt(region, at, recording), writable: writable(region) },
-        ]),
-      ),
-    };
-  });
-}
-
-/** An app as it was then; nothing where it has changed so close by that nobody outside can tell which came first. */
-function placeAt(region: string, at: number, { places }: Recording): Pick<PlaceSeen, 'healthy' | 'capacity'> {
-  const own = places.filter((place) => place.region === region);
-  const last = own.findLast((place) => place.at <= at);
-  const unsure = own.some((place) => Math.abs(place.at - at) <= 2 * COARSE_MS);
-  if (last === undefined || unsure) return { healthy: null, capacity: null };
-  return { healthy: last.healthy, capacity: last.capacity };
-}
-
-/** What a run counted as done at a router, and what the router had at that moment. */
-function countedEvents({ id, history }: RunSeen, { weights }: Recording): TraceEvent[] {
-  return history.activities.flatMap((one): TraceEvent[] => {
-    const router = one.call?.component?.name;
-    if (one.verb !== 'setWeights' || one.how !== 'completed' || (router !== 'edge' && router !== 'writer')) return [];
-    const at = one.closedAt!;
-    const claimed = one.call!.input.weights as Weights;
-    const own = weights.filter((seen) => seen.router === router);
-    const before = own.findLast((seen) => seen.at <= at);
-    // The look that shows it may have come a little later than the answer that Rampart read.
-    const around = own.filter((seen) => seen.at > at && seen.at <= at + COARSE_MS);
-    const actual = [...around, ...(before === undefined ? [] : [before])].map((seen) => seen.weights);
-    if (actual.length === 0) return [];
-    const same = actual.find((one) => Object.keys(claimed).every((region) => claimed[region] === one[region]));
-    return [{ at, kind: 'counted', router, run: id, claimed, actual: same ?? actual.at(-1)! }];
-  });
-}
-
-/** Steps that a run goes on from because of what a database answered, and whose answer that is. */
-const READINGS: Record<string, 'from' | 'to'> = { converge: 'from', awaitCatchUp: 'to' };
-
-/** A step that rests on a database's answer and ended well: had that database answered anybody in that time? */
-function reliedEvents({ id, history }: RunSeen, { silences }: Recording): TraceEvent[] {
-  return history.activities.flatMap((one): TraceEvent[] => {
-    const region = one.call?.[READINGS[one.verb] ?? 'to'];
-    if (READINGS[one.verb] === undefined || one.how !== 'completed' || region == null) return [];
-    const at = one.closedAt!;
-    const silent = silences.some((s) => s.region === region && s.from <= one.scheduledAt && s.to >= at);
-    const quality = silent ? 'missing' : 'good';
-    const on = `what ${region} answered to ${one.step}`;
-    return [{ at, kind: 'relied', run: id, mode: one.call!.mode, on, quality, accepted: false }];
-  });
 }
 
 function runEvents({ id, lock, history, record, gates, snapshots }: RunSeen): TraceEvent[] {
