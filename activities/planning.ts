@@ -13,6 +13,7 @@ import type { ActivityDeps } from './deps.ts';
 import { writeEscapePage } from './escape-page.ts';
 import { open, perform } from './perform.ts';
 import { readRequest } from './request.ts';
+import { samplesOf } from './samples.ts';
 import { watchFacts } from './watch.ts';
 
 /** Identity of activities that run before a service is known. */
@@ -51,7 +52,7 @@ export function createPlanningActivities(deps: ActivityDeps): PlanningActivities
       perform(deps, call.run, null, (context) =>
         open(deps, call.component, 'store', context).preflight(call.mode, call.from, call.to),
       ),
-    readSamples: async (call) => thin(deps.samples(call.component.name)),
+    readSamples: async (call) => thin(samplesOf(deps, call.component.name)),
     cancelRun: (call) => deps.cancelRun(call.workflowId, call.runId),
     probePlace: async () => ({ build: deps.build, at: clock.now() }),
     findDirection: async (input) => {

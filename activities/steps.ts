@@ -23,6 +23,7 @@ import type { StepActivities } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { assertMayReceive } from './guard.ts';
 import { open, perform } from './perform.ts';
+import { samplesOf } from './samples.ts';
 
 /** How long a check that must pass is asked again before it counts as failed, in milliseconds, unless the step says so. */
 const CHECK_WAIT_MS = 10_000;
@@ -103,7 +104,7 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
     unfence: store((port, call) => port.unfence(at(call), { to: toOf(call), deadline: call.deadline })),
     prove: store((port, call) => port.prove(at(call))),
     awaitCatchUp: store((port, call) =>
-      port.awaitCatchUp(bestFence(call), at(call), deps.samples(componentOf(call).name)),
+      port.awaitCatchUp(bestFence(call), at(call), samplesOf(deps, componentOf(call).name)),
     ),
     promote: store((port, call, context) =>
       port.promote(at(call), fromOf(call), proofFor(call, context.now()), { timeline: call.token!.expectedTimeline }),

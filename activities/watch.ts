@@ -7,6 +7,7 @@ import type { Facts, Observations } from '../plan/model.ts';
 import type { WatchCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open } from './perform.ts';
+import { aheadMs, samplesOf } from './samples.ts';
 
 /** Between two looks, in milliseconds. */
 const LOOK_EVERY_MS = 2_000;
@@ -19,7 +20,7 @@ export async function watchFacts(deps: ActivityDeps, call: WatchCall, context: D
   while (context.now() < end) {
     await clock.sleep(Math.min(LOOK_EVERY_MS, Math.max(end - context.now(), 1)), context.signal);
     observations = await look(deps, call, observations, context);
-    const facts = assess({ ...call.compile, observations, now: context.now() });
+    const facts = assess({ ...call.compile, observations, now: context.now() - aheadMs() });
     context.heartbeat({ state: facts.classified.state, text: facts.classified.text, lossSeconds: facts.loss.seconds });
     if (context.now() >= quietUntil && isNews(call.shown, materialOf(facts))) return facts;
   }
@@ -45,7 +46,7 @@ async function look(
           seen.find((n) => n.node === old.node && n.region === old.region),
         ),
       );
-      samples[name] = deps.samples(name);
+      samples[name] = samplesOf(deps, name);
     }),
   );
   return { ...before, stores, samples };

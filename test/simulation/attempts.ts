@@ -5,6 +5,7 @@ import { type Clock, useClock } from '../../drivers/clock.ts';
 import { RampartError } from '../../drivers/errors.ts';
 import type { StepCall } from '../../plan/model.ts';
 import type { ActivityCall, ActivityHandler } from '../virtual-time/harness.ts';
+import { RULES } from './drivers/rules.ts';
 import type { Fault, WorldFault } from './scenario.ts';
 
 type Activity = (...args: never[]) => Promise<unknown>;
@@ -208,9 +209,10 @@ const nothing = (): void => undefined;
 const QUIET = { log: nothing, trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 function infoOf(call: ActivityCall): Info {
-  const { type, activityId, attempt, queue, heartbeatDetails, workflowId, runId } = call;
+  const { type, activityId, attempt, queue, heartbeatDetails, workflowId, runId, scheduledAt } = call;
   const info: Partial<Info> = {
     ...{ activityType: type, activityId, attempt, taskQueue: queue, heartbeatDetails },
+    ...{ currentAttemptScheduledTimestampMs: RULES.serverTime ? scheduledAt : Number.MAX_SAFE_INTEGER },
     ...{ workflowExecution: { workflowId, runId }, startToCloseTimeoutMs: 60_000 },
   };
   return info as Info;

@@ -1,7 +1,7 @@
 /** Draws a scenario from a seed. */
 import { Random } from './random.ts';
 import { type Action, type Fault, type People, type Scenario, type When, WORDS } from './scenario.ts';
-import { A, B } from './service.ts';
+import { A, B, CONTROL } from './service.ts';
 
 /** Names of steps as plans have them, so that a fault can strike at each boundary; `$` is a store, `@` a region. */
 const STEPS_FROM = [
@@ -70,7 +70,7 @@ const WEIGHTS: Partial<Record<What, number>> = {
   ...{ cancel: 4, abort: 4, pause: 3, resume: 1, escalate: 4, escalateBack: 3, withdraw: 2, secondStart: 2 },
 };
 /** Drawn beside the others, from chance of their own: without them a seed is the scenario that it has always been. */
-const BESIDE: Partial<Record<What, number>> = { serverDown: 6, controlDown: 4, crashControl: 3 };
+const BESIDE: Partial<Record<What, number>> = { serverDown: 6, controlDown: 4, crashControl: 3, controlClockJump: 3 };
 const ATTEMPT_ONLY = new Set<What>(['fail', 'loseAnswer', 'freezeWorker', 'twice']);
 
 export function drawScenario(seed: number): Scenario {
@@ -100,6 +100,7 @@ export function drawScenario(seed: number): Scenario {
     writes: random.pick(['global', 'global', 'local']),
     eager: random.chance(0.25),
     batching: random.pick(['together', 'apart']),
+    skew: drawSkew(beside),
   };
 }
 
@@ -146,6 +147,13 @@ function drawFault(random: Random, stores: string[], actions: Action[], weights:
   if (!ATTEMPT_ONLY.has(what) && random.chance(word ? 0.4 : 0.3))
     return { what, region, ms, when: { ms: random.int(0, 14_000 * actions.length) } };
   return { what, region, ms, when: drawBoundary(random, stores, actions, what) };
+}
+
+/** Most machines keep time; where they do not, it is by little or by much. */
+function drawSkew(random: Random): Record<string, number> {
+  if (!random.chance(0.15)) return {};
+  const one = (): number => random.pick([0, 40, 700, 3_000, 12_000, 50_000]) * random.pick([-1, 1]);
+  return Object.fromEntries([CONTROL, `${CONTROL}.${A}`, `${CONTROL}.${B}`].map((queue) => [queue, one()]));
 }
 
 function drawBoundary(random: Random, stores: string[], actions: Action[], what: What): When {

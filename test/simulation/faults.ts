@@ -1,16 +1,14 @@
 /** How faults strike the model world, and how it mends. */
 import type { World } from '../virtual-time/harness.ts';
 import { describeFault, type Fault } from './scenario.ts';
+import { CONTROL } from './service.ts';
 import type { SimWorld } from './world/world.ts';
 
-const CONTROL = 'rampart';
 const BACK_MS = 2_000;
 
 export class Faults {
   readonly #world: SimWorld;
   readonly #harness: World;
-  /** What a worker's clock adds to the true time, by queue. */
-  readonly skew: Record<string, number> = {};
   readonly #mends: Array<() => void> = [];
   /** Outages under way. */
   readonly #outages = { server: 0, control: 0 };
@@ -116,12 +114,20 @@ export class Faults {
         world.forgetSamples();
         break;
       case 'clockJump':
-        this.skew[`${CONTROL}.${region}`] = ms % 2 === 0 ? ms : -ms;
+        this.#jump(`${CONTROL}.${region}`, ms);
+        break;
+      case 'controlClockJump':
+        this.#jump(CONTROL, ms);
         break;
       default:
         throw new Error(`${fault.what} does not strike the world`);
     }
     world.say({ kind: 'fault', what: describeFault(fault), touched });
+  }
+
+  /** A clock is set, forth or back. */
+  #jump(queue: string, ms: number): void {
+    this.#world.skew = { ...this.#world.skew, [queue]: (this.#world.skew[queue] ?? 0) + (ms % 2 === 0 ? ms : -ms) };
   }
 
   /** Without the server, or without a worker of the control place, no run goes on. */

@@ -278,6 +278,30 @@ export const MUTATIONS: readonly Mutation[] = [
     ...without('stateLoss'),
   },
   {
+    name: 'sampler-clock-trusted',
+    what: 'a window of loss begins at what a sampler’s clock shows, which may be ahead',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      lagMs: 300,
+      skew: { [`rampart.${B}`]: 12_000 },
+      faults: [{ what: 'killStore', region: A, ms: 150000, when: { ms: 3200 } }],
+    },
+    ...without('serverTime'),
+  },
+  {
+    name: 'fence-dated-by-its-worker',
+    what: 'a window of loss ends when the clock beside the fenced server says, which may be behind',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      lagMs: 300,
+      skew: { [`rampart.${A}`]: -12_000 },
+      faults: [{ what: 'killStore', region: A, ms: 150000, when: { ms: 3200 } }],
+    },
+    patch: [{ find: '.datedBy)(receipt, Date.now());', put: '.datedBy)({ summary: receipt.summary }, 0) && receipt;' }],
+  },
+  {
     name: 'loss-forgotten-by-escalation',
     what: 'the report of an escalated run says nothing of what its first plan lost',
     focus: {

@@ -25,6 +25,7 @@ export const WORLD_FAULTS = [
   'breakApp',
   'blindCheck',
   'clockJump',
+  'controlClockJump',
   'forgetSamples',
 ] as const;
 /** What people say out of turn. */
@@ -91,6 +92,8 @@ export interface Scenario {
   /** An init system that starts databases again even after an orderly stop. */
   eager: boolean;
   batching: 'together' | 'apart';
+  /** What the clocks of workers add to the server's time from the beginning, by task queue, in milliseconds. */
+  skew: Record<string, number>;
 }
 
 export function describeFault({ when, what, region, ms }: Fault): string {

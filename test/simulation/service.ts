@@ -14,6 +14,8 @@ import type { SimWorld } from './world/world.ts';
 
 export { A, B };
 export const LOCK = 'failover/checkout';
+/** Task queue of the control place; those of regions begin with it. */
+export const CONTROL = 'rampart';
 
 export function serviceOf(scenario: Scenario): Service {
   const policy = {
@@ -74,7 +76,7 @@ export function activitiesOf(world: SimWorld, cancelRun: (workflowId: string) =>
       topology: async () => world.topology,
       searchAttributes: async () => Object.keys(SEARCH_ATTRIBUTES),
       cancelRun: async (workflowId) => cancelRun(workflowId),
-      samples: (store) => world.samplesOf(store),
+      samples: (store) => world.samplesOf(store, queue),
       log: { debug: silent, info: silent, warn: silent, error: silent },
       namespace: 'default',
       ui: null,

@@ -23,6 +23,7 @@ function* cuts(scenario: Scenario): Generator<Scenario> {
   for (let n = 1; n < actions.length; n++) yield { ...scenario, actions: actions.slice(0, n) };
   for (let i = 0; i < faults.length; i++) yield { ...scenario, faults: faults.filter((_, j) => j !== i) };
   if (stores.length > 1) yield { ...scenario, stores: stores.slice(0, 1) };
+  if (Object.keys(scenario.skew).length > 0) yield { ...scenario, skew: {} };
   for (const [key, value] of Object.entries(CALM))
     if (scenario[key as keyof Scenario] !== value) yield { ...scenario, [key]: value };
   for (const [key, value] of Object.entries(CALM_PEOPLE))

@@ -69,6 +69,7 @@ export async function simulate(scenario: Scenario, options: Options = {}): Promi
   const settings = { regions: [A, B], stores: scenario.stores, active: A, lagMs: scenario.lagMs };
   const world = new SimWorld(settings, topologyOf(scenario, service), service, timeline, random);
   for (const server of world.allServers()) server.eager = scenario.eager;
+  world.skew = scenario.skew;
   const real = activitiesOf(world, (workflowId) => harness?.requestCancel(workflowId));
   const struck: Record<string, number> = {};
   const spoken: Fault[] = [];
@@ -83,7 +84,7 @@ export async function simulate(scenario: Scenario, options: Options = {}): Promi
     faults: scenario.faults,
     strike,
     latency: (low, high) => random.int(low, high),
-    skew: (queue) => faults?.skew[queue] ?? 0,
+    skew: (queue) => world.skew[queue] ?? 0,
     now: () => timeline.now(),
     after: timeline.after,
     struck: ({ what }, verb) => {

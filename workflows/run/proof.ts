@@ -10,12 +10,13 @@ import type { Run } from './state.ts';
 const PROOF_AGE_MS = 5_000;
 
 /**
- * The receipt of a `prove` with the moment at which the run asked for it in place of the worker's own: what was seen is
- * no older than that, whatever the clocks of the machines say to each other.
+ * The receipt of a fence or its proof with a moment of the run in place of the worker's own, whatever the clocks of the
+ * machines say to each other. Of a `prove` it is when the run asked: what was seen is no older. Of a `fence` it is when
+ * the answer came: nothing was acknowledged later, so that a window of loss ends there.
  */
-export function datedBy(receipt: Receipt, askedAt: number): Receipt {
+export function datedBy(receipt: Receipt, at: number): Receipt {
   const { fence } = receipt as FenceReceipt;
-  return fence === undefined ? receipt : ({ ...receipt, fence: { ...fence, provenAt: askedAt } } as FenceReceipt);
+  return fence === undefined ? receipt : ({ ...receipt, fence: { ...fence, provenAt: at } } as FenceReceipt);
 }
 
 /** Asks again for every proof that is older than a promotion may rely on; a failure to ask leaves the old one. */

@@ -58,7 +58,8 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
             callFor(run, step, given(run, step.needs)),
             optionsFor(hurried(run, step), stage, { deadline: boundedByFreeze(run, stage) }),
           );
-    run.receipts.set(step.id, step.verb === 'prove' ? datedBy(receipt, askedAt) : receipt);
+    const dated = step.verb === 'prove' ? datedBy(receipt, askedAt) : datedBy(receipt, Date.now());
+    run.receipts.set(step.id, dated);
     Object.assign(record, {
       state: 'done',
       endedAt: Date.now(),

@@ -14,6 +14,8 @@ export const RULES = {
   catchUpWaits: true,
   /** What is lost is stated. */
   stateLoss: true,
+  /** An attempt knows when the server had it ready for a worker. */
+  serverTime: true,
   /** A promotion needs a proof that is about the source, fresh, and says that it cannot write. */
   askProof: true,
 };

@@ -53,6 +53,8 @@ export class SimWorld {
   readonly random: Random;
   readonly timeline: Timeline;
   lagMs: number;
+  /** What a worker's clock adds to the server's time, by task queue, in milliseconds. Replaced as a whole. */
+  skew: Readonly<Record<string, number>> = {};
   /** Replication looks connected and delivers nothing. */
   stalled = false;
   /** The source's position cannot be read to compare with: lag readings are stale. */
@@ -70,7 +72,7 @@ export class SimWorld {
   /** Mode of the run that acts now, and what it was allowed, for the promotions in the trace. */
   modeOf: (run: string) => 'planned' | 'unplanned' = () => 'planned';
   readonly #open = new Map<Server, Stretch>();
-  readonly #samples: Record<string, SampleReading[]> = {};
+  readonly #samples: Record<string, Array<SampleReading & { skew: Readonly<Record<string, number>> }>> = {};
   readonly #watch: WatchState = { noneSince: {} };
   readonly #said = new Map<string, number>();
 
@@ -386,11 +388,12 @@ export class SimWorld {
   /** The sampler outside the regions: a reading a second of every side that answers it. */
   sample(store: string): void {
     const at = this.now;
-    const readings = this.#samples[store] as SampleReading[];
+    const { skew } = this;
+    const readings = this.#samples[store]!;
     for (const server of this.servers(store)) {
       const seen = this.observe(server, null, at);
       if (seen.state !== 'writable' && seen.state !== 'replica') continue;
-      readings.push({ node: seen.node, region: seen.region, position: seen.position, state: seen.state, at });
+      readings.push({ node: seen.node, region: seen.region, position: seen.position, state: seen.state, at, skew });
     }
   }
 
@@ -399,10 +402,13 @@ export class SimWorld {
     for (const samples of Object.values(this.#samples)) samples.length = 0;
   }
 
-  samplesOf(store: string): SampleReading[] {
-    const all = this.#samples[store] as SampleReading[];
-    const last = (state: string): SampleReading[] => all.filter((one) => one.state === state).slice(-SAMPLES_KEPT);
-    return [...last('writable'), ...last('replica')].sort((a, b) => a.at - b.at);
+  /** The readings as the sampler beside this queue's worker has dated them. */
+  samplesOf(store: string, queue: string): SampleReading[] {
+    const all = this.#samples[store]!;
+    const last = (state: string) => all.filter((one) => one.state === state).slice(-SAMPLES_KEPT);
+    return [...last('writable'), ...last('replica')]
+      .map(({ skew, ...reading }) => ({ ...reading, at: reading.at + (skew[queue] ?? 0) }))
+      .sort((a, b) => a.at - b.at);
   }
 
   /** The sampler's and watchdog's loop, in a process of the control place. Goes on for ever. */

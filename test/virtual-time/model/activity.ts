@@ -57,6 +57,7 @@ export class ActivityTask {
   #heartbeatTimeout: Planned | null = null;
   #state: 'queued' | 'backingOff' | 'running' | 'closed' = 'queued';
   #number = 1;
+  #scheduledAt = 0;
   #lastFailure: Failure | null = null;
   #lastHeartbeat: Payload[] = [];
   #cancelRequested = false;
@@ -99,7 +100,13 @@ export class ActivityTask {
     const current = (): boolean => this.#state === 'running' && this.#number === number;
     const attempt = new Attempt(
       this.#world.clock,
-      { ...spec, attempt: number, local: false, heartbeatDetails: decode(this.#lastHeartbeat[0]) },
+      {
+        ...spec,
+        attempt: number,
+        scheduledAt: this.#scheduledAt,
+        local: false,
+        heartbeatDetails: decode(this.#lastHeartbeat[0]),
+      },
       {
         heartbeat: (details) => {
           if (!this.#world.server.up) return null;
@@ -135,6 +142,7 @@ export class ActivityTask {
 
   #enqueue(): void {
     this.#state = 'queued';
+    this.#scheduledAt = this.#world.server.now;
     this.#plan(this.spec.scheduleToStartMs, 'scheduleToStart');
     this.#world.dispatch(this.spec.queue, this);
   }

@@ -15,6 +15,8 @@ export interface ActivityCall {
   readonly summary: string | null;
   /** From 1. */
   readonly attempt: number;
+  /** When the server had this attempt ready for a worker, milliseconds since the epoch. */
+  readonly scheduledAt: number;
   readonly local: boolean;
   readonly workflowId: string;
   readonly runId: string;
@@ -41,6 +43,7 @@ export interface AttemptSpec {
   activityId: string;
   summary: string | null;
   attempt: number;
+  scheduledAt: number;
   local: boolean;
   workflowId: string;
   runId: string;

@@ -67,7 +67,14 @@ export class LocalActivity {
   #start(): void {
     const attempt = new Attempt(
       this.#clock,
-      { ...this.spec, attempt: this.#number, local: true, heartbeatDetails: undefined, heartbeatMs: undefined },
+      {
+        ...this.spec,
+        attempt: this.#number,
+        scheduledAt: this.#clock.now,
+        local: true,
+        heartbeatDetails: undefined,
+        heartbeatMs: undefined,
+      },
       {
         heartbeat: () => null,
         result: (result) => {

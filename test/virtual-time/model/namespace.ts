@@ -239,6 +239,7 @@ export class Namespace {
       {
         ...{ workflowId, runId, type, queue, attempt: 1, local: true, summary: null, activityId: workflowId },
         args: request.args.map(decode),
+        scheduledAt: this.clock.now,
         heartbeatDetails: undefined,
         heartbeatMs: undefined,
         startToCloseMs: undefined,

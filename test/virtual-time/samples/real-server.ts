@@ -37,6 +37,7 @@ export function realCall(args: readonly unknown[]): ActivityCall {
     activityId: info.activityId,
     summary: null,
     attempt: info.attempt,
+    scheduledAt: info.currentAttemptScheduledTimestampMs,
     local: info.isLocal,
     workflowId: info.workflowExecution?.workflowId ?? '',
     runId: info.workflowExecution?.runId ?? '',
