@@ -71,6 +71,90 @@ describe('terminated, and started again', () => {
   );
 });
 
+/**
+ * The Temporal server lost with every history: what the next run knows it reads from the systems. By now they hold the
+ * lowered values; the originals are in the journals alone.
+ */
+describe('every history lost once the settings were lowered: the originals come back', () => {
+  const ttls = (run: EngineRun) => {
+    const { writer, edge } = run.model.traffic.routers;
+    return [writer?.ttl, edge?.ttl];
+  };
+  const size = (run: EngineRun) => run.model.traffic.workload('shop', B).size;
+
+  async function lost(): Promise<{ run: EngineRun; wasSize: number }> {
+    const run = await startRun({ before: (model) => Object.assign(model.traffic.workload('shop', B), { size: 1 }) });
+    runs.push(run);
+    await run.approve();
+    await run.until('converge:orders-db');
+    await run.workflow.terminate();
+    await run.harness.advance(60_000);
+    expect([...ttls(run), size(run)]).toEqual([1, 1, run.model.traffic.workload('shop', B).wanted]);
+    expect(run.model.openJournals).toHaveLength(2);
+    return { run, wasSize: 1 };
+  }
+
+  /** Another run, whose own history does not know of the first. */
+  async function next(run: EngineRun, type: string, request: object, until?: string): Promise<void> {
+    await run.harness.start(type, { workflowId: run.workflow.workflowId, args: [request] });
+    const { id, needsOverride } = await run.gate();
+    await run.send('decide', { gate: id, decision: 'approve', by: 'bob', override: needsOverride });
+    if (until !== undefined) await run.until(until, 2);
+  }
+
+  it('by a next run that completes', async () => {
+    const { run } = await lost();
+    await next(run, 'failover', PLANNED);
+    await run.workflow.runUntilClosed();
+    expect((await run.record()).outcome).toBe('completed');
+    expect(ttls(run)).toEqual([30, 60]);
+    expect(run.model.openJournals).toEqual([]);
+  });
+
+  it('by a next run that is aborted, down to the size of the app', async () => {
+    const { run, wasSize } = await lost();
+    await next(run, 'failover', PLANNED, 'converge:orders-db');
+    await run.send('abort', { by: 'bob' });
+    await run.workflow.runUntilClosed();
+    expect((await run.record()).outcome).toBe('rolledBack');
+    expect([...ttls(run), size(run)]).toEqual([30, 60, wasSize]);
+    expect(run.model.openJournals).toEqual([]);
+  });
+
+  it('also when the next run is lost in the same way', async () => {
+    const { run, wasSize } = await lost();
+    await next(run, 'failover', PLANNED, 'converge:orders-db');
+    await run.workflow.terminate();
+    await run.harness.advance(60_000);
+    await next(run, 'failover', PLANNED);
+    await run.until('converge:orders-db', 3);
+    await run.send('abort', { by: 'bob' });
+    await run.workflow.runUntilClosed();
+    expect([...ttls(run), size(run)]).toEqual([30, 60, wasSize]);
+  });
+
+  it('by an unplanned run, the source being gone with its journal', async () => {
+    const { run } = await lost();
+    run.model.lose(A);
+    run.harness.removeWorkers(`rampart.${A}`);
+    await next(run, 'failover', { ...PLANNED, mode: 'unplanned' });
+    const gate = await run.gate('promote');
+    run.invariants.weakFenceAccepted = true;
+    await run.send('decide', { gate: gate.id, decision: 'approve', by: 'bob', override: gate.needsOverride });
+    await run.workflow.runUntilClosed();
+    expect((await run.record()).outcome).toBe('completed');
+    expect(ttls(run)).toEqual([30, 60]);
+  });
+
+  it('by a traffic ramp', async () => {
+    const { run } = await lost();
+    await next(run, 'trafficRamp', { service: 'checkout', to: B, percent: 50, by: 'ann' });
+    await run.workflow.runUntilClosed();
+    expect((await run.record()).outcome).toBe('completed');
+    expect(ttls(run)).toEqual([30, 60]);
+  });
+});
+
 describe('aborted after the point of no return, and started again', () => {
   it.each(CROSSED.filter((step) => !step.startsWith('close')))('at %s', async (step) => {
     const run = await until(step);
