@@ -153,6 +153,7 @@ export interface Receipt {
   facts: Record<string, Json>;
 }
 
+/** `facts.stoppedWrites`: true when this call stopped a side that took writes until then. */
 export interface FenceReceipt extends Receipt {
   fence: {
     region: RegionName;

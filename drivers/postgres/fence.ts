@@ -142,7 +142,9 @@ async function awaitSettled(cluster: Cluster, node: LocalNode): Promise<void> {
 async function awaitDown(cluster: Cluster, node: LocalNode, postmaster: Postmaster | null): Promise<Stopped> {
   const { context } = cluster;
   const started = performance.now();
-  const facts: Record<string, string | number> = { stop: postmaster === null ? 'was not running' : 'fast' };
+  const facts: Stopped['facts'] = { stop: postmaster === null ? 'was not running' : 'fast' };
+  // What ran without the signal could write: whoever waits with this fence keeps people from writing.
+  if (postmaster !== null) facts.stoppedWrites = true;
   let asked = postmaster?.pid;
   const start = postmaster === null ? '' : startOf(postmaster.pid);
   let lookedAt = started;
@@ -177,13 +179,13 @@ async function awaitDown(cluster: Cluster, node: LocalNode, postmaster: Postmast
 }
 
 interface Stopped {
-  facts: Record<string, string | number>;
+  facts: Record<string, string | number | boolean>;
   /** The shutdown checkpoint, read before anybody could start the server again; `null` = none, or it was too quick. */
   final: Position | null;
 }
 
 interface Insistence {
-  facts: Record<string, string | number>;
+  facts: Stopped['facts'];
   /** When the shutdown checkpoint was first seen to be done. */
   cleanSince: number | null;
 }
@@ -253,7 +255,7 @@ async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Stopped |
   await runControl(cluster, node, argv);
   if (node.dataDir !== null) {
     const stopped = await fenceByStop(cluster, local(node));
-    return { facts: { ...stopped?.facts, command: argv[0]! }, final: stopped?.final ?? null };
+    return { facts: { ...stopped?.facts, command: argv[0]!, stoppedWrites: true }, final: stopped?.final ?? null };
   }
   await withClaim(cluster, node, unknown, ({ save }) =>
     save({ fence: fenceRecord(cluster, node, { systemId: systemId ?? '', timeline: timeline ?? 0 }, null) }),
@@ -263,7 +265,7 @@ async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Stopped |
     const now = await fenceOf(cluster, await readNode(cluster, node, { connectTimeoutMs: CONNECT_MS }));
     return now.strength === 'none' ? undefined : true;
   });
-  return { facts: { command: argv[0]! }, final: null };
+  return { facts: { command: argv[0]!, stoppedWrites: true }, final: null };
 }
 
 async function fenceBySql(cluster: Cluster, node: PgNode): Promise<Stopped | null> {
@@ -300,7 +302,10 @@ async function fenceBySql(cluster: Cluster, node: PgNode): Promise<Stopped | nul
     if (record.fence === null) throw takenBack(node);
     await save({ fence: { ...record.fence, final: ended.final } });
   });
-  return { facts: { endedSessions: ended.ended, cancelledWaiters: ended.cancelledWaiters }, final: null };
+  return {
+    facts: { endedSessions: ended.ended, cancelledWaiters: ended.cancelledWaiters, stoppedWrites: true },
+    final: null,
+  };
 }
 
 function takenBack(node: PgNode): RampartError {

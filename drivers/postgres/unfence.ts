@@ -162,6 +162,8 @@ async function awaitWritable(
       if (status.type === 'ProviderUnavailable') return undefined;
       throw status;
     }
+    // A command of the team's own may only have asked for the restart.
+    if (status.inRecovery && node.control.unfence === undefined) throw startedTooEarly(node);
     return status.inRecovery ? undefined : status;
   });
   if (found === undefined) {
@@ -171,6 +173,20 @@ async function awaitWritable(
   }
   const same = found.timeline === timeline ? `timeline ${timeline}` : `timeline ${found.timeline}, was ${timeline}`;
   return `${node.name} is writable again on ${same}`;
+}
+
+/**
+ * Whoever starts servers here did so while the signal was still there. Recovery is not left without a new timeline, so
+ * waiting leads nowhere: the next try stops it first.
+ */
+function startedTooEarly(node: PgNode): RampartError {
+  return new RampartError(
+    'NotApplied',
+    `${node.name} was started before its fence was taken back, and is in recovery`,
+    {
+      remedy: 'It is tried again at once, with a stop first. If this repeats, look whether standby.signal comes back.',
+    },
+  );
 }
 
 async function unfenceByCommand(cluster: Cluster, node: PgNode, guard: UnfenceGuard): Promise<string | null> {

@@ -121,6 +121,9 @@ const oneWriter: Predicate = {
       if (event.kind === 'proof') {
         const key = `${event.store}@${event.proof.region}`;
         if (event.durable && event.proof.cannotWrite === 'stopped') durable.add(key);
+      } else if (event.kind === 'scheduled' && event.verb === 'unfence') {
+        // Whoever starts it from then on may find the fence gone.
+        for (const key of durable) if (event.step.includes(key)) durable.delete(key);
       } else if (event.kind === 'promotion' && event.by === 'rampart') {
         const { store, region } = event;
         const risk = riskTaken(trace, event);
@@ -146,6 +149,39 @@ const oneWriter: Predicate = {
   },
 };
 
+/** Verbs whose scheduling ends the time without a writable side, one way or the other. */
+const ENDS_FREEZE = ['promote', 'unfence'];
+
+/** The mode of the run that is under way at a moment, by the plan it follows then. */
+function modeAt(trace: Trace, at: number): 'planned' | 'unplanned' {
+  const plans = all(trace, 'record').flatMap(({ record }) => record.plans);
+  return (
+    plans
+      .filter((p) => p.compiledAt <= at)
+      .sort((a, b) => a.compiledAt - b.compiledAt)
+      .at(-1)?.mode ?? 'planned'
+  );
+}
+
+/** When the last of the regions that were away during a time could be asked again, or its beginning. */
+function lastBack(trace: Trace, from: number, to: number): number {
+  const backs = all(trace, 'back').filter(({ at }) => at > from && at < to);
+  return Math.max(from, ...backs.map(({ at }) => at));
+}
+
+/** Beginnings, inside a time, of the waits for people that took longer than `limit` of it, milliseconds. */
+function waitsIn(trace: Trace, from: number, to: number, limit: number): number[] {
+  const waits = all(trace, 'record').flatMap(({ record }) => record.waits ?? []);
+  const closed = new Set(waits.map(({ name }) => name));
+  const open = all(trace, 'gate').filter(({ gate, state }) => state === 'opened' && !closed.has(gate));
+  const intervals = [...waits.map((w) => [w.startedAt, w.endedAt] as const), ...open.map((g) => [g.at, to] as const)];
+  return intervals
+    .map(([began, ended]) => [Math.max(began, from), Math.min(ended ?? to, to)] as const)
+    .map(([began, ended]) => [lastBack(trace, began, ended), ended] as const)
+    .filter(([began, ended]) => ended - began > limit)
+    .map(([began]) => began);
+}
+
 const freezeBudget: Predicate = {
   rule: 'I2',
   title: 'never zero writable sides past the freeze budget: the run unfences by itself, or a watchdog alarms',
@@ -154,21 +190,24 @@ const freezeBudget: Predicate = {
     const sides = new Sides();
     const since = new Map<string, number>();
     const last = trace.events.at(-1)?.at ?? 0;
+    const limit = trace.freezeBudgetMs + trace.graceMs;
     const check = (store: string, from: number, to: number): void => {
-      if (to - from <= trace.freezeBudgetMs + trace.graceMs) return;
-      const due = from + trace.freezeBudgetMs + trace.graceMs;
-      // A run without its orchestrator can do nothing; the watchdog can.
-      const acts = due + awayWithin(trace, from, due);
-      const within = (e: TraceEvent): boolean => e.at >= from && e.at <= acts;
-      const crossed = trace.events.some((e) => within(e) && e.kind === 'scheduled' && e.verb === 'promote');
-      const undone = trace.events.some((e) => within(e) && e.kind === 'scheduled' && e.verb === 'unfence');
-      const alarmed = trace.events.some(
-        (e) => e.kind === 'alarm' && e.store === store && e.at >= from && e.at <= Math.max(due, from),
-      );
+      if (to - from <= limit) return;
       const long = `${store} had no writable side for ${Math.round((to - from) / 1000)} s`;
-      if (!crossed && !undone && to > acts)
-        broken(acts, `${long}; nothing was promoted, and the run did not unfence by itself`);
-      if (!alarmed) broken(due, `${long} and the watchdog said nothing`);
+      // An unplanned run may work for as long as that takes, but not wait for people so long.
+      const begins = modeAt(trace, from) === 'planned' ? [from] : waitsIn(trace, from, to, limit);
+      for (const since of begins) {
+        // A run without its orchestrator can do nothing; the watchdog can.
+        const due = since + limit + awayWithin(trace, since, since + limit);
+        const acted = trace.events.some(
+          (e) => e.at >= since && e.at <= due && e.kind === 'scheduled' && ENDS_FREEZE.includes(e.verb),
+        );
+        if (!acted && to > due) broken(due, `${long}; nothing was promoted, and the run did not unfence by itself`);
+      }
+      const alarmed = trace.events.some(
+        (e) => e.kind === 'alarm' && e.store === store && e.at >= from && e.at <= from + limit,
+      );
+      if (!alarmed) broken(from + limit, `${long} and the watchdog said nothing`);
     };
     for (const event of trace.events) {
       if (event.kind !== 'writable') continue;
@@ -497,10 +536,18 @@ const unknownIsNotGood: Predicate = {
   needs: ['relied'],
   judge(trace, broken) {
     for (const event of all(trace, 'relied'))
-      if (event.mode === 'planned' && event.quality !== 'good' && !event.accepted)
+      if (event.mode === 'planned' && event.quality !== 'good' && !event.accepted && !skippedBefore(trace, event))
         broken(event.at, `a planned run went on although ${event.on} was ${event.quality}`);
   },
 };
+
+/** Whether a person told the run by name not to wait until the replica is close behind. */
+function skippedBefore(trace: Trace, { run, at }: Of<'relied'>): boolean {
+  const messages = all(trace, 'record').flatMap((event) => (event.run === run ? event.record.messages : []));
+  return messages.some(
+    (m) => m.verb === 'skip' && m.applied && m.at <= at && JSON.stringify(m.input).includes('"converge:'),
+  );
+}
 
 const runsEnd: Predicate = {
   rule: 'end',

@@ -154,7 +154,9 @@ export class Faults {
 
   #workersBack(region: string): void {
     const { alive, cut } = this.#world.regions[region]!;
-    if (alive && !cut) this.#harness.addWorkers(`${CONTROL}.${region}`);
+    if (!alive || cut) return;
+    this.#harness.addWorkers(`${CONTROL}.${region}`);
+    this.#world.say({ kind: 'back', region });
   }
 
   #loseRegion(region: string, ms: number): void {

@@ -3,8 +3,9 @@ import { CancellationScope, condition, isCancellation, workflowInfo } from '@tem
 import type { CatchUpReceipt, LossStatement } from '../../drivers/ports.ts';
 import { materialOf } from '../../plan/material.ts';
 import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
-import { causeOf, GateClosed, Interrupted } from './errors.ts';
+import { causeOf, GateClosed, type Interrupt, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
+import { couldLetGo, holdsLivingSource } from './held.ts';
 import { approvalStands, storesOf } from './look-again.ts';
 import { leftBehindText, lossText } from './loss-text.ts';
 import { compileBase } from './measure.ts';
@@ -226,18 +227,24 @@ async function decide(run: Run, open: OpenGate, observations: Observations, watc
   const since = Date.now();
   const watch = new CancellationScope();
   const watching = watched ? watch.run(() => keepFactsAlive(run, open, observations)).catch(ignoreCancellation) : null;
+  const held = open.mode === 'unplanned' && holdsLivingSource(run);
+  let lookAt = held ? since + run.plan!.policy.freezeBudgetMs : Number.POSITIVE_INFINITY;
+  let looks = 0;
   try {
     for (;;) {
-      const decided = await condition(
-        () => open.state !== 'open' || run.interrupt !== null,
-        Math.max(open.expiresAt - Date.now(), 1),
-        { summary: `gate ${open.id}` },
-      );
+      const answered = () => open.state !== 'open' || run.interrupt !== null;
+      const until = Math.min(open.expiresAt, lookAt);
+      const decided = await condition(answered, Math.max(until - Date.now(), 1), { summary: `gate ${open.id}` });
       const interrupt = run.interrupt === null ? null : run.takeInterrupt();
       if (interrupt !== null) throw new Interrupted(interrupt);
       if (open.state === 'rejected') throw new GateClosed(open.id, 'rejected', open.text);
       if (open.state === 'approved') return;
-      if (!decided && (await expired(run, open))) return;
+      if (decided) continue;
+      if (Date.now() >= lookAt) {
+        if ((await couldLetGo(run)) && !answered()) throw new Interrupted(unanswered(run, open));
+        lookAt = Date.now() + quietMs(looks);
+        looks += 1;
+      } else if (await expired(run, open)) return;
     }
   } finally {
     run.waited('gate', open.id, since);
@@ -245,6 +252,12 @@ async function decide(run: Run, open: OpenGate, observations: Observations, watc
     watch.cancel();
     await watching;
   }
+}
+
+function unanswered(run: Run, { id }: OpenGate): Interrupt {
+  const { from, policy } = run.plan!;
+  const waited = `gate ${id} was not answered within the freeze budget of ${policy.freezeBudgetMs / 1000} s`;
+  return { kind: 'freezeExpired', by: 'rampart', reason: `${waited}, and ${from} could write if it were not fenced` };
 }
 
 /** @returns true when the policy lets the run go on without a person */

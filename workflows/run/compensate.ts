@@ -182,12 +182,5 @@ function voidProofs(run: Run, component: string | null): void {
     if (step.component === component && (step.verb === 'fence' || step.verb === 'prove')) run.receipts.delete(step.id);
 }
 
-/** Undos on the present plan's frozen stages: what ends the freeze by itself before the point of no return. */
-export function inFreeze(run: Run): (entry: UndoEntry) => boolean {
-  const frozen = new Set(
-    run
-      .plan!.stages.filter((s) => ['quiesce', 'fence', 'promote-atomic'].includes(s.name))
-      .flatMap((s) => s.steps.map((x) => x.id)),
-  );
-  return (entry) => frozen.has(entry.step.id);
-}
+/** Undos of what stopped writes, by any plan of the run: they end the freeze before the point of no return. */
+export const inFreeze = ({ stage }: UndoEntry): boolean => ['quiesce', 'fence', 'promote-atomic'].includes(stage);

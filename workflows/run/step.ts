@@ -43,7 +43,8 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
   const store = step.component !== null && run.plan!.components[step.component]?.role === 'store';
   if (step.effect !== 'none') run.acted = true;
   if (step.undo !== undefined) {
-    const registered = run.undo.register(step, step.undo, given(run, step.undo.needs), run.record.plans.length);
+    const needed = given(run, step.undo.needs);
+    const registered = run.undo.register(step, stage, step.undo, needed, run.record.plans.length);
     if (registered !== null) run.record.undos.push(registered);
   }
   try {

@@ -6,6 +6,7 @@ import { FROZEN, type Stage } from '../../plan/model.ts';
 import { compensate, inFreeze } from './compensate.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted, SourceReturned, StepFailed } from './errors.ts';
 import { close } from './finish.ts';
+import { couldLetGo, holdsLivingSource } from './held.ts';
 import { hold } from './hold.ts';
 import { showProgress } from './progress.ts';
 import { revokeCrossing } from './promote.ts';
@@ -84,6 +85,8 @@ async function settleInterrupt(run: Run, stage: Stage, interrupt: Interrupt): Pr
   }
   const text = wordOf(interrupt);
   if (!run.acted) return ended(run, interrupt, text);
+  // People asked for an unplanned run because the source is in trouble: what they began stays theirs to decide.
+  if (interrupt.kind === 'freezeExpired' && run.plan!.mode === 'unplanned') return letGoAndHold(run, stage, text, null);
   if (!run.pastPointOfNoReturn) return rollBack(run, 'rolledBack', text);
   return stopAfterCrossing(run, stage, text);
 }
@@ -115,20 +118,24 @@ async function settleFailure(run: Run, stage: Stage, failed: StepFailed): Promis
   }
   if (onFailure === 'rollback' && failed.step.onFailure === 'rollback')
     return rollBack(run, 'rolledBack', failed.message);
-  if (!planned || !run.freeze.active) return holdAt(run, stage, failed.message, failed);
-  const end = await holdAt(run, stage, `${failed.message}; ${await unfreeze(run)}`, failed);
-  if (end.kind !== 'again') return end;
-  return { kind: 'again', from: run.plan!.stages.findIndex((s) => FROZEN.includes(s.name)) };
+  const frozen = planned ? run.freeze.active : holdsLivingSource(run) && (await couldLetGo(run));
+  return frozen ? letGoAndHold(run, stage, failed.message, failed) : holdAt(run, stage, failed.message, failed);
 }
 
-/**
- * A planned run that holds before the point of no return first lets people write again (I2).
- * @returns a sentence of what became of it
- */
+/** A run that holds before the point of no return first lets people write again (I2); retry stops writes anew. */
+async function letGoAndHold(run: Run, stage: Stage, why: string, failed: StepFailed | null): Promise<End> {
+  const end = await holdAt(run, stage, `${why}; ${await unfreeze(run)}`, failed);
+  if (end.kind !== 'again') return end;
+  const { stages } = run.plan!;
+  const frozen = stages.findIndex((s) => FROZEN.includes(s.name));
+  return { kind: 'again', from: Math.min(frozen, stages.indexOf(stage)) };
+}
+
+/** @returns a sentence of what became of it */
 async function unfreeze(run: Run): Promise<string> {
   const frozen = run.plan!.stages.filter((s) => FROZEN.includes(s.name));
   run.freeze.disarm();
-  const { failed } = await compensate(run, inFreeze(run));
+  const { failed } = await compensate(run, inFreeze);
   forget(
     run,
     frozen.flatMap((s) => s.steps),
@@ -173,6 +180,12 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
       'needsHuman',
       `${why}. The fence of ${run.plan!.from} was tried and is not taken back: \`rampart status\` shows whether it stands; start the same again, or fence by hand with \`rampart escape ${run.record.service}\`.`,
     );
+  else if (repairs(run).length > 0)
+    close(
+      run,
+      'needsHuman',
+      `${why}. Tried and not taken back, because a repair has no way back: ${repairs(run).join('; ')}. The writable side is as before; start the same again: it goes on from there.`,
+    );
   else
     close(
       run,
@@ -188,6 +201,12 @@ function fencedForGood(run: Run): boolean {
   return (run.plan?.stages ?? []).some((stage) =>
     stage.steps.some((step) => step.verb === 'fence' && step.undo === undefined && tried.has(step.id)),
   );
+}
+
+/** Sides that were made to follow the writable one, or may have been: their own history is set aside by that. */
+function repairs(run: Run): string[] {
+  const tried = run.record.steps.filter((s) => ['rejoin', 'rebuild'].includes(s.verb) && !s.already);
+  return tried.map(({ summary, state, result }) => `${summary} (${state === 'done' ? result : state})`);
 }
 
 /** Abort past the point of no return: never an undo of data; traffic back to the last good weights, or by proof all of it. */

@@ -5,10 +5,11 @@
 
 import type { Json } from '../../drivers/ports.ts';
 import type { UndoRecord } from '../../evidence/record.ts';
-import type { Step, Undo } from '../../plan/model.ts';
+import type { StageName, Step, Undo } from '../../plan/model.ts';
 
 export interface UndoEntry {
   step: Step;
+  stage: StageName;
   undo: Undo;
   /** Receipts the undo needs, read from history at registration. */
   given: Record<string, Json>;
@@ -22,7 +23,7 @@ export class UndoStack {
   private discarded: UndoEntry[] = [];
 
   /** Registers once per step: a step tried again keeps the values saved before its first try. */
-  register(step: Step, undo: Undo, given: Record<string, Json>, plan: number): UndoRecord | null {
+  register(step: Step, stage: StageName, undo: Undo, given: Record<string, Json>, plan: number): UndoRecord | null {
     if (this.entries.some((e) => e.step.id === step.id)) return null;
     const record: UndoRecord = {
       stepId: step.id,
@@ -32,7 +33,7 @@ export class UndoStack {
       endedAt: null,
       note: '',
     };
-    this.entries.push({ step, undo, given, plan, record });
+    this.entries.push({ step, stage, undo, given, plan, record });
     return record;
   }
 

@@ -115,6 +115,8 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
   async function awaitWritable(server: Server, deadlineMs: number): Promise<void> {
     const done = await until(deadlineMs, () => {
       if (server.process === 'down' && !server.signal) world.start(server, 'rampart');
+      if (server.process === 'up' && server.recovering && !server.stopping)
+        throw new RampartError('NotApplied', `${server.name} was started before its fence was taken back`);
       return server.writable;
     });
     if (!done) throw new RampartError('NotApplied', `${server.name} is not writable after ${deadlineMs} ms`);
@@ -243,6 +245,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       }
       const timeline = server.branch.timeline;
       const already = server.process === 'down' && server.signal;
+      const stoppedWrites = server.process === 'up' && !server.recovering;
       mutate(world, server, context, 'fence', already ? null : timeline, () => {
         if (already) return false;
         const changed = !server.signal || server.record.fence === null;
@@ -260,6 +263,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       if (server.record.fence !== null && clean) server.record.fence = { final: server.end, branch: server.branch };
       const proof = proofOf(at.region, already);
       if (proof.fence.cannotWrite === 'none') throw new RampartError('NotFenced', `${at.region} could still write`);
+      if (stoppedWrites) proof.facts.stoppedWrites = true;
       return proof;
     },
 
@@ -279,7 +283,11 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
         const why = othersGoOn(server);
         if (why !== null) throw new RampartError('Conflict', `${server.name} stays fenced: ${why}`);
       };
-      if (!server.signal && server.process !== 'down' && !server.stopping) {
+      await until(STOP_MS, () => !server.stopping);
+      const running = server.process !== 'down';
+      // Recovery cannot be left without a new timeline: what was started with the signal must go down once more.
+      const readOnly = running && (server.signal ? !server.writable : server.process === 'up' && server.recovering);
+      if (!server.signal && running && !readOnly) {
         mutate(world, server, context, 'unfence', timeline, () => {
           forget();
           return false;
@@ -288,28 +296,25 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
         await awaitWritable(server, START_MS);
         return receipt(`${server.name} is writable again`);
       }
-      await until(STOP_MS, () => !server.stopping);
       if (server.record.fence === null && server.signal && server.recovering)
         return receipt(`${at.region} was not fenced`, {}, true);
-      if (server.process !== 'down') {
-        mutate(world, server, context, 'unfence', timeline, () => {
-          mayAct();
-          return false;
-        });
-        await op();
-        world.stop(server, 'rampart', () => undefined);
-        await until(STOP_MS, () => server.process === 'down');
-      }
       await op();
       mayAct();
       await op();
       mutate(world, server, context, 'unfence', timeline, () => {
         const changed = server.signal;
+        // Before anything is stopped: an init system may start it again faster than we would.
         server.signal = false;
+        if (!readOnly) world.start(server, 'rampart');
         forget();
-        world.start(server, 'rampart');
         return changed;
       });
+      if (readOnly) {
+        const { life } = server;
+        await op();
+        if (server.life === life) world.stop(server, 'rampart', () => undefined);
+        await until(STOP_MS, () => server.life !== life);
+      }
       await awaitWritable(server, START_MS);
       return receipt(`${server.name} is writable again`);
     },

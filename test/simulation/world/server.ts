@@ -46,6 +46,7 @@ export class Server {
   life = 1;
   /** Whether somebody restarts it when it dies, and even after an orderly stop. */
   supervised = true;
+  startedBy: 'rampart' | 'system' = 'system';
   eager = false;
 
   constructor(store: string, region: string, primary: string, branch: Branch, end: number, now: number) {

@@ -220,13 +220,16 @@ export class SimWorld {
 
   /** Asks for a start; what comes up is what the signal file says when it comes up. */
   start(server: Server, by: 'rampart' | 'system'): void {
+    // Whoever asks last has made it what it comes up as.
+    if (server.process === 'starting') server.startedBy = by;
     if (server.process !== 'down') return;
     server.process = 'starting';
+    server.startedBy = by;
     server.life += 1;
     const { life } = server;
     this.timeline.after(START_MS, () => {
       if (server.life !== life) return;
-      this.change(server, by, () => {
+      this.change(server, server.startedBy, () => {
         server.process = 'up';
         server.recovering = server.signal;
         if (!server.recovering) server.follows = null;
@@ -444,7 +447,8 @@ export class SimWorld {
     const out: Record<string, string | number | boolean> = this.traffic.state();
     for (const server of this.allServers()) {
       out[`${server.name} starts`] = server.signal ? 'read-only' : 'writable';
-      out[`${server.name} timeline`] = server.branch.timeline;
+      // Whoever follows takes the timelines of its upstream as they arrive, with or without a run.
+      if (server.follows === null) out[`${server.name} timeline`] = server.branch.timeline;
       out[`${server.name} follows`] = server.signal ? (server.follows ?? 'nobody') : 'nobody';
     }
     return out;

@@ -1,0 +1,34 @@
+/**
+ * A source that is fenced and could write if it were not (I2). A planned run has a timer for that; an unplanned one may
+ * work as long as it takes, because nothing else ends the outage, but it does not wait for people with such a source.
+ */
+import { lookAtSide } from './measure.ts';
+import { identityOf, type Run } from './state.ts';
+import type { UndoEntry } from './undo.ts';
+
+/** The fences of this run that keep a living source from writing. */
+function heldBy(run: Run): UndoEntry[] {
+  if (run.pastPointOfNoReturn) return [];
+  const seen = [run.record.plans.at(-1)?.facts, run.facts].map((facts) => facts?.classified);
+  const lived = seen.some((found) => found?.state === 'steady' && found.region === run.plan?.from);
+  return run.undo.pending().filter(({ step, undo }) => {
+    if (undo.verb !== 'unfence') return false;
+    return lived || run.record.steps.some((s) => s.id === step.id && s.facts.stoppedWrites === true);
+  });
+}
+
+/** Whether waiting now would keep a source from writing that could write before this run fenced it. */
+export const holdsLivingSource = (run: Run): boolean => heldBy(run).length > 0;
+
+/**
+ * Looks whether letting go would help: a side that does not answer cannot be unfenced, and waiting for it would only
+ * take the gate away from people; one that writes is not held.
+ */
+export async function couldLetGo(run: Run): Promise<boolean> {
+  const stores = [...new Set(heldBy(run).map(({ step }) => step.component!))];
+  const sides = await Promise.all(
+    stores.map((name) => lookAtSide(run.resolved!.components[name]!, run.plan!.from!, identityOf(run))),
+  );
+  const states = sides.flat().map(({ state }) => state);
+  return states.length > 0 && !states.some((state) => ['unreachable', 'unknown', 'writable'].includes(state));
+}
