@@ -29,6 +29,9 @@ export async function couldLetGo(run: Run): Promise<boolean> {
   const sides = await Promise.all(
     stores.map((name) => lookAtSide(run.resolved!.components[name]!, run.plan!.from!, identityOf(run))),
   );
-  const states = sides.flat().map(({ state }) => state);
-  return states.length > 0 && !states.some((state) => ['unreachable', 'unknown', 'writable'].includes(state));
+  const seen = sides.flat();
+  if (seen.length === 0 || seen.some(({ state }) => state === 'writable')) return false;
+  // Seen from beside it and over the network; a stopped one answers one way only.
+  const answers = new Set(seen.filter(({ state }) => !['unreachable', 'unknown'].includes(state)).map((n) => n.node));
+  return seen.every(({ node }) => answers.has(node));
 }

@@ -187,6 +187,23 @@ describe('reprotect', () => {
     expect(run.model.database().server(A)).toMatchObject({ role: 'replica', follows: B });
   });
 
+  it('says what stays when it is aborted after the old side was made to follow', async () => {
+    await start({
+      type: 'reprotect',
+      request: { service: 'checkout', by: 'ann' },
+      before: (model) => {
+        returned(false)(model);
+        model.on('writable:orders-db', () => 'never', 99);
+      },
+    });
+    await run.until('writable:orders-db');
+    await run.send('abort', { by: 'bob' });
+    const record = await run.end();
+    expect(record.outcome).toBe('needsHuman');
+    expect(record.text).toMatch(/Tried and not taken back, because a repair has no way back: .*orders-db in eu-west/);
+    expect(run.model.database().server(A)).toMatchObject({ role: 'replica', follows: B });
+  });
+
   it('rebuilds only behind its own gate', async () => {
     await start({ type: 'reprotect', request: { service: 'checkout', by: 'ann' }, before: returned(true) });
     const gate = await run.gate('rebuild');
