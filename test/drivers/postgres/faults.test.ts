@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { LeftBehind, SampleReading } from '../../../drivers/ports.ts';
+import { postgresIdentity } from '../../../lab/paths.ts';
 import { urlOf, withClient } from '../../../lab/postgres/pair.ts';
 import { killPostgres, readPostmaster, startPostgres, stopPostgres } from '../../../lab/postgres/server.ts';
 import type { Run } from '../../conformance/store/run.ts';
@@ -309,6 +310,35 @@ test('an unfinished stop leaves no server that nobody owns: unfence after the si
   await run.at(A).unfence({ region: A }, { to: B, deadline: null });
   expect(existsSync(signalFile(A))).toBe(false);
   await pair.write(A);
+});
+
+/** Starts the server once with the signal in place, as somebody may just before an unfence removes it; then without. */
+const STARTED_EARLY = `
+  const { existsSync, rmSync, writeFileSync } = require('node:fs');
+  const { spawnSync } = require('node:child_process');
+  const [bin, data, who] = process.argv.slice(1);
+  const early = !existsSync(data + '/../started-early');
+  if (early) { writeFileSync(data + '/../started-early', ''); writeFileSync(data + '/standby.signal', ''); }
+  const args = ['-D', data, '-w', '-l', data + '/../early.log', 'start'];
+  const { status } = spawnSync(bin + '/pg_ctl', args, { ...JSON.parse(who), cwd: '/', stdio: 'ignore' });
+  if (early) rmSync(data + '/standby.signal');
+  process.exit(status);`;
+
+test('started read-only just before the fence is taken back: the next try stops it and makes it writable', async () => {
+  const run = await start();
+  await run.at(A).fence({ region: A });
+  const { bin, data } = pair.nodes[A]!;
+  const who = JSON.stringify(postgresIdentity() ?? {});
+  const own = { kind: 'command', start: [process.execPath, '-e', STARTED_EARLY, bin, data, who] };
+  const unfence = () =>
+    run.at(A, {}, pair.changed({ control: own }, A)).unfence({ region: A }, { to: B, deadline: null });
+  await expect(unfence()).rejects.toMatchObject({
+    type: 'NotApplied',
+    message: expect.stringContaining('was started before its fence was taken back'),
+  });
+  await unfence();
+  await pair.write(A);
+  expect(await run.observe(A)).toMatchObject({ state: 'writable', timeline: 1 });
 });
 
 test('another database in the replica’s place is found out', async () => {
