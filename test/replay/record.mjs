@@ -3,10 +3,12 @@
 //   node test/replay/record.mjs                                   every closed run of the namespace
 //   node test/replay/record.mjs failover/checkout                 the latest run of a workflow
 //   node test/replay/record.mjs failover/checkout=planned         the same, as histories/planned.json
+//   node test/replay/record.mjs guard/checkout@0198…=guard        one run of it, by its run ID
 //
 // All golden histories anew, from the engine on the model world:
 //
 //   RAMPART_RECORD=1 npx vitest run test/virtual-time/engine/calibration.test.ts
+//   RAMPART_RECORD=1 npx vitest run test/virtual-time/guard/calibration.test.ts
 //
 // The server is the one that TEMPORAL_ADDRESS, or the profile of the `temporal` CLI, names. Histories hold what
 // activities were told and answered: record from a lab, never from a real service.
@@ -34,10 +36,11 @@ try {
   await connection.close();
 }
 
-/** `workflowId` or `workflowId=name of the file`. */
+/** `workflowId`, `workflowId=name of the file` or `workflowId@runId=name of the file`. */
 function named(argument) {
-  const [workflowId, name = workflowId] = argument.split('=');
-  return { workflowId, runId: undefined, name };
+  const [run, name = run] = argument.split('=');
+  const [workflowId, runId] = run.split('@');
+  return { workflowId, runId, name };
 }
 
 async function closed() {

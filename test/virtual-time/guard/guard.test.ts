@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { isHealthNews, judgeHealth } from '../../../plan/health/judge.ts';
 import { LOCK } from '../engine/run.ts';
 import { A, B } from '../engine/world/world.ts';
-import { failedOver, type GuardOptions, type GuardRun, oldPrimaryReturns, startGuard } from './world.ts';
+import { failedOver, type GuardOptions, type GuardRun, look, oldPrimaryReturns, startGuard } from './world.ts';
 
 /** A little less than the watch's heartbeat time-out. */
 const BEAT_MS = 28_000;
@@ -146,7 +146,7 @@ describe('a returning old primary', () => {
     // The look has not seen the run yet: only the lock itself can tell.
     await start({ before: failedOver });
     await run.until(() => true);
-    Object.defineProperty(run, 'live', { get: () => null });
+    run.live = () => null;
     await run.harness.start('reprotect', { workflowId: LOCK, args: [{ service: 'checkout' }] });
     run.model.on('rejoin', async () => 'never', 99);
     oldPrimaryReturns(run.model);
@@ -224,7 +224,7 @@ it('keeps its history bounded, however long it watches', async () => {
       }
       // Every other day the endpoint cannot be read.
       guarded.model.traffic.routers.writer!.reachable = day % 2 === 0;
-      const judged = judgeHealth(guarded.look(input), input.memory, call.now());
+      const judged = judgeHealth(await look(guarded, input), input.memory, call.now());
       return { why: isHealthNews(input.shown, judged.health) ? 'changed' : 'time', ...judged };
     },
   });

@@ -23,7 +23,16 @@ export interface GuardOptions {
 
 const INTERVAL_MS = 2_000;
 
-export class GuardRun {
+/** What a guard's activities see, in virtual time or on a real server. */
+export interface Watched {
+  readonly model: ModelWorld;
+  readonly told: string[];
+  readonly lastProof: LastProof | null;
+  /** The run that holds the service's lock. */
+  live(): LiveRun | null | Promise<LiveRun | null>;
+}
+
+export class GuardRun implements Watched {
   readonly model: ModelWorld;
   harness!: World;
   guard!: Workflow;
@@ -44,7 +53,7 @@ export class GuardRun {
   }
 
   /** The run that holds the service's lock. */
-  get live(): LiveRun | null {
+  live(): LiveRun | null {
     const open = this.harness.trace.filter(({ workflowId }) => workflowId === LOCK).length > 0;
     if (!open) return null;
     const run = this.harness.workflow(LOCK);
@@ -54,26 +63,6 @@ export class GuardRun {
 
   get refences(): number {
     return this.guard.trace.filter(({ event }) => event === 'childWorkflowExecutionStarted').length;
-  }
-
-  look(input: WatchServiceCall): Look {
-    const { guarded, local } = input;
-    const better = (region: string) => {
-      const seen = this.model.database().observe(region, false);
-      const beside = (local['orders-db'] ?? []).find((node) => node.region === region && node.via === 'local');
-      const known = beside !== undefined && ['fenced', 'stopped'].includes(beside.state);
-      return seen.state === 'unreachable' && known ? { ...beside, observedAt: seen.observedAt } : seen;
-    };
-    return {
-      ...guarded,
-      stores: { 'orders-db': [better(A), better(B)] },
-      routers: Object.fromEntries(
-        ['writer', 'edge'].map((name) => [name, this.model.traffic.observeRouter(name)]),
-      ) as Look['routers'],
-      run: this.live,
-      lastProof: this.lastProof,
-      topologyError: null,
-    };
   }
 
   /** Runs on until the guard shows this. */
@@ -92,6 +81,26 @@ export class GuardRun {
   }
 }
 
+export async function look(watched: Watched, { guarded, local }: WatchServiceCall): Promise<Look> {
+  const { model, lastProof } = watched;
+  const better = (region: string) => {
+    const seen = model.database().observe(region, false);
+    const beside = (local['orders-db'] ?? []).find((node) => node.region === region && node.via === 'local');
+    const known = beside !== undefined && ['fenced', 'stopped'].includes(beside.state);
+    return seen.state === 'unreachable' && known ? { ...beside, observedAt: seen.observedAt } : seen;
+  };
+  return {
+    ...guarded,
+    stores: { 'orders-db': [better(A), better(B)] },
+    routers: Object.fromEntries(
+      ['writer', 'edge'].map((name) => [name, model.traffic.observeRouter(name)]),
+    ) as Look['routers'],
+    run: await watched.live(),
+    lastProof,
+    topologyError: null,
+  };
+}
+
 /** The old primary starts by itself on its old timeline, after a failover to B. */
 export function oldPrimaryReturns(model: ModelWorld): void {
   Object.assign(model.database().server(A), { role: 'primary', signal: false, follows: null });
@@ -105,15 +114,29 @@ export function failedOver(model: ModelWorld): void {
   model.traffic.routers.edge!.weights = { [A]: 0, [B]: 100 };
 }
 
-export async function startGuard(options: GuardOptions = {}): Promise<GuardRun> {
-  const model = new ModelWorld({
+/** A world whose service has a guard. */
+export function guardedWorld(policy: 'fence' | 'notify', searchAttributes: string[]): ModelWorld {
+  return new ModelWorld({
     service: {
-      returningPrimary: options.policy ?? 'fence',
+      returningPrimary: policy,
       guard: { enabled: true, intervalMs: INTERVAL_MS, proofAgeMs: 7_776_000_000 },
     },
-    searchAttributes: ['RampartService', 'RampartPhase', 'RampartAction'],
+    searchAttributes,
   });
-  const run = new GuardRun(model);
+}
+
+const SHOWN = ['RampartService', 'RampartPhase', 'RampartAction'];
+
+/** Every activity of a guard and of the runs it starts. */
+export function guardActivities<W extends Watched>(
+  watched: W,
+  options: {
+    searchAttributes: string[];
+    watch?: (call: ActivityCall, input: WatchServiceCall, watched: W) => unknown;
+    deaf?: boolean;
+  },
+): (call: ActivityCall) => unknown {
+  const { model } = watched;
   const handlers: Handlers = {
     resolveGuarded: (_call, { service: name }: { service: string }) => {
       const service = model.topology.services[name];
@@ -122,22 +145,33 @@ export async function startGuard(options: GuardOptions = {}): Promise<GuardRun> 
         service,
         components: model.topology.components,
         lock: lockOf(service),
-        searchAttributes: ['RampartService', 'RampartPhase', 'RampartAction'],
+        searchAttributes: options.searchAttributes,
       };
     },
     watchService: (call, input: WatchServiceCall) =>
-      options.watch === undefined ? watch(run, call, input) : options.watch(call, input, run),
+      options.watch === undefined ? watch(watched, call, input) : options.watch(call, input, watched),
     tellPeople: (_call, { opened, cleared }: Parameters<GuardingActivities['tellPeople']>[0]) => {
       if (options.deaf) throw new Error('the notify command ended with 1');
-      run.told.push(...opened.map(({ code }) => `opened ${code}`), ...cleared.map(({ code }) => `cleared ${code}`));
+      watched.told.push(...opened.map(({ code }) => `opened ${code}`), ...cleared.map(({ code }) => `cleared ${code}`));
     },
   };
+  return (call) => {
+    const handler = handlers[call.type as keyof Handlers];
+    return handler === undefined ? model.activities(call) : handler(call, call.args[0] as never);
+  };
+}
+
+export async function startGuard(options: GuardOptions = {}): Promise<GuardRun> {
+  const model = guardedWorld(options.policy ?? 'fence', SHOWN);
+  const run = new GuardRun(model);
+  const { watch, deaf } = options;
   const harness = await createWorld({
     bundle: await readBundle(BUNDLE),
-    activities: (call) => {
-      const handler = handlers[call.type as keyof Handlers];
-      return handler === undefined ? model.activities(call) : handler(call, call.args[0] as never);
-    },
+    activities: guardActivities(run, {
+      searchAttributes: SHOWN,
+      ...(watch === undefined ? {} : { watch }),
+      ...(deaf === undefined ? {} : { deaf }),
+    }),
     workflowQueues: ['rampart'],
     foreignWorkflows: () => ({ done: true }),
     ...options.harness,
@@ -150,17 +184,17 @@ export async function startGuard(options: GuardOptions = {}): Promise<GuardRun> 
 }
 
 /** As the real one: looks every two seconds, returns what is new, or after its time. */
-async function watch(run: GuardRun, call: ActivityCall, input: WatchServiceCall): Promise<unknown> {
+async function watch(watched: Watched, call: ActivityCall, input: WatchServiceCall): Promise<unknown> {
   const end = call.now() + input.forMs;
   const known = JSON.stringify(input.guarded.service);
   let { memory } = input;
   for (;;) {
-    const judged = judgeHealth(run.look(input), memory, call.now());
+    const judged = judgeHealth(await look(watched, input), memory, call.now());
     memory = judged.memory;
     call.heartbeat({ memory });
     if (isHealthNews(input.shown, judged.health)) return { why: 'changed', ...judged };
     if (call.now() >= end) return { why: 'time', ...judged };
-    if (JSON.stringify(run.model.topology.services.checkout) !== known) return { why: 'topology', ...judged };
+    if (JSON.stringify(watched.model.topology.services.checkout) !== known) return { why: 'topology', ...judged };
     await call.sleep(INTERVAL_MS);
   }
 }

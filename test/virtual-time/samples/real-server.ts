@@ -12,15 +12,17 @@ const FAST = [
   ...['--dynamic-config-value', 'history.timerProcessorMaxPollRPS=2000'],
 ];
 
+/** @param extraArgs further arguments of the server */
 export async function startServer(
   searchAttributes: ReturnType<typeof defineSearchAttributeKey>[],
+  extraArgs: readonly string[] = [],
 ): Promise<TestWorkflowEnvironment> {
   const { bin } = await installPart('temporal');
   return TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path: bin },
       searchAttributes,
-      extraArgs: FAST,
+      extraArgs: [...FAST, ...extraArgs],
       log: { format: 'pretty', level: 'error' },
     },
   });
