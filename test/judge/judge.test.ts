@@ -316,6 +316,17 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
     ]),
   ]),
   [
+    'I8',
+    'undone in the order in which it was done',
+    'saveB was begun after saveA',
+    trace([
+      ...['saveA', 'saveB', 'undo:saveA', 'undo:saveB'].map(
+        (step, i): Timed => [i, { kind: 'scheduled', run: RUN, step, verb: 'x', store: null }],
+      ),
+      ended({ outcome: 'rolledBack' }),
+    ]),
+  ],
+  [
     'I9',
     'two runs of one lock',
     'run-1 holds',
@@ -408,6 +419,12 @@ describe('the judge', () => {
       [70_000, promotion({ proofs: [], override: ['weakFence'], beside: [{ region: A, since: 10_000 }] })],
     ]);
     expect(judge(tried)).toEqual([]);
+  });
+
+  it('lets a step be undone again that was begun again after it had been undone', () => {
+    const steps = ['saveA', 'saveB', 'undo:saveB', 'undo:saveB', 'saveB', 'undo:saveB', 'undo:saveA'];
+    const inOrder = steps.map((step, i): Timed => [i, { kind: 'scheduled', run: RUN, step, verb: 'x', store: null }]);
+    expect(judge(trace([...inOrder, ended({ outcome: 'rolledBack' })]))).toEqual([]);
   });
 
   it('asks nothing of a run while the orchestrator is away, and an alarm all the same', () => {

@@ -433,7 +433,9 @@ const undosReported: Predicate = {
   title: 'undos run in reverse order, and what cannot be finished is reported',
   needs: ['record'],
   judge(trace, broken) {
-    for (const { record, at } of all(trace, 'record')) {
+    for (const { run, record, at } of all(trace, 'record')) {
+      // A rescue begins anew, and may do again what is still to be undone.
+      if (!record.messages.some((m) => m.verb === 'escalate' && m.applied)) undosInOrder(trace, run, broken);
       if (record.outcome === null) continue;
       const open = record.undos.filter((u) => ['registered', 'running'].includes(u.state));
       if (record.outcome === 'rolledBack' && open.length > 0)
@@ -449,6 +451,29 @@ const undosReported: Predicate = {
     }
   },
 };
+
+/** What was begun last is undone first, as the run scheduled it: its own record is not asked. */
+function undosInOrder(trace: Trace, run: string, broken: (at: number, text: string) => void): void {
+  const scheduled = all(trace, 'scheduled').filter((event) => event.run === run);
+  /** By step: when it was begun for the first time since it was last undone. */
+  const begun = new Map<string, number>();
+  const undone: Array<{ step: string; begun: number; undone: number }> = [];
+  for (const [i, { step, at }] of scheduled.entries()) {
+    if (!step.startsWith('undo:')) {
+      if (!begun.has(step)) begun.set(step, i);
+      continue;
+    }
+    const of = step.slice('undo:'.length);
+    const first = begun.get(of);
+    // Tried again: its turn was before.
+    if (first === undefined) continue;
+    begun.delete(of);
+    for (const earlier of undone)
+      if (earlier.begun < first && first < earlier.undone)
+        broken(at, `${of} was begun after ${earlier.step} and is undone after it too`);
+    undone.push({ step: of, begun: first, undone: i });
+  }
+}
 
 const oneRunPerLock: Predicate = {
   rule: 'I9',

@@ -408,6 +408,25 @@ export const MUTATIONS: readonly Mutation[] = [
     patch: [{ find: 'run.holding = {\n        reason,', put: "run.holding = {\n        reason: ''," }],
   },
   {
+    name: 'undos-oldest-first',
+    what: 'undos run in the order in which their steps were done',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [{ what: 'abort', region: B, ms: 3500, when: { step: 'converge:orders-db', nth: 1, op: 1 } }],
+    },
+    patch: [{ find: 'return [...this.entries].reverse();', put: 'return [...this.entries];' }],
+  },
+  {
+    name: 'secret-in-a-payload',
+    what: 'what a worker answers holds a password that no record of the run shows',
+    focus: { actions: UNPLANNED, people: CALM },
+    wrap: around({
+      readSamples: (real) => async (input) =>
+        ((await real(input)) as object[]).map((sample) => ({ ...sample, password: SECRET })),
+    }),
+  },
+  {
     name: 'secret-in-a-receipt',
     what: 'what a worker answers to a ping holds a password',
     focus: { actions: PLANNED, people: CALM },

@@ -127,6 +127,8 @@ export async function simulate(scenario: Scenario, options: Options = {}): Promi
     const hash = createHash('sha1')
       .update(JSON.stringify([world.trace.events, outline(harness.trace)]))
       .digest('hex');
+    // After the digest, which they would make expensive.
+    for (const [where, texts] of game.kept) world.say({ kind: 'text', where, text: texts.join('\n') });
     const violations = judge(world.trace);
     return { scenario, violations, judged: coverage(world.trace), hash, trace: world.trace, ends, struck };
   } finally {
@@ -173,6 +175,8 @@ class Game {
   readonly #faults: Faults;
   readonly #spoken: Fault[];
   #events = 0;
+  /** What of each run is kept anywhere, for the search for secrets. */
+  readonly kept: Array<[where: string, texts: string[]]> = [];
 
   constructor(scenario: Scenario, harness: World, world: SimWorld, faults: Faults, spoken: Fault[]) {
     this.#scenario = scenario;
@@ -245,10 +249,13 @@ class Game {
   async #conclude(workflow: Workflow, run: string, closed: boolean): Promise<string> {
     await this.#reachable();
     const record = (await workflow.query('evidence')) as RunRecord;
+    this.kept.push([`the history of ${run}`, workflow.texts]);
+    this.kept.push([`an answer of ${run} to a query`, [await workflow.currentDetails()]]);
     const history = this.#harness.trace.filter((event) => event.runId === run);
     traceOfRun(this.#world, run, record, history, this.#scenario);
     if (closed) return `${record.action} ${record.mode}: ${record.outcome}: ${record.text}`;
     const status = (await workflow.query('status')) as RunStatus;
+    this.kept.push([`an answer of ${run} to a query`, [JSON.stringify(status)]]);
     const { gate, holding, paused, debt, phase } = status;
     const waits = status.phase === 'compensating' ? debt.map((d) => d.message).join('; ') : '';
     const text = holding?.reason ?? (gate ? `gate ${gate.id}` : paused ? `paused by ${paused.by}` : waits);

@@ -301,6 +301,11 @@ export class Workflow {
     return this.#world.trace.filter(({ workflowId }) => workflowId === this.workflowId);
   }
 
+  /** Every text and payload in the history of its latest run: arguments, results, failures, attributes, memo. */
+  get texts(): string[] {
+    return this.#run.texts;
+  }
+
   get searchAttributes(): Record<string, unknown> {
     return this.#run.searchAttributes;
   }

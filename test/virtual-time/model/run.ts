@@ -56,6 +56,13 @@ export class WorkflowTaskFailed extends Error {
   }
 }
 
+function textsIn(value: unknown, texts: string[]): void {
+  if (typeof value === 'string') texts.push(value);
+  else if (value instanceof Uint8Array)
+    texts.push(Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1'));
+  else if (typeof value === 'object' && value !== null) for (const one of Object.values(value)) textsIn(one, texts);
+}
+
 /** What a client hears when no server, or no worker, is there to answer. */
 export class Unavailable extends Error {
   override readonly name = 'ServiceError';
@@ -228,6 +235,16 @@ export class WorkflowRun {
       state.outcome ??= { failure: new Error('the workflow closed before the update completed') };
     }
     await this.namespace.closed(this, ending);
+  }
+
+  /** Every text and payload that its history holds, as it is stored. */
+  get texts(): string[] {
+    const texts: string[] = [];
+    for (const { jobs, commands } of this.#activations) {
+      textsIn(jobs, texts);
+      textsIn(commands, texts);
+    }
+    return texts;
   }
 
   /** The worker that had it in its cache is gone. */
