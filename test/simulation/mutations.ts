@@ -129,8 +129,8 @@ export const MUTATIONS: readonly Mutation[] = [
         put: 'const registerLate = () => { if (step.undo === undefined) return;',
       },
       {
-        find: "run.receipts.set(step.id, step.verb === 'prove' ?",
-        put: "registerLate(); run.receipts.set(step.id, step.verb === 'prove' ?",
+        find: "const dated = step.verb === 'prove' ?",
+        put: "registerLate(); const dated = step.verb === 'prove' ?",
       },
     ],
   },
