@@ -15,7 +15,15 @@ import { secondServer } from '../integration/second.ts';
 import { openTestWorld, type TestWorld, until } from '../integration/world.ts';
 
 /** Of the lab's topology while the matrix runs: short, so that a cell takes seconds. */
-export const SETTINGS = { freezeBudget: '15s', bake: '200ms', interval: '100ms', steps: [50, 100], load: 40 };
+export const SETTINGS = {
+  freezeBudget: '15s',
+  bake: '200ms',
+  interval: '100ms',
+  steps: [50, 100],
+  /** Requests that measure the split, twice a run: 200 by default, which take as long as ten steps. */
+  sample: 40,
+  load: 40,
+};
 
 export interface Hands {
   world: TestWorld;
@@ -51,12 +59,13 @@ export interface Hands {
 }
 
 export async function openHands(suffix: string): Promise<Hands> {
-  const { load, bake, interval, steps, freezeBudget } = SETTINGS;
+  const { load, bake, interval, steps, sample, freezeBudget } = SETTINGS;
   const world = await openTestWorld(suffix, { load, bake, workers: 2 });
   world.editTopology((t) => {
     t.setIn(['tiers', 'critical', 'freezeBudget'], freezeBudget);
     t.setIn(['services', 'checkout', 'ramp', 'steps'], t.createNode(steps));
     t.setIn(['services', 'checkout', 'ramp', 'interval'], interval);
+    t.setIn(['components', 'edge', 'sample', 'requests'], sample);
   });
   const connection = await Connection.connect({
     address: world.report.temporal.address,
