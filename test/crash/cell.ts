@@ -169,6 +169,7 @@ async function playCell(ground: Ground, cell: Cell): Promise<CellDone> {
   const gap = (await load.report(began)).writeGapMs;
   await load.resume();
   if (verified.duplicated > 0) broken.push(`${verified.duplicated} orders are there twice`);
+  await recorder.untilKnown(surviving);
   const { acknowledged, logs } = ground.since(mark);
   const trace = traceOf({
     name: cell.id,

@@ -47,6 +47,8 @@ export interface Hands {
   killDatabaseBehind(region: string): Promise<void>;
   startDatabase(region: string): Promise<void>;
   freezeDatabase(region: string): Promise<void>;
+  /** Regions whose database is frozen now. */
+  frozenDatabases(): ReadonlySet<string>;
   /** SIGSTOP to one of the workers of a place, with its polls open. @returns its pid */
   freezeWorker(place: string): Promise<number>;
   /** Frozen workers go on with what they had taken. */
@@ -152,6 +154,7 @@ export async function openHands(suffix: string): Promise<Hands> {
       freezePostgres(dataDir(region), true);
       frozenDatabases.add(region);
     },
+    frozenDatabases: () => frozenDatabases,
     freezeWorker: async (place) => {
       const [pid] = ofPlace(place);
       if (pid === undefined) throw new Error(`no worker of ${place} is running`);

@@ -92,8 +92,20 @@ async function runLane(work: Work, lane: number, opened: Ground): Promise<void> 
   let ground = opened;
   let worlds = 1;
   try {
-    for (;;) {
-      const cell = Date.now() < until ? await next(ground, queues) : undefined;
+    const renew = async (): Promise<void> => {
+      await ground.close();
+      worlds += 1;
+      ground = await openGround(`crash-${lane}-${worlds}`);
+    };
+    // Every second lane begins with the ramps. They leave traffic and data apart, which is no beginning for the others.
+    let ramps = lane % 2 === 0;
+    while (Date.now() < until) {
+      const ramp = ramps ? queues.get('trafficRamp')?.shift() : undefined;
+      if (ramps && ramp === undefined) {
+        ramps = false;
+        if (left(queues) > 0) await renew();
+      }
+      const cell = ramp ?? (await next(ground, queues));
       if (cell === undefined) break;
       const done = await attempt(ground, cell);
       const { result } = done;
@@ -116,9 +128,7 @@ async function runLane(work: Work, lane: number, opened: Ground): Promise<void> 
       }
       if (!done.usable) {
         say('    the world is not what the next cell needs: a new one is built');
-        await ground.close();
-        worlds += 1;
-        ground = await openGround(`crash-${lane}-${worlds}`);
+        await renew();
       }
     }
   } finally {

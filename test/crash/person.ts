@@ -120,7 +120,7 @@ async function answerGate(hands: Hands, status: RunStatus, gate: GateView, watch
     if (gate.name === 'cutover' && gate.needsOverride.length === 0 && gate.facts.blockers.length === 0)
       return void (await say('decide', word, 'nothing speaks against it'));
     // What the run itself has fenced is not dead: going back starts it again, and nothing is lost.
-    if (down && !past && !isFenced(status))
+    if (down && !past && !isFenced(status) && hasSource(status))
       return void (await say('escalate', { reason: `the database of ${status.from} is ${source}` }, gate.reason));
     // The target or a worker may be on its way back: what is missing is brought back, and the facts are looked at again.
     await hands.mend();
@@ -143,29 +143,38 @@ async function answerGate(hands: Hands, status: RunStatus, gate: GateView, watch
   );
 }
 
-async function answerHold(hands: Hands, status: RunStatus, retries: number, say: Say): Promise<void> {
+export async function answerHold(hands: Hands, status: RunStatus, retries: number, say: Say): Promise<void> {
   const { reason } = status.holding!;
   const past = status.pointOfNoReturn.crossedAt !== null && status.pointOfNoReturn.revokedAt === null;
   const source = status.from === null ? null : (await hands.roles())[status.from];
   await hands.mend();
   await startTarget(hands, status);
-  if (status.mode === 'planned' && !past && source !== 'primary' && source !== 'replica')
+  if (status.mode === 'planned' && !past && hasSource(status) && source !== 'primary' && source !== 'replica')
     return void (await say('escalate', { reason: `the database of ${status.from} is ${source}` }, reason));
   if (retries <= RETRIES) return void (await say('retry', {}, reason));
   if (!past) return void (await say('abort', { reason: 'it does not get on' }, reason));
   if (retries === RETRIES + 1) await say('escalate', { reason: 'it does not get on' }, reason);
 }
 
+/** What a reprotect brings back is down until it is rebuilt: nobody takes that for the loss of the source. */
+const hasSource = ({ action }: RunStatus): boolean => action !== 'reprotect';
+
 const isFenced = ({ steps }: RunStatus): boolean => steps.some((s) => s.id.startsWith('fence:') && s.state === 'done');
 
 /** Nothing moves: what is down is brought back, and a planned run whose source is gone is escalated. */
-async function helpOn(hands: Hands, status: RunStatus, say: Say): Promise<void> {
+export async function helpOn(hands: Hands, status: RunStatus, say: Say): Promise<void> {
   const past = status.pointOfNoReturn.crossedAt !== null && status.pointOfNoReturn.revokedAt === null;
   const source = status.from === null ? null : (await hands.roles())[status.from];
   await startTarget(hands, status);
   // A planned stop of the source looks the same from outside; the run's own words tell them apart.
   const fenced = isFenced(status);
-  if (status.mode === 'planned' && !past && !fenced && (source === 'frozen' || source === 'stopped'))
+  if (
+    status.mode === 'planned' &&
+    !past &&
+    !fenced &&
+    hasSource(status) &&
+    (source === 'frozen' || source === 'stopped')
+  )
     await say(
       'escalate',
       { reason: `the database of ${status.from} is ${source}` },

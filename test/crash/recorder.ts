@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import type { Weights } from '../../drivers/ports.ts';
 import { SERVICE, type WorldSpec } from '../../lab/world/spec.ts';
+import { until } from '../integration/world.ts';
 import { breathe, type Hands } from './hands.ts';
 
 export interface RoleSeen {
@@ -34,11 +35,13 @@ export interface PlaceSeen {
   capacity: { present: number; wanted: number } | null;
 }
 
-/** A database that gave nobody a reading: it was asked again and again in this time. */
+/** A time in which every look at a database failed. */
 export interface Silence {
   region: string;
   from: number;
   to: number;
+  /** It refused, or is known to be frozen: nobody got an answer. Else the look itself may have been too slow. */
+  sure: boolean;
 }
 
 export interface Recording {
@@ -46,14 +49,14 @@ export interface Recording {
   weights: WeightsSeen[];
   places: PlaceSeen[];
   silences: Silence[];
-  /** Longest time between two looks at one database, milliseconds: how coarse this is. */
-  coarsestMs: number;
 }
 
 export interface Recorder {
   /** Begins anew, with the present state as the first entries. */
   begin(): void;
   recorded(): Recording;
+  /** Waits until a look that begins now has told what a database is. */
+  untilKnown(region: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -61,18 +64,20 @@ export interface Recorder {
 const EVERY_MS = 25;
 /** How often each app is, in milliseconds. */
 const PLACE_EVERY_MS = 150;
-/** Looks in a row that fail until it counts as silence: one alone may be this process's own delay. */
-const SILENT_LOOKS = 3;
-/** A database that has not answered by then accepts nothing from us, in milliseconds. */
-const ANSWER_MS = 700;
+/** What has not answered by then accepts nothing from us, in milliseconds: on a busy machine a login alone takes a second. */
+const ANSWER_MS = 3_000;
+/** An answer that took longer says little about when it was true, in milliseconds. */
+const SLOW_MS = 250;
 
 /** Looks until it is stopped. Writes nothing down but changes. */
 export function startRecorder(hands: Hands): Recorder {
   const regions = Object.entries(hands.world.report.regions);
   const spec = JSON.parse(readFileSync(join(hands.world.lab.dir, 'world.json'), 'utf8')) as WorldSpec;
-  const empty = (): Recording => ({ roles: [], weights: [], places: [], silences: [], coarsestMs: 0 });
+  const empty = (): Recording => ({ roles: [], weights: [], places: [], silences: [] });
   let recording = empty();
   let last = new Map<string, boolean | string>();
+  /** When the last look at a region began that told what its database is. */
+  const knownAt = new Map<string, number>();
   const over = new AbortController();
   const looks = [
     ...regions.map(([region, { database }]) => watchDatabase(region, database)),
@@ -86,6 +91,11 @@ export function startRecorder(hands: Hands): Recorder {
       last = new Map();
     },
     recorded: () => recording,
+    untilKnown: async (region) => {
+      const now = Date.now();
+      const look = async (): Promise<true | undefined> => ((knownAt.get(region) ?? 0) >= now ? true : undefined);
+      await until(`the recorder looks at the database of ${region}`, look, 30_000);
+    },
     stop: async () => {
       over.abort();
       await Promise.all(looks);
@@ -99,15 +109,10 @@ export function startRecorder(hands: Hands): Recorder {
    */
   async function watchDatabase(region: string, url: string): Promise<void> {
     let client: pg.Client | null = null;
-    let lookedAt = performance.now();
     let trueAt = Date.now();
-    let failed = 0;
-    let failingSince = 0;
+    let silence: Silence | undefined;
     while (!over.signal.aborted) {
-      const began = performance.now();
       const askedAt = Date.now();
-      recording.coarsestMs = Math.max(recording.coarsestMs, began - lookedAt);
-      lookedAt = began;
       let seen: { writable: boolean; timeline: number | null } | null = null;
       const asked: pg.Client = client ?? newClient(url);
       try {
@@ -128,21 +133,30 @@ export function startRecorder(hands: Hands): Recorder {
         recording.roles.push({ at: seen.writable || first ? Date.now() : trueAt, region, ...seen });
       }
       if (seen?.writable) trueAt = askedAt;
-      if (client === null) {
-        if (failed === 0) failingSince = askedAt;
-        failed += 1;
-        if (failed >= SILENT_LOOKS) noteSilence({ region, from: failingSince, to: askedAt });
-      } else failed = 0;
+      silence = silenceAfter({ region, askedAt, answered: client !== null, refused: seen !== null }, silence);
+      if (seen !== null) knownAt.set(region, askedAt);
       await breathe(EVERY_MS);
     }
     await client?.end().catch(() => {});
   }
 
-  /** The present silence of a region grows; one that an earlier look began is the same. */
-  function noteSilence(silence: Silence): void {
-    const present = recording.silences.findLast(({ region }) => region === silence.region);
-    if (present?.from === silence.from) present.to = silence.to;
-    else recording.silences.push(silence);
+  /** What it was while no look came through is open until the next answer; that it answered nobody, until the last look. */
+  function silenceAfter(
+    look: { region: string; askedAt: number; answered: boolean; refused: boolean },
+    present: Silence | undefined,
+  ): Silence | undefined {
+    const { region, askedAt, answered, refused } = look;
+    const to = Date.now();
+    if (present?.sure === false) present.to = to;
+    if (answered && to - askedAt < SLOW_MS) return undefined;
+    const sure = !answered && (refused || hands.frozenDatabases().has(region));
+    if (present?.sure === sure) {
+      if (sure) present.to = askedAt;
+      return present;
+    }
+    const silence = { region, from: askedAt, to: sure ? askedAt : to, sure };
+    recording.silences.push(silence);
+    return answered ? undefined : silence;
   }
 
   async function watchPlace(region: string, app: string): Promise<void> {

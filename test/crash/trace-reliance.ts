@@ -17,9 +17,12 @@ export function weightEvents(recording: Recording): TraceEvent[] {
     last.set(router, seen);
     const writable = (region: string): boolean | null => {
       const seen = recording.roles.filter((role) => role.region === region);
+      // Nobody could look in between: what it was then is not known.
+      if (recording.silences.some((s) => s.region === region && !s.sure && s.from <= at && s.to + COARSE_MS >= at))
+        return null;
       const present = seen.findLast((role) => role.at <= at)?.writable ?? null;
       // So close to a change of roles nobody outside can tell which came first.
-      return seen.some((role) => Math.abs(role.at - at) <= COARSE_MS + recording.coarsestMs) ? null : present;
+      return seen.some((role) => Math.abs(role.at - at) <= COARSE_MS) ? null : present;
     };
     return {
       at,
@@ -75,7 +78,7 @@ export function reliedEvents({ id, history }: RunSeen, { silences }: Recording):
     const region = one.call?.[READINGS[one.verb] ?? 'to'];
     if (READINGS[one.verb] === undefined || one.how !== 'completed' || region == null) return [];
     const at = one.closedAt!;
-    const silent = silences.some((s) => s.region === region && s.from <= one.scheduledAt && s.to >= at);
+    const silent = silences.some((s) => s.sure && s.region === region && s.from <= one.scheduledAt && s.to >= at);
     const quality = silent ? 'missing' : 'good';
     const on = `what ${region} answered to ${one.step}`;
     return [{ at, kind: 'relied', run: id, mode: one.call!.mode, on, quality, accepted: false }];

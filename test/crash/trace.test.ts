@@ -47,7 +47,6 @@ function seen(change: Partial<CellSeen> = {}): CellSeen {
     freezeBudgetMs: 15_000,
     secrets: ['rampart-lab'],
     recording: {
-      coarsestMs: 25,
       roles: [
         { at: T0, region: FROM, writable: true, timeline: 1 },
         { at: T0, region: TO, writable: false, timeline: 1 },
@@ -163,10 +162,24 @@ test('a planned run that goes on from an answer that the database gave to nobody
   one.runs[0]!.history.activities.unshift(step('converge', FROM, 900));
   expect(coverage(traceOf(one))).toContain('I12');
   expect(rules(one)).toEqual([]);
-  one.recording.silences.push({ region: FROM, from: T0 + 500, to: T0 + 940 });
+  one.recording.silences.push({ region: FROM, from: T0 + 500, to: T0 + 940, sure: true });
   expect(rules(one)).toEqual([]);
   one.recording.silences[0]!.to = T0 + 1_000;
   expect(rules(one)).toEqual(['I12']);
+  // The looks were too slow themselves: nothing is known.
+  one.recording.silences[0]!.sure = false;
+  expect(rules(one)).toEqual([]);
+});
+
+test('writers sent to a side that accepts no writes', () => {
+  const one = seen();
+  one.recording.weights = [
+    { at: T0, until: T0 + 2_400, router: 'writer', weights: { [FROM]: 0, [TO]: 100 } },
+    { at: T0 + 2_500, until: T0 + 4_000, router: 'writer', weights: { [FROM]: 100, [TO]: 0 } },
+  ];
+  expect(rules(one)).toEqual(['I5']);
+  one.recording.silences.push({ region: FROM, from: T0 + 2_000, to: T0 + 2_600, sure: false });
+  expect(rules(one)).toEqual([]);
 });
 
 test('a password in a log', () => {
