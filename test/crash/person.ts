@@ -207,6 +207,9 @@ function whereItIs({ last, said }: Watched): string {
   return JSON.stringify({
     phase: last.phase,
     gate: last.gate?.id,
+    blockers: last.gate?.facts.blockers.map((b) => b.message),
+    needsOverride: last.gate?.needsOverride,
+    shownAt: new Date(last.now).toISOString(),
     holding: last.holding?.reason,
     open,
     debt: last.debt.map((d) => d.message),
