@@ -56,7 +56,7 @@ export async function escapeSteps(input: EscapeInput): Promise<EscapeStep[]> {
       ? []
       : [step(one, title, () => openPort<'workload'>(drivers, one, context()).escape(region, state))];
 
-  return Promise.all([
+  const steps = await Promise.all([
     ...workloads.flatMap((one) => workload(one, to, 'active', `Make ${one.name} ready in ${to}`)),
     // An app that writes through the writer endpoint needs no stopping: the fence does it.
     ...(service.writes === 'local' ? workloads : []).flatMap((one) =>
@@ -73,6 +73,28 @@ export async function escapeSteps(input: EscapeInput): Promise<EscapeStep[]> {
     // Last: clients are served before anything protects them again.
     ...stores.map((one) => store(one, 'later', `Later: let every side of ${one.name} follow ${to}`)),
   ]);
+  return [...guardSteps(service, from, to, stores), ...steps];
+}
+
+/** What acts by itself beside the person at the keyboard, and what stops it. Nothing in it is run as it is printed. */
+function guardSteps(service: Service, from: string, to: string, stores: Component[]): EscapeStep[] {
+  const { name, guard, returningPrimary } = service;
+  if (guard?.enabled !== true || returningPrimary !== 'fence') return [];
+  const commands = [
+    `# It acts only while Temporal and a worker beside the old primary run. Once ${to} is promoted and clients are sent`,
+    `# there, it fences ${from} by itself as soon as that takes writes again: it stops the server and writes standby.signal.`,
+    `# It never touches the side on the higher timeline, and nothing while clients are sent to ${from}.`,
+    `#   see it:   rampart guard ${name}`,
+    `#   stop it:  returningPrimary: notify   for ${name}, in the topology of the control workers; heeded within half a minute`,
+    '#             (terminating its workflow does not last: the workers start it again)',
+    `#   by hand, with Temporal:     rampart refence ${name}`,
+    `#   by hand, without Temporal:  rampart escape ${name} --to ${to}   while ${from} takes writes: it begins with the fence`,
+  ];
+  return stores.map((one) => ({
+    title: `Know what the guard of ${name} does to ${one.name} in ${from}`,
+    component: one.name,
+    commands,
+  }));
 }
 
 async function step(component: Component, title: string, make: () => Promise<string[]>): Promise<EscapeStep> {

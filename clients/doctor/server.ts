@@ -1,6 +1,6 @@
 /** The Temporal server: reachable, how fast, namespace, search attributes, pollers of every task queue. */
 import type { Topology } from '../../topology/model.ts';
-import { CONTROL_QUEUE, SEARCH_ATTRIBUTES } from '../../workflows/contract.ts';
+import { CONTROL_QUEUE, GUARD_QUEUE, SEARCH_ATTRIBUTES } from '../../workflows/contract.ts';
 import type { Temporal } from '../connection.ts';
 import { inTime, pollersOf, registeredSearchAttributes } from '../runs.ts';
 import { type Check, finding, ok, reasonOf } from './check.ts';
@@ -119,6 +119,7 @@ export function queuesOf(topology: Topology): Array<{ queue: string; why: string
     }
   }
   for (const service of Object.values(topology.services)) {
+    if (service.guard?.enabled) queues.set(GUARD_QUEUE, { why: 'the guards of services', command: 'rampart worker' });
     for (const step of service.steps) {
       if (step.taskQueue !== undefined) add(step.taskQueue, `own step ${step.name} of ${service.name}`);
     }
@@ -144,7 +145,8 @@ export async function checkQueues(temporal: Temporal, topology: Topology): Promi
         return finding('error', 'workers', subject, 'noWorker', `no worker polls it (needed for ${why})`, start);
       }
       if (fewest === 1) {
-        const message = '1 worker: when it dies, a run waits for it';
+        const waits = queue === GUARD_QUEUE ? 'nothing is guarded until another one is there' : 'a run waits for it';
+        const message = `1 worker: when it dies, ${waits}`;
         const two = command === null ? 'Start a second one.' : `Start a second one, on another machine: ${command}`;
         return finding('warning', 'workers', subject, 'oneWorker', message, two);
       }

@@ -126,6 +126,7 @@ test('doctor names every lack and the command that mends it', async () => {
   expect(of('noWorker').map(({ subject, remedy }) => [subject, ...remedy])).toEqual([
     ['task queue rampart', 'Start one: rampart worker'],
     ['task queue rampart.eu-central.far', 'Start one: rampart worker --region eu-central --place far'],
+    ['task queue rampart-guard', 'Start one: rampart worker'],
   ]);
   expect(of('secret')).toMatchObject([
     { level: 'warning', message: 'the environment variable NO_SUCH_TOKEN is not set on this machine' },
@@ -134,6 +135,36 @@ test('doctor names every lack and the command that mends it', async () => {
   expect(of('webUi')).toMatchObject([{ level: 'info' }]);
   expect(healthy).toBe(false);
   expect(code).toBe(1);
+});
+
+test('the page by hand says first what a running guard does, and what stops it; none of that is run as printed', async () => {
+  const database = `  orders-db:
+    type: postgres
+    user: rampart
+    password: \${env:NO_SUCH_TOKEN}
+    sides:
+      eu-west: { host: 127.0.0.1, port: 9 }
+      eu-central: { host: 127.0.0.2, port: 9 }
+services:`;
+  const page = async (policy: string) => {
+    const path = join(cwd, `${policy}.yaml`);
+    const text = TOPOLOGY.replace('services:', database).replace('[app]', `[app, orders-db]\n    ${policy}`);
+    writeFileSync(path, text);
+    const { json } = await rampart(['escape', 'checkout', '--to', 'eu-central', '--json'], {
+      cwd,
+      env: { RAMPART_CONFIG: path, HOME: cwd },
+    });
+    return json<{ steps: Array<{ title: string; commands: string[] }> }>().steps;
+  };
+  const [guard, next] = await page('returningPrimary: fence');
+  expect(guard!.title).toBe('Know what the guard of checkout does to orders-db in eu-west');
+  expect(guard!.commands.every((line) => line.startsWith('#'))).toBe(true);
+  expect(guard!.commands.join('\n')).toMatch(
+    /fences eu-west by itself.*returningPrimary: notify.*rampart refence checkout/s,
+  );
+  expect(next!.title).toBe('Make app ready in eu-central');
+  expect((await page('returningPrimary: notify'))[0]!.title).toBe('Make app ready in eu-central');
+  expect((await page('guard: { enabled: false }'))[0]!.title).toBe('Make app ready in eu-central');
 });
 
 test('a namespace that is not there', async () => {
