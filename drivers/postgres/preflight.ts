@@ -18,6 +18,7 @@ import {
 import { pairFindings, sourceFindings, targetFindings } from './preflight-rules.ts';
 import { readReadiness } from './readiness.ts';
 import { asFailure, known, readNode } from './reading.ts';
+import { recoveryTargets } from './recovery-target.ts';
 
 /** @returns findings, blockers first; none of them is thrown */
 export async function preflight(
@@ -53,6 +54,7 @@ export async function preflight(
     await lagging(cluster, target, mode, say);
   }
   await readiness(cluster, source, target, mode, say);
+  await recoveryTargets(cluster, alive, target, mode, say);
   const order = { blocker: 0, warning: 1, info: 2 };
   return findings.sort((a, b) => order[a.severity] - order[b.severity]);
 }
