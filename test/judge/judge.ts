@@ -455,23 +455,27 @@ const undosReported: Predicate = {
 /** What was begun last is undone first, as the run scheduled it: its own record is not asked. */
 function undosInOrder(trace: Trace, run: string, broken: (at: number, text: string) => void): void {
   const scheduled = all(trace, 'scheduled').filter((event) => event.run === run);
-  /** By step: when it was begun for the first time since it was last undone. */
-  const begun = new Map<string, number>();
-  const undone: Array<{ step: string; begun: number; undone: number }> = [];
+  /**
+   * By step: when it was begun for the first and the last time since it was last undone. An undo is registered at the
+   * first; one whose attempt nobody took is dropped, and registered at the next.
+   */
+  const begun = new Map<string, { first: number; last: number }>();
+  const undone: Array<{ step: string; last: number; undone: number }> = [];
   for (const [i, { step, at }] of scheduled.entries()) {
     if (!step.startsWith('undo:')) {
-      if (!begun.has(step)) begun.set(step, i);
+      begun.set(step, { first: begun.get(step)?.first ?? i, last: i });
       continue;
     }
     const of = step.slice('undo:'.length);
-    const first = begun.get(of);
+    const tries = begun.get(of);
     // Tried again: its turn was before.
-    if (first === undefined) continue;
+    if (tries === undefined) continue;
+    const { first, last } = tries;
     begun.delete(of);
     for (const earlier of undone)
-      if (earlier.begun < first && first < earlier.undone)
+      if (earlier.last < first && first < earlier.undone)
         broken(at, `${of} was begun after ${earlier.step} and is undone after it too`);
-    undone.push({ step: of, begun: first, undone: i });
+    undone.push({ step: of, last, undone: i });
   }
 }
 

@@ -302,8 +302,11 @@ export class SimWorld {
       ...{ kind: 'promotion', store, region, from, by: 'rampart', run, mode: this.modeOf(run), beside },
       ...{ required: this.service.tier.fenceProof, proofs, override: proof === null ? ['weakFence'] : [] },
     });
-    this.timeline.after(ms, () => {
-      if (server.life !== life || server.process !== 'up' || !server.recovering) return;
+    const finish = (): void => {
+      if (server.life !== life || !server.recovering) return;
+      // It goes on where it was when it thaws.
+      if (server.process === 'frozen') return this.timeline.after(ms, finish);
+      if (server.process !== 'up') return;
       this.change(server, 'rampart', () => {
         server.branch = { timeline: server.branch.timeline + 1, parent: server.branch, fork: server.end };
         server.recovering = false;
@@ -311,7 +314,8 @@ export class SimWorld {
         server.follows = null;
         server.record.fence = null;
       });
-    });
+    };
+    this.timeline.after(ms, finish);
   }
 
   // --- what is seen ----------------------------------------------------------------------------------------------
