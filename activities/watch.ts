@@ -4,6 +4,8 @@ import type { DriverContext, NodeObservation } from '../drivers/ports.ts';
 import { assess } from '../plan/facts.ts';
 import { isNews, materialOf } from '../plan/material.ts';
 import type { Facts, Observations } from '../plan/model.ts';
+import { FRESHNESS_MS, queueOf } from '../plan/sides.ts';
+import { CONTROL_QUEUE } from '../topology/components.ts';
 import type { WatchCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open } from './perform.ts';
@@ -11,6 +13,8 @@ import { aheadMs, samplesOf } from './samples.ts';
 
 /** Between two looks, in milliseconds. */
 const LOOK_EVERY_MS = 2_000;
+/** Routers, workloads and checks are looked at more rarely, in milliseconds: some checks ask a whole monitoring system. */
+const LOOK_AROUND_MS = FRESHNESS_MS / 4;
 
 /** @returns the new facts as soon as something a decision depends on has changed; `null` when nothing did in time */
 export async function watchFacts(deps: ActivityDeps, call: WatchCall, context: DriverContext): Promise<Facts | null> {
@@ -20,6 +24,7 @@ export async function watchFacts(deps: ActivityDeps, call: WatchCall, context: D
   while (context.now() < end) {
     await clock.sleep(Math.min(LOOK_EVERY_MS, Math.max(end - context.now(), 1)), context.signal);
     observations = await look(deps, call, observations, context);
+    observations = await lookAround(deps, call, observations, context);
     const facts = assess({ ...call.compile, observations, now: context.now() - aheadMs() });
     context.heartbeat({ state: facts.classified.state, text: facts.classified.text, lossSeconds: facts.loss.seconds });
     if (context.now() >= quietUntil && isNews(call.shown, materialOf(facts))) return facts;
@@ -50,6 +55,75 @@ async function look(
     }),
   );
   return { ...before, stores, samples };
+}
+
+/**
+ * What stands around the stores, read again where the first reading is old: left alone it would turn into a blocker
+ * ("no fresh reading") of which nothing is true but that nobody has looked.
+ */
+async function lookAround(
+  deps: ActivityDeps,
+  { compile: { components } }: WatchCall,
+  before: Observations,
+  context: DriverContext,
+): Promise<Observations> {
+  const isOld = ({ observedAt }: { observedAt: number }): boolean => context.now() - observedAt > LOOK_AROUND_MS;
+  /** A region's worker may reach what this one cannot: then its reading stays, with its age. */
+  const again = async <T>(
+    old: T,
+    region: string | null,
+    name: string,
+    read: () => Promise<T>,
+    good: (now: T) => boolean,
+  ) => {
+    const seen = await read().catch(() => null);
+    if (seen !== null && good(seen)) return seen;
+    const beside = queueOf(components[name]!, region) !== CONTROL_QUEUE;
+    return seen === null || beside ? old : seen;
+  };
+  const routers = Object.entries(before.routers).map(async ([name, old]) => {
+    if (!isOld(old)) return [name, old] as const;
+    const read = () => open(deps, components[name]!, 'router', context).observe();
+    return [name, await again(old, null, name, read, (now) => now.reachable)] as const;
+  });
+  const workloads = Object.entries(before.workloads).map(async ([name, sides]) => {
+    const port = () => open(deps, components[name]!, 'workload', context);
+    const seen = sides.map((old) =>
+      isOld(old)
+        ? again(
+            old,
+            old.region,
+            name,
+            () => port().observe(old.region),
+            (now) => now.reachable,
+          )
+        : old,
+    );
+    return [name, await Promise.all(seen)] as const;
+  });
+  const checks = Object.entries(before.checks).map(async ([name, sides]) => {
+    const port = () => open(deps, components[name]!, 'check', context);
+    const seen = Object.entries(sides).map(async ([region, old]) => {
+      if (!isOld({ observedAt: old.at })) return [region, old] as const;
+      return [
+        region,
+        await again(
+          old,
+          region,
+          name,
+          () => port().run(region),
+          (now) => now.outcome !== 'unknown',
+        ),
+      ] as const;
+    });
+    return [name, Object.fromEntries(await Promise.all(seen))] as const;
+  });
+  return {
+    ...before,
+    routers: Object.fromEntries(await Promise.all(routers)),
+    workloads: Object.fromEntries(await Promise.all(workloads)),
+    checks: Object.fromEntries(await Promise.all(checks)),
+  };
 }
 
 /** From here a stopped server only does not answer: what the worker beside it read (its control data) says more. */
