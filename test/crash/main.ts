@@ -12,7 +12,7 @@ const USAGE = `npm run crash-matrix -- [--only TEXT]… [--action failover,failb
   --only TEXT    cells whose id contains this text, or matches it as /a regular expression/; several are alternatives
   --action LIST  which runs; all by default
   --budget TIME  no cell begins after this: 90s, 20m, 2h; without it everything runs
-  --lanes N      worlds side by side, 1 by default; 2 pay on two cores
+  --lanes N      worlds side by side, 1 by default; two need two free cores
   --again        also cells that are green on these sources already
   --red          only cells that are red
   --list         prints the results there are, and runs nothing`;
