@@ -121,7 +121,7 @@ export function rebuildSteps(situation: Situation, rejoins: readonly Step[]): St
 
 /** Settings go back, the end is observed, and the journals close last. */
 export function settleSteps(situation: Situation, earlier: readonly Step[]): Step[] {
-  const { from, to, parts, mode } = situation;
+  const { from, to, parts } = situation;
   const had = (id: string) => earlier.some((one) => one.id === id);
   const restored: Step[] = [];
   for (const router of [...parts.endpoints, ...parts.edges].filter((one) => had(`save:${one.name}`))) {
@@ -164,7 +164,8 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
         place: claim.place,
         after: before,
         effect: 'reversible',
-        ...(mode === 'planned' && claim.region === to ? {} : { onFailure: 'continue' as const }),
+        // Whoever serves now and does not answer is no failover that is complete.
+        ...(claim.region === to ? {} : { onFailure: 'continue' as const }),
         ...givenUp(situation, claim.region),
       }),
     );

@@ -257,6 +257,49 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'unanswered-gate-keeps-the-fence',
+    what: 'an unplanned run waits for people with a source fenced that could write',
+    focus: {
+      actions: UNPLANNED,
+      people: { ...CALM, lateMs: 70_000 },
+      onTimeout: 'hold',
+      gateMs: 120_000,
+      approvals: 1,
+      faults: [{ what: 'loseAnswer', region: A, ms: 1700, when: { step: `prove:orders-db@${A}`, nth: 1, op: 99 } }],
+    },
+    patch: [
+      {
+        find: 'const holdsLivingSource = (run) => heldBy(run).length > 0;',
+        put: 'const holdsLivingSource = () => false;',
+      },
+    ],
+  },
+  {
+    name: 'repair-not-named',
+    what: 'a run that is given up after a repair says that everything is as before',
+    focus: {
+      actions: [...UNPLANNED, { type: 'reprotect', request: {} }],
+      people: { ...CALM, atHold: 'abort' },
+      faults: [{ what: 'cutRegion', region: B, ms: 45_000, when: { step: 'observe:orders-db', nth: 2, op: 2 } }],
+    },
+    patch: [{ find: 'function repairs(run) {', put: 'function repairs(run) { return [];' }],
+  },
+  {
+    name: 'end-not-looked-at-again',
+    what: 'what was verified before a wait for people counts at the end of the run',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      faults: [{ what: 'loseRegion', region: B, ms: 45_000, when: { step: `close:orders-db@${B}`, nth: 1, op: 1 } }],
+    },
+    patch: [
+      {
+        find: "const isFinalReading = ({ verb }) => verb === 'verifyWritable'",
+        put: 'const isFinalReading = ({ verb }) => false',
+      },
+    ],
+  },
+  {
     name: 'catch-up-does-not-wait',
     what: 'the target counts as caught up before it has applied the final position',
     focus: {

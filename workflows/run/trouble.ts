@@ -2,7 +2,7 @@
 import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TimeoutFailure } from '@temporalio/common';
 import { isCancellation } from '@temporalio/workflow';
 import type { Outcome } from '../../evidence/record.ts';
-import { FROZEN, type Stage } from '../../plan/model.ts';
+import { FROZEN, type Stage, type Step } from '../../plan/model.ts';
 import { compensate, inFreeze } from './compensate.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted, SourceReturned, StepFailed } from './errors.ts';
 import { close } from './finish.ts';
@@ -147,6 +147,8 @@ async function unfreeze(run: Run): Promise<string> {
   return `whether the source accepts writes again must be looked at, because an undo failed: ${notes}`;
 }
 
+const isFinalReading = ({ verb }: Step): boolean => verb === 'verifyWritable' || verb === 'observeStore';
+
 async function holdAt(run: Run, stage: Stage, reason: string, failed: StepFailed | null): Promise<End> {
   showProgress(run);
   const failing = run.record.steps.filter((s) => s.state === 'failed').map((s) => s.id);
@@ -157,6 +159,8 @@ async function holdAt(run: Run, stage: Stage, reason: string, failed: StepFailed
     if (word instanceof Interrupted) return settleInterrupt(run, stage, word.interrupt);
     throw word;
   }
+  // What was seen before people were waited for is no reading of how the run ends.
+  if (stage.name === 'settle') forget(run, stage.steps.filter(isFinalReading));
   return { kind: 'again' };
 }
 

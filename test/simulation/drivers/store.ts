@@ -458,9 +458,12 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       if (server.writable) throw new RampartError('NotFenced', `${server.name} accepts writes`);
       if (world.streams(server)) return receipt(`${server.name} follows already`, {}, true);
       mutate(world, server, context, 'rebuild', null, () => {
+        // It comes to rest first, and starts read-only from then on: what is kept is all there will ever be.
+        server.signal = true;
+        world.flow(store);
+        world.kill(server, 'rampart');
         const { branch, end } = server;
         if (!world.fits(server, upstream)) server.aside.push({ branch, end });
-        world.kill(server, 'rampart');
         return true;
       });
       await clock.sleep(COPY_MS, context.signal);
