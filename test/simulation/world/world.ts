@@ -305,7 +305,7 @@ export class SimWorld {
     const finish = (): void => {
       if (server.life !== life || !server.recovering) return;
       // It goes on where it was when it thaws.
-      if (server.process === 'frozen') return this.timeline.after(ms, finish);
+      if (server.process === 'frozen') this.timeline.after(ms, finish);
       if (server.process !== 'up') return;
       this.change(server, 'rampart', () => {
         server.branch = { timeline: server.branch.timeline + 1, parent: server.branch, fork: server.end };
