@@ -3,7 +3,9 @@ import type { Position } from '../drivers/ports.ts';
 
 const WHOLE = /^\d+$/;
 
-/** The order as an integer; a text that is none counts as the beginning, so that it never proves anything. */
+const readable = (...positions: Position[]): boolean => positions.every(({ order }) => WHOLE.test(order));
+
+/** The order as an integer; a text that is none sorts as the beginning. */
 function orderOf(position: Position): bigint {
   return WHOLE.test(position.order) ? BigInt(position.order) : 0n;
 }
@@ -21,14 +23,20 @@ export function furtherOf(a: Position | null, b: Position | null): Position | nu
   return comparePositions(a, b) >= 0 ? a : b;
 }
 
-/** True when everything written up to `written` is contained in what was reached. A later timeline of `written` never is. */
+/**
+ * True when everything written up to `written` is contained in what was reached. A later timeline of `written` never
+ * is, nor is a place that cannot be read: it proves nothing.
+ */
 export function contains(reached: Position, written: Position): boolean {
-  return written.timeline <= reached.timeline && orderOf(written) <= orderOf(reached);
+  return readable(reached, written) && written.timeline <= reached.timeline && orderOf(written) <= orderOf(reached);
 }
 
-/** Bytes from `from` up to `to`; 0 when `to` is not ahead, `null` across timelines, where a difference says nothing. */
+/**
+ * Bytes from `from` up to `to`; 0 when `to` is not ahead, `null` across timelines, where a difference says nothing, and
+ * for a place that cannot be read.
+ */
 export function bytesBetween(from: Position, to: Position): number | null {
-  if (from.timeline !== to.timeline) return null;
+  if (from.timeline !== to.timeline || !readable(from, to)) return null;
   const distance = orderOf(to) - orderOf(from);
   return distance > 0n ? Number(distance) : 0;
 }

@@ -82,6 +82,16 @@ describe('positions', () => {
     expect(bytesBetween(position(9), position(3))).toBe(0);
     expect(bytesBetween(position(3, 1), position(9, 2))).toBeNull();
   });
+
+  it('prove nothing where they cannot be read', () => {
+    for (const order of ['', '12.5', '-1', 'NaN']) {
+      const odd = { text: '', order, timeline: 1 };
+      expect(contains(position(9), odd)).toBe(false);
+      expect(contains(odd, position(0))).toBe(false);
+      expect(bytesBetween(position(3), odd)).toBeNull();
+      expect(bytesBetween(odd, position(9))).toBeNull();
+    }
+  });
 });
 
 describe('the loss window', () => {

@@ -62,7 +62,8 @@ export async function simulate(scenario: Scenario, options: Options = {}): Promi
   let harness: World | null = null;
   const early: Array<[number, () => void]> = [];
   const timeline = {
-    now: () => harness?.now ?? START,
+    // Clocks that programs read show whole milliseconds, and a position is a whole number of writes.
+    now: () => Math.floor(harness?.now ?? START),
     after: (ms: number, action: () => void) => (harness ? harness.after(ms, action) : early.push([ms, action])),
   };
   const service = serviceOf(scenario);
