@@ -8,7 +8,7 @@ import type { Driver, DriverContext, Json, PortOf, Role, Token } from '../driver
 import type { StepCall } from '../plan/model.ts';
 import type { Component } from '../topology/model.ts';
 import type { ActivityDeps } from './deps.ts';
-import { aheadMs } from './samples.ts';
+import { sinceScheduledMs } from './samples.ts';
 import { resolveSecret } from './secrets.ts';
 
 /** Heartbeats carry cancellation, so they are frequent, in milliseconds. The server is told at most every 80 % of the time-out. */
@@ -27,7 +27,7 @@ export async function perform<T>(
   work: (context: DriverContext) => Promise<T>,
 ): Promise<T> {
   const activity = Context.current();
-  aheadMs();
+  sinceScheduledMs();
   let facts: Record<string, Json> = {};
   let nextBeat = 0;
   const stopBeating = clock.every(HEARTBEAT_MS, () => activity.heartbeat(facts));

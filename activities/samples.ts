@@ -1,24 +1,39 @@
-/** What the sampler beside this worker has read, dated so that no clock makes a window of loss shorter. */
+/** Moments of the server's clock and of this worker's, compared so that no clock makes a loss shorter or a proof younger. */
 import { Context } from '@temporalio/activity';
 import { clock } from '../drivers/clock.ts';
 import type { SampleReading } from '../drivers/ports.ts';
 import type { ActivityDeps } from './deps.ts';
 
-const ahead = new WeakMap<Context, number>();
+/** Longest way of a step of the cut to its worker: `scheduleToStart` there, in milliseconds (workflows/run/schedule.ts). */
+const DISPATCH_MS = 5_000;
+
+const shown = new WeakMap<Context, number>();
 
 /**
- * How far this worker's clock is ahead of the server's at most, in milliseconds: what it showed when this attempt began,
- * less the moment at which the server had it ready. The time on the way counts too, so it is never too little; a clock
- * that is behind gives zero. Call it first when an attempt begins.
+ * What this worker's clock showed when this attempt began, less the moment at which the server had it ready, in
+ * milliseconds: how far it is ahead, and the time on the way. Call it first when an attempt begins.
  */
-export function aheadMs(): number {
+export function sinceScheduledMs(): number {
   const activity = Context.current();
-  let known = ahead.get(activity);
+  let known = shown.get(activity);
   if (known === undefined) {
-    known = Math.max(0, clock.now() - activity.info.currentAttemptScheduledTimestampMs);
-    ahead.set(activity, known);
+    known = clock.now() - activity.info.currentAttemptScheduledTimestampMs;
+    shown.set(activity, known);
   }
   return known;
+}
+
+/** How far this worker's clock is ahead of the server's at most, in milliseconds; one that is behind gives zero. */
+export const aheadMs = (): number => Math.max(0, sinceScheduledMs());
+
+/**
+ * A moment of the server's clock as this worker's clock would have shown it, or earlier: what is judged by its age must
+ * not look younger than it is. A clock that cannot be right counts as if the attempt had come the longest way.
+ * @param at milliseconds since the epoch
+ */
+export function onThisClock(at: number): number {
+  const since = sinceScheduledMs();
+  return at + since - (since >= 0 && since <= DISPATCH_MS ? since : DISPATCH_MS);
 }
 
 /**

@@ -23,7 +23,7 @@ import type { StepActivities } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { assertMayReceive } from './guard.ts';
 import { open, perform } from './perform.ts';
-import { samplesOf } from './samples.ts';
+import { onThisClock, samplesOf } from './samples.ts';
 
 /** How long a check that must pass is asked again before it counts as failed, in milliseconds, unless the step says so. */
 const CHECK_WAIT_MS = 10_000;
@@ -223,7 +223,11 @@ function bestFence(call: StepCall): FenceReceipt | null {
  */
 function proofFor(call: StepCall, now: number): FenceReceipt | null {
   const groups = Object.keys(call.given).filter((name) => isNamed(name, 'proof'));
-  const proofs = fences(call, 'proof');
+  // The run dated them by the server's clock; the driver judges their age by this one.
+  const proofs = fences(call, 'proof').map((p) => ({
+    ...p,
+    fence: { ...p.fence, provenAt: onThisClock(p.fence.provenAt) },
+  }));
   const order: FenceStrength[] = ['stopped', 'provider', 'sessions', 'lease', 'person', 'none'];
   const weakest = [...proofs].sort(
     (a, b) => order.indexOf(b.fence.cannotWrite) - order.indexOf(a.fence.cannotWrite),

@@ -62,8 +62,11 @@ export type StageName = (typeof STAGES)[number];
 
 /** Stages that no `skip` and no `pause` may touch. */
 export const UNSKIPPABLE: readonly StageName[] = ['promote-atomic', 'fence', 'catch-up', 'promote', 'verify', 'route'];
-/** Steps that no `skip` may touch, whatever their stage: a side that is not claimed refuses every later step. */
-export const UNSKIPPABLE_VERBS: readonly Verb[] = ['readClaim', 'claim'];
+/**
+ * Steps that no `skip` may touch, whatever their stage: a side that is not claimed refuses every later step, and a
+ * service that nobody can write to is not where it should be.
+ */
+export const UNSKIPPABLE_VERBS: readonly Verb[] = ['readClaim', 'claim', 'verifyWritable'];
 /** Stages during which nobody can write; the freeze begins with the first that runs and ends after `route`. */
 export const FROZEN: readonly StageName[] = [
   'quiesce',

@@ -4,6 +4,7 @@
  * drivers. A change of text that no longer applies is an error, never a silent pass.
  */
 import { ApplicationFailure } from '@temporalio/common';
+import { onThisClock } from '../../activities/samples.ts';
 import type { Json, Receipt } from '../../drivers/ports.ts';
 import type { Plan, StepCall } from '../../plan/model.ts';
 import { A, B } from '../plan/world.ts';
@@ -298,6 +299,45 @@ export const MUTATIONS: readonly Mutation[] = [
         put: 'const isFinalReading = ({ verb }) => false',
       },
     ],
+  },
+  {
+    name: 'writable-check-skipped',
+    what: 'people may skip the last look whether the store is writable',
+    focus: {
+      actions: PLANNED,
+      people: { ...CALM, atHold: 'skip' },
+      faults: [{ what: 'freezeStore', region: B, ms: 90_001, when: { step: `drain:shop@${A}`, nth: 1, op: 1 } }],
+    },
+    patch: [{ find: "['readClaim', 'claim', 'verifyWritable']", put: "['readClaim', 'claim']" }],
+  },
+  {
+    name: 'loss-of-one-store',
+    what: 'of several stores the loss of one is stated for all',
+    focus: {
+      stores: ['orders-db', 'sessions-db'],
+      actions: [{ type: 'failover', request: { to: B, mode: 'unplanned', override: ['healthySource'] } }],
+      people: CALM,
+      rpoMs: 60_000,
+      faults: [{ what: 'freezeStore', region: B, ms: 1_700, when: { step: `claim:sessions-db@${A}`, nth: 1, op: 1 } }],
+    },
+    patch: [{ find: 'combineLoss)(stated)', put: 'combineLoss)(stated.slice(-1))' }],
+  },
+  {
+    name: 'proof-aged-by-a-wrong-clock',
+    what: 'the age of a fence proof is taken from the clock of the worker that promotes, wherever that clock is',
+    focus: {
+      actions: UNPLANNED,
+      people: { ...CALM, atHold: 'escalate' },
+      skew: { 'rampart.eu-west': 700, 'rampart.eu-central': 12_000 },
+    },
+    wrap: around({
+      promote: (real) => (input) => {
+        const call = structuredClone(input as StepCall);
+        for (const proof of Object.values(call.given) as Array<{ fence?: { provenAt: number } } | null>)
+          if (proof?.fence !== undefined) proof.fence.provenAt -= onThisClock(0);
+        return real(call as never);
+      },
+    }),
   },
   {
     name: 'catch-up-does-not-wait',

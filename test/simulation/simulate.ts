@@ -155,9 +155,14 @@ class Relied {
 
   see(run: string, step: string, mode: 'planned' | 'unplanned', overrides: string[]): void {
     this.modes.set(run, mode);
-    if (!/^fence:/.test(step) || this.#seen.has(`${run} ${step}`)) return;
-    this.#seen.add(`${run} ${step}`);
-    const store = step.slice('fence:'.length).split('@')[0] as string;
+    if (!/^fence:/.test(step)) return;
+    // With the first fence the run has gone on for every store: what a fault does to the others then comes after it.
+    for (const store of Object.keys(this.#world.stores)) this.#judge(run, store, mode, overrides);
+  }
+
+  #judge(run: string, store: string, mode: 'planned' | 'unplanned', overrides: string[]): void {
+    if (this.#seen.has(`${run} ${store}`)) return;
+    this.#seen.add(`${run} ${store}`);
     const replica = this.#world.servers(store).find((server) => server.recovering && server.follows !== null);
     if (replica === undefined) return;
     this.#world.flow(store);

@@ -1,6 +1,7 @@
 /** Opens a gate, shows living facts, waits for people, and measures again before their word counts. */
 import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { CatchUpReceipt, LossStatement } from '../../drivers/ports.ts';
+import { combineLoss } from '../../plan/loss.ts';
 import { materialOf } from '../../plan/material.ts';
 import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted } from './errors.ts';
@@ -148,21 +149,14 @@ function lossAccepted(run: Run, loss: LossStatement): boolean {
   return !exceeds(loss, run.maxLoss ?? { seconds: 0, bytes: null });
 }
 
-/** The worst of what the catch-up steps stated; before them, the facts' estimate. */
+/** What the catch-up steps stated, of all stores together; before them, the facts' estimate. */
 export function lossNow(run: Run): LossStatement {
   const steps = run.plan!.stages.flatMap((s) => s.steps).filter((s) => s.verb === 'awaitCatchUp');
   const stated = steps.flatMap((s) => {
     const receipt = run.receipts.get(s.id) as CatchUpReceipt | undefined;
-    return receipt?.catchUp === undefined ? [] : [receipt.catchUp.loss];
+    return receipt?.catchUp === undefined ? [] : [[s.component!, receipt.catchUp.loss] as const];
   });
-  if (stated.length < steps.length || steps.length === 0) return run.facts?.loss ?? NO_LOSS;
-  return stated.reduce(worseLoss, NO_LOSS);
-}
-
-function worseLoss(a: LossStatement, b: LossStatement): LossStatement {
-  const rank = (l: LossStatement) => ['none', 'measured', 'bounded', 'unknown'].indexOf(l.kind);
-  if (rank(a) !== rank(b)) return rank(a) > rank(b) ? a : b;
-  return (a.seconds ?? Number.POSITIVE_INFINITY) >= (b.seconds ?? Number.POSITIVE_INFINITY) ? a : b;
+  return stated.length < steps.length || steps.length === 0 ? (run.facts?.loss ?? NO_LOSS) : combineLoss(stated);
 }
 
 function openGate(run: Run, gate: Gate, reason: string, facts: Facts, loss: LossStatement, needs: string[]): OpenGate {

@@ -14,7 +14,7 @@ import {
 } from '@temporalio/workflow';
 import type { Json } from '../../drivers/ports.ts';
 import type { RunRecord } from '../../evidence/record.ts';
-import { type Plan, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
+import { type Plan, type Verb as StepVerb, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
 import type { ByInput, DecideInput, EscalateInput, MessageAnswer, RunStatus, StepInput } from '../contract.ts';
 import { applyDecision, approvalsNeeded, refuseDecision } from './gate.ts';
 import { EXAMPLES, type MessageVerb, type Parsed, parseBy, parseDecide, parseEscalate, parseStep } from './parse.ts';
@@ -158,6 +158,15 @@ function closed(run: Run): string | null {
   return run.record.action === 'release' ? 'letting go of old data takes no words: it ends by itself' : null;
 }
 
+const WHY_CLAIM =
+  'a side that this run has not claimed refuses every later step, its fence included; retry when what it failed with is mended, abort and everything is put back, or escalate and the new plan goes by what it finds';
+const WHY_NEVER: Partial<Record<StepVerb, string>> = {
+  readClaim: WHY_CLAIM,
+  claim: WHY_CLAIM,
+  verifyWritable:
+    'a run whose store nobody can write to is not complete; retry when it is writable again, abort and the run ends as it stands and says so, or escalate and the new plan goes by what it finds',
+};
+
 function refuseSkip(run: Run, input: StepInput): string | null {
   const over = closed(run);
   if (over !== null) return over;
@@ -166,7 +175,7 @@ function refuseSkip(run: Run, input: StepInput): string | null {
     return `${input.step} can never be skipped: ${stage.name} is what keeps the data safe; retry, abort or escalate`;
   const step = stage?.steps.find((x) => x.id === input.step);
   if (step !== undefined && UNSKIPPABLE_VERBS.includes(step.verb))
-    return `${input.step} can never be skipped: a side that this run has not claimed refuses every later step, its fence included; retry when what it failed with is mended, abort and everything is put back, or escalate and the new plan goes by what it finds`;
+    return `${input.step} can never be skipped: ${WHY_NEVER[step.verb]}`;
   if (run.holding === null) return 'nothing has failed: there is nothing to skip';
   const names = run.holding.failed.map((s) => s.id);
   return names.includes(input.step!)
