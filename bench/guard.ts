@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { ActivityDeps } from '../activities/deps.ts';
 import { createGuardingActivities, guardedIn } from '../activities/guarding.ts';
-import type { Driver, NodeObservation, Router, Store } from '../drivers/ports.ts';
+import type { Driver } from '../drivers/ports.ts';
 import { drivers } from '../drivers/registry.ts';
 import { repositoryRoot } from '../lab/paths.ts';
 import { EMPTY_MEMORY } from '../plan/health/judge.ts';
 import { loadTopology } from '../topology/load.ts';
-import type { Component } from '../topology/model.ts';
+import { instant } from './instant.ts';
 import type { BenchOptions, Result } from './statistics.ts';
 
 /** Looks of one run; the first ones warm the code up and do not count. */
@@ -38,7 +38,7 @@ async function lookOften(): Promise<number[]> {
   const found = guardedIn({ ...topology!, services: { checkout: service } }, 'checkout')!;
   const looks: number[] = [];
   const environment = new MockActivityEnvironment();
-  const { watchService } = createGuardingActivities(depsWith(instant(found.components)), {
+  const { watchService } = createGuardingActivities(depsWith(instant(Object.values(found.components))), {
     topology: async () => ({ ...topology!, services: { checkout: service } }),
     lock: async () => ({ run: null, lastProof: null }),
     publish: (_service, health, lookMs) => {
@@ -71,57 +71,5 @@ function depsWith(known: ReadonlyMap<string, Driver>): ActivityDeps {
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     namespace: 'default',
     ui: null,
-  };
-}
-
-/** The real drivers' names, answering at once: the first region is active, the others replicate. */
-function instant(components: Record<string, Component>): ReadonlyMap<string, Driver> {
-  const known = new Map<string, Driver>();
-  for (const { type, role } of Object.values(components)) {
-    const open = ((component: Component) =>
-      role === 'store' ? storeOf(component.sides) : routerOf(component.sides)) as unknown as Driver['open'];
-    known.set(type, { ...drivers.get(type)!, open } as Driver);
-  }
-  return known;
-}
-
-function storeOf(sides: Component['sides']): Pick<Store, 'observe'> {
-  const [active] = Object.keys(sides);
-  const primary = sides[active!]!.nodes[0]!.name;
-  return {
-    observe: async ({ region }) =>
-      sides[region]!.nodes.map(({ name }): NodeObservation => {
-        const now = Date.now();
-        const writable = name === primary;
-        const position = { text: '0/3054458', order: '50676824', timeline: 1 };
-        return {
-          node: name,
-          region,
-          state: writable ? 'writable' : 'replica',
-          via: 'network',
-          observedAt: now,
-          systemId: '7571',
-          timeline: 1,
-          position,
-          received: writable ? null : position,
-          upstream: writable ? null : { address: 'x:5432', node: primary, streaming: true },
-          lag: writable ? null : { bytes: 0, seconds: 0, measuredAt: now, freshnessMs: 10, fresh: true },
-          replicas: [],
-          fence: null,
-          sync: null,
-          claim: null,
-          journal: null,
-          slots: [],
-          detail: '',
-        };
-      }),
-  };
-}
-
-function routerOf(sides: Component['sides']): Pick<Router, 'observe'> {
-  const regions = Object.keys(sides);
-  const weights = Object.fromEntries(regions.map((region, i) => [region, i === 0 ? 100 : 0]));
-  return {
-    observe: async () => ({ reachable: true, weights, applied: true, observedAt: Date.now(), detail: '', claim: null }),
   };
 }

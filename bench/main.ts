@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util';
 import { crash } from './crash.ts';
 import { guard } from './guard.ts';
+import { guards } from './guards.ts';
 import { overhead } from './overhead.ts';
 import { writePage } from './page.ts';
 import { plan } from './plan.ts';
@@ -26,6 +27,11 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   crash: { about: 'from the decision to the first write after a crash, beside Patroni', runs: 5, measure: crash },
   overhead: { about: "the orchestrator's own share of a run", runs: 10, measure: overhead },
   guard: { about: "the guard's own time for one look", runs: 10, measure: guard },
+  guards: {
+    about: '500 guards on one server: memory, CPU, actions an hour; a run is five minutes',
+    runs: 3,
+    measure: guards,
+  },
   returning: { about: 'how long an old primary that comes back takes writes', runs: 3, measure: returning },
   plan: { about: 'topology of 1,000 services, a plan for each', runs: 5, measure: plan },
 };

@@ -53,7 +53,7 @@ function read(text: string): Topology {
 }
 
 /** Five components a service: a store, a writer endpoint, an edge, the app and its check. */
-function topologyText(services: number): string {
+export function topologyText(services: number): string {
   const parts = Array.from({ length: services }, (_, i) => {
     const side = (region: string, line: string): string => `      ${region}: { ${line} }\n`;
     const sides = (line: (host: string) => string): string =>

@@ -18,7 +18,7 @@ export interface Measure {
   name: string;
   /** Who was measured: `Rampart`, `Patroni 3.0.2`, … */
   subject: string;
-  unit: 'ms' | 's' | 'rows' | 'count';
+  unit: 'ms' | 's' | 'rows' | 'count' | 'MiB' | '% of a core';
   values: number[];
   /** What it should be, for a person: `median ≤ 200`. Never asserted. */
   aim?: string;

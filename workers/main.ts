@@ -151,8 +151,9 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
         shutdownForceTime: SHUTDOWN_FORCE,
         // One for each service of the topology; most of them sleep.
         maxConcurrentActivityTaskExecutions: 1_000,
-        maxHeartbeatThrottleInterval: '5s',
-        defaultHeartbeatThrottleInterval: '5s',
+        // Nearly all that a guard costs its server is heartbeats; a watch is given up after 30 s without one.
+        maxHeartbeatThrottleInterval: '20s',
+        defaultHeartbeatThrottleInterval: '20s',
       }),
     );
   const stop = new AbortController();
