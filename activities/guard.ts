@@ -26,7 +26,9 @@ export async function assertMayReceive(
   );
   // Where nothing is gained the answer is not asked for, and may be an error.
   for (const answer of writable.values()) answer.catch(() => undefined);
-  const present = (await open(deps, router, 'router', context).observe()).weights ?? {};
+  const seen = await open(deps, router, 'router', context).observe();
+  // A change that is on its way counts as made: what a region loses by it, this one would give back.
+  const present = (seen.applied ? seen.weights : null) ?? {};
   // Taking weight away is always allowed; only regions that gain must be able to serve.
   const gaining = Object.entries(weights).filter(([region, weight]) => weight > (present[region] ?? 0));
   for (const [region] of gaining) {

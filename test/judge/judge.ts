@@ -172,7 +172,8 @@ function lastBack(trace: Trace, from: number, to: number): number {
 /** Beginnings, inside a time, of the waits for people that took longer than `limit` of it, milliseconds. */
 function waitsIn(trace: Trace, from: number, to: number, limit: number): number[] {
   const waits = all(trace, 'record').flatMap(({ record }) => record.waits ?? []);
-  const closed = new Set(waits.map(({ name }) => name));
+  const gates = all(trace, 'gate').filter(({ state }) => state === 'closed');
+  const closed = new Set([...waits.map(({ name }) => name), ...gates.map(({ gate }) => gate)]);
   const open = all(trace, 'gate').filter(({ gate, state }) => state === 'opened' && !closed.has(gate));
   const intervals = [...waits.map((w) => [w.startedAt, w.endedAt] as const), ...open.map((g) => [g.at, to] as const)];
   return intervals

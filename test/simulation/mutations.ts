@@ -340,6 +340,20 @@ export const MUTATIONS: readonly Mutation[] = [
     }),
   },
   {
+    name: 'weights-on-the-way-overlooked',
+    what: 'a region that a change on its way takes traffic from counts as having it still, and may get it back unseen',
+    focus: {
+      actions: UNPLANNED,
+      people: CALM,
+      unplannedRamp: 'jump',
+      faults: [
+        { what: 'loseRegion', region: A, ms: 150_000, when: { ms: 2_012 } },
+        { what: 'cancel', region: B, ms: 6_001, when: { step: 'weight:edge@100', nth: 1, op: 1 } },
+      ],
+    },
+    ...without('tellsOnTheWay'),
+  },
+  {
     name: 'catch-up-does-not-wait',
     what: 'the target counts as caught up before it has applied the final position',
     focus: {

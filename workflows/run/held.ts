@@ -13,7 +13,7 @@ const ACTIVE: readonly State[] = ['steady', 'unsettled', 'midRamp'];
 /** The fences of this run that keep a living source from writing. */
 function heldBy(run: Run): UndoEntry[] {
   if (run.pastPointOfNoReturn) return [];
-  const seen = [run.record.plans.at(-1)?.facts, run.facts].map((facts) => facts?.classified);
+  const seen = [...run.record.plans.map(({ facts }) => facts), run.facts].map((facts) => facts?.classified);
   const lived = seen.some((found) => ACTIVE.includes(found?.state ?? 'unknown') && found?.region === run.plan?.from);
   return run.undo.pending().filter(({ step, undo }) => {
     if (undo.verb !== 'unfence') return false;

@@ -6,6 +6,8 @@ export const RULES = {
   freshness: true,
   /** What is there already is not done again. */
   lookFirst: true,
+  /** A change that does not apply yet is no reading of what applies. */
+  tellsOnTheWay: true,
   /** A change counts when it was read back. */
   readBack: true,
   /** A fence is durable: whoever starts the server gets it read-only. */

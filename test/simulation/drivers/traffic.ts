@@ -45,7 +45,8 @@ export function openRouter(world: SimWorld, name: string, context: DriverContext
   return {
     observe: async () => {
       await op();
-      return world.traffic.observeRouter(name, context.now());
+      const seen = world.traffic.observeRouter(name, context.now());
+      return RULES.tellsOnTheWay ? seen : { ...seen, applied: seen.reachable };
     },
     async setWeights(wanted) {
       const base = (await asked()).weights;
