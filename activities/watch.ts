@@ -130,5 +130,8 @@ async function lookAround(
 function newest(old: NodeObservation, seen: NodeObservation | undefined): NodeObservation {
   if (seen === undefined) return old;
   const silent = seen.state === 'unreachable';
+  // Started read-only by somebody, it looks like a replica from here: that it is fenced stands in its own files.
+  if (old.via === 'local' && old.state === 'fenced' && seen.via === 'network' && seen.state === 'replica')
+    return { ...old, observedAt: seen.observedAt };
   return silent && old.via === 'local' && ['fenced', 'stopped'].includes(old.state) ? old : seen;
 }

@@ -163,10 +163,19 @@ function modeAt(trace: Trace, at: number): 'planned' | 'unplanned' {
   );
 }
 
-/** When the last of the regions that were away during a time could be asked again, or its beginning. */
+/** When the last of the regions that were away during a time could be asked again; `to` when one never was. */
 function lastBack(trace: Trace, from: number, to: number): number {
-  const backs = all(trace, 'back').filter(({ at }) => at > from && at < to);
-  return Math.max(from, ...backs.map(({ at }) => at));
+  const away = new Set<string>();
+  let last = from;
+  for (const event of trace.events) {
+    if (event.at >= to) break;
+    if (event.kind === 'away') away.add(event.region);
+    else if (event.kind === 'back') {
+      away.delete(event.region);
+      last = Math.max(last, event.at);
+    }
+  }
+  return away.size > 0 ? to : last;
 }
 
 /** Beginnings, inside a time, of the waits for people that took longer than `limit` of it, milliseconds. */
@@ -206,7 +215,8 @@ const freezeBudget: Predicate = {
         if (!acted && to > due) broken(due, `${long}; nothing was promoted, and the run did not unfence by itself`);
       }
       const alarmed = trace.events.some(
-        (e) => e.kind === 'alarm' && e.store === store && e.at >= from && e.at <= from + limit,
+        // It may still be ringing for an outage that paused for a moment: it says so again only after a minute.
+        (e) => e.kind === 'alarm' && e.store === store && e.at >= from - limit && e.at <= from + limit,
       );
       if (!alarmed) broken(from + limit, `${long} and the watchdog said nothing`);
     };

@@ -106,8 +106,8 @@ export type Happening =
   | { kind: 'orchestrator'; available: boolean }
   /** The watchdog said something. */
   | { kind: 'alarm'; store: string; alarm: string; text: string }
-  /** A region, or its worker, answers again: before that nobody could act there. */
-  | { kind: 'back'; region: string }
+  /** A region, or its worker, is away, and answers again: between the two nobody can act there. */
+  | { kind: 'away' | 'back'; region: string }
   /** The test did this to the world; `touched`: keys of snapshots it changed, so that no run has to put them back. */
   | { kind: 'fault'; what: string; touched?: string[] }
   /** Everything a run may change and must put back: writable sides, weights, endpoints, sizes, TTLs, suspensions. */

@@ -51,7 +51,7 @@ export class Faults {
         this.#outage('server', ms);
         break;
       case 'crashRegionWorker':
-        this.#harness.removeWorkers(`${CONTROL}.${region}`);
+        this.#workersGone(region);
         this.#untilThen(Math.min(ms, 5_000), () => this.#workersBack(region));
         break;
       case 'killStore':
@@ -152,6 +152,11 @@ export class Faults {
     for (const store of Object.keys(this.#world.stores)) this.#world.flow(store);
   }
 
+  #workersGone(region: string): void {
+    this.#harness.removeWorkers(`${CONTROL}.${region}`);
+    this.#world.say({ kind: 'away', region });
+  }
+
   #workersBack(region: string): void {
     const { alive, cut } = this.#world.regions[region]!;
     if (!alive || cut) return;
@@ -167,7 +172,7 @@ export class Faults {
     state.alive = false;
     const workload = world.traffic.workload[region]!;
     workload.present = 0;
-    this.#harness.removeWorkers(`${CONTROL}.${region}`);
+    this.#workersGone(region);
     this.#untilThen(ms, () => {
       state.alive = true;
       world.reachedSince[region] = world.now;
@@ -185,7 +190,7 @@ export class Faults {
     if (state.cut) return;
     this.#flow();
     state.cut = true;
-    this.#harness.removeWorkers(`${CONTROL}.${region}`);
+    this.#workersGone(region);
     this.#untilThen(ms, () => {
       this.#flow();
       state.cut = false;

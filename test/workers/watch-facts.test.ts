@@ -71,6 +71,17 @@ test.each(['steady(A)', 'steady(B)', 'midRamp(B)'])('%s: nothing happens, and no
   expect((await watch(world(), world))?.blockers.map(({ message }) => message)).toBeUndefined();
 });
 
+test('a fenced primary that somebody starts looks like a replica from here: it is fenced, and nobody is asked again', async () => {
+  const fenced = WORLDS['fenced(A)']!;
+  const started = fenced();
+  started.stores['orders-db'] = started.stores['orders-db']!.map((node) =>
+    node.state === 'fenced' ? { ...node, state: 'replica', via: 'network', fence: null, upstream: null } : node,
+  );
+  const first = fenced();
+  first.stores['orders-db'] = first.stores['orders-db']!.map((node) => ({ ...node, via: 'local' }));
+  expect((await watch(first, () => started))?.classified.text).toBeUndefined();
+});
+
 test('a router that cannot be read any more, a check that fails: people are told', async () => {
   const steady = WORLDS['steady(A)']!;
   const silent = steady();
