@@ -40,7 +40,15 @@ export function onThisClock(at: number): number {
  * Readings of a store by the sampler beside this worker, none of them dated later than the server's clock would have
  * done: a window of loss begins at one of them and ends at a moment of the server's.
  */
-export function samplesOf(deps: ActivityDeps, component: string): SampleReading[] {
+export function samplesOf(deps: Pick<ActivityDeps, 'samples'>, component: string): SampleReading[] {
   const late = aheadMs();
-  return deps.samples(component).map((sample) => ({ ...sample, at: sample.at - late }));
+  // A clock that was set back has dated too late what came before: nothing is later than what was read after it, or now.
+  let latest = clock.now();
+  const newestFirst = deps.samples(component).toReversed();
+  return newestFirst
+    .map((sample) => {
+      latest = Math.min(latest, sample.at);
+      return { ...sample, at: latest - late };
+    })
+    .reverse();
 }

@@ -413,9 +413,10 @@ export class SimWorld {
   samplesOf(store: string, queue: string): SampleReading[] {
     const all = this.#samples[store]!;
     const last = (state: string) => all.filter((one) => one.state === state).slice(-SAMPLES_KEPT);
-    return [...last('writable'), ...last('replica')]
-      .map(({ skew, ...reading }) => ({ ...reading, at: reading.at + (skew[queue] ?? 0) }))
-      .sort((a, b) => a.at - b.at);
+    const kept = new Set([...last('writable'), ...last('replica')]);
+    return all
+      .filter((one) => kept.has(one))
+      .map(({ skew, ...reading }) => ({ ...reading, at: reading.at + (skew[queue] ?? 0) }));
   }
 
   /** The sampler's and watchdog's loop, in a process of the control place. Goes on for ever. */
