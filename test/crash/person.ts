@@ -99,7 +99,7 @@ export async function careFor(hands: Hands, client: Client, ref: Ref, care: Care
       }
       retries += 1;
       await answerHold(hands, status, retries, say);
-    } else if (Date.now() - movedAt > LOOK_AFTER_MS) {
+    } else if (status.phase !== 'planning' && Date.now() - movedAt > LOOK_AFTER_MS) {
       movedAt = Date.now();
       await helpOn(hands, status, say);
     }

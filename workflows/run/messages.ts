@@ -120,6 +120,8 @@ const VERBS: Verbs = {
         return `unknown region ${input.to}; this service has ${regions.join(', ')}`;
       if (run.plan?.request.action === 'trafficRamp')
         return 'a traffic ramp moves no data: abort it and start an unplanned failover';
+      if (isPlanningThat(run, input))
+        return 'the unplanned plan is being made already, and would only begin anew: its gate opens within half a minute';
       return null;
     },
     apply: (run, input: EscalateInput) => {
@@ -151,6 +153,13 @@ const VERBS: Verbs = {
 function regionsOf(run: Run): Record<string, unknown> {
   const { service } = run.resolved!;
   return Object.fromEntries([service.home, ...service.standby].map((r) => [r, true]));
+}
+
+/** The same word again, while what it asked for is under way: whoever repeats it every few seconds would never get a plan. */
+function isPlanningThat(run: Run, { to, override = [] }: EscalateInput): boolean {
+  const wanted = run.resolved!.request;
+  const same = wanted.mode === 'unplanned' && (to === undefined || to === wanted.to);
+  return run.phase === 'planning' && same && override.every((code) => wanted.override?.includes(code));
 }
 
 function closed(run: Run): string | null {

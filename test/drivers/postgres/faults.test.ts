@@ -302,6 +302,7 @@ test('replication is synchronous: the first commit waits for nobody, and the set
 
 test('an unfinished stop leaves no server that nobody owns: unfence after the signal, before the stop', async () => {
   const run = await start();
+  await caughtUp(run);
   writeFileSync(signalFile(A), '');
   expect((await run.at(A).prove({ region: A })).fence.cannotWrite).toBe('none');
   expect(await run.at(null).preflight('planned', A, B)).not.toContainEqual(

@@ -64,6 +64,23 @@ describe('the source dies in a planned run', () => {
     expect(record.debt.map(({ code }) => code)).toContain('replicaMissing');
   });
 
+  it('said again every second while the rescue is planned: the plan is made all the same', async () => {
+    await approved();
+    await run.until('converge:orders-db');
+    lose(A);
+    await run.send('escalate', escalate);
+    const answers: string[] = [];
+    for (let i = 0; i < 40 && (await run.status()).gate === null; i++) {
+      await run.harness.advance(1_000);
+      if ((await run.status()).phase !== 'planning') continue;
+      await run.send('escalate', escalate).catch((error: Error) => answers.push(String(error.cause ?? error)));
+    }
+    expect(answers.join('\n')).toContain('the unplanned plan is being made already');
+    const record = await rescued();
+    expect(record.outcome).toBe('completed');
+    expect(record.plans).toHaveLength(2);
+  });
+
   it('in the last second of the freeze: the budget does not cut short what the rescue does after it', async () => {
     await approved();
     run.model.on('catchUp:orders-db', () => 'never');
