@@ -76,7 +76,10 @@ async function lookAround(
     read: () => Promise<T>,
     good: (now: T) => boolean,
   ) => {
-    const seen = await read().catch(() => null);
+    const seen = await read().catch((error: unknown) => {
+      context.log.debug(`${name} could not be read again at a gate`, { region, error: String(error) });
+      return null;
+    });
     if (seen !== null && good(seen)) return seen;
     const beside = queueOf(components[name]!, region) !== CONTROL_QUEUE;
     return seen === null || beside ? old : seen;
@@ -130,8 +133,9 @@ async function lookAround(
 function newest(old: NodeObservation, seen: NodeObservation | undefined): NodeObservation {
   if (seen === undefined) return old;
   const silent = seen.state === 'unreachable';
-  // Started read-only by somebody, it looks like a replica from here: that it is fenced stands in its own files.
-  if (old.via === 'local' && old.state === 'fenced' && seen.via === 'network' && seen.state === 'replica')
-    return { ...old, observedAt: seen.observedAt };
+  // Started read-only by somebody, it looks like a replica from here: that it is fenced stands in its own files. One that
+  // streams from a primary was made to follow it, and is a replica indeed.
+  const idle = seen.via === 'network' && seen.state === 'replica' && seen.upstream?.streaming !== true;
+  if (idle && old.via === 'local' && old.state === 'fenced') return { ...old, observedAt: seen.observedAt };
   return silent && old.via === 'local' && ['fenced', 'stopped'].includes(old.state) ? old : seen;
 }

@@ -49,10 +49,13 @@ const ROUNDS = 3;
 export async function fence(cluster: Cluster, at: At): Promise<FenceReceipt> {
   tokenOf(cluster.context);
   let already = true;
+  // What an earlier round stopped, a later one finds down.
+  let facts: FenceReceipt['facts'] = {};
   for (let round = 1; ; round += 1) {
     const receipt = await fenceAndProve(cluster, at);
     already &&= receipt.already;
-    if (receipt.fence.cannotWrite !== 'none') return { ...receipt, already };
+    facts = { ...facts, ...receipt.facts };
+    if (receipt.fence.cannotWrite !== 'none') return { ...receipt, already, facts };
     if (round < ROUNDS) continue;
     throw new RampartError('NotFenced', `${at.region} could still write: ${receipt.summary}`, {
       remedy: 'Retry the fence; `rampart escape` prints the commands for doing it by hand.',

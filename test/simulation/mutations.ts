@@ -276,6 +276,20 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a-store-that-writes-holds-the-other',
+    what: 'a fenced store is not let go while another one of the service still accepts writes',
+    focus: {
+      stores: ['orders-db', 'sessions-db'],
+      actions: UNPLANNED,
+      people: { ...CALM, lateMs: 70_000 },
+      onTimeout: 'hold',
+      gateMs: 120_000,
+      approvals: 1,
+      faults: [{ what: 'freezeWorker', region: A, ms: 90_001, when: { step: `fence:orders-db@${A}`, nth: 1, op: 0 } }],
+    },
+    patch: [{ find: 'const held = sides.some(', put: 'const held = sides.every(' }],
+  },
+  {
     name: 'repair-not-named',
     what: 'a run that is given up after a repair says that everything is as before',
     focus: {

@@ -8,7 +8,7 @@ import type { Driver, DriverContext, Role } from '../../drivers/ports.ts';
 import { assess } from '../../plan/facts.ts';
 import { materialOf } from '../../plan/material.ts';
 import type { Facts, Observations } from '../../plan/model.ts';
-import { B, input, NOW, WORLDS } from '../plan/world.ts';
+import { A, B, input, NOW, WORLDS } from '../plan/world.ts';
 
 let now = NOW;
 beforeEach(() => {
@@ -80,6 +80,11 @@ test('a fenced primary that somebody starts looks like a replica from here: it i
   const first = fenced();
   first.stores['orders-db'] = first.stores['orders-db']!.map((node) => ({ ...node, via: 'local' }));
   expect((await watch(first, () => started))?.classified.text).toBeUndefined();
+
+  now = NOW;
+  const follows = WORLDS['steady(B)']!;
+  const facts = await watch(first, follows);
+  expect(facts?.positions['orders-db']?.map(({ region, state }) => [region, state])).toContainEqual([A, 'replica']);
 });
 
 test('a router that cannot be read any more, a check that fails: people are told', async () => {

@@ -26,7 +26,7 @@ export const holdsLivingSource = (run: Run): boolean => heldBy(run).length > 0;
 
 /**
  * Looks whether letting go would help: a side that does not answer cannot be unfenced, and waiting for it would only
- * take the gate away from people; one that writes is not held.
+ * take the gate away from people; a store that writes is not held, but another of the service may be.
  */
 export async function couldLetGo(run: Run): Promise<boolean> {
   const stores = [...new Set(heldBy(run).map(({ step }) => step.component!))];
@@ -34,8 +34,8 @@ export async function couldLetGo(run: Run): Promise<boolean> {
     stores.map((name) => lookAtSide(run.resolved!.components[name]!, run.plan!.from!, identityOf(run))),
   );
   const seen = sides.flat();
-  if (seen.length === 0 || seen.some(({ state }) => state === 'writable')) return false;
   // Seen from beside it and over the network; a stopped one answers one way only.
   const answers = new Set(seen.filter(({ state }) => !['unreachable', 'unknown'].includes(state)).map((n) => n.node));
-  return seen.every(({ node }) => answers.has(node));
+  const held = sides.some((nodes) => !nodes.some(({ state }) => state === 'writable'));
+  return held && seen.every(({ node }) => answers.has(node));
 }

@@ -127,6 +127,7 @@ describe('an init system that starts it again whenever it ends', () => {
     try {
       const fenced = await run.at(A).fence({ region: A });
       expect(fenced.fence).toMatchObject({ cannotWrite: 'stopped', finalPosition: { text: expect.any(String) } });
+      expect(fenced.facts.stoppedWrites).toBe(true);
       await up();
       await expect(pair.write(A)).rejects.toThrow('read-only');
       expect((await run.at(A).prove({ region: A })).fence).toMatchObject({
