@@ -276,6 +276,38 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'no-plan-keeps-the-fence',
+    what: 'an escalated run whose new plan cannot be made keeps a source fenced that could write',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      faults: [
+        { what: 'cutRegion', region: B, ms: 90_001, when: { step: 'catchUp:orders-db', nth: 1, op: 99 } },
+        { what: 'escalate', region: B, ms: 3500, when: { ms: 12_389 } },
+      ],
+    },
+    patch: [
+      {
+        find: 'async function reasonToHold(run, reason) {',
+        put: 'async function reasonToHold(run, reason) { return reason;',
+      },
+    ],
+  },
+  {
+    name: 'old-lag-after-a-hold',
+    what: 'the lag that was seen before a hold counts for the fence after it',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      onFailure: 'hold',
+      faults: [
+        { what: 'loseRegion', region: B, ms: 12_000, when: { step: 'converge:orders-db', nth: 1, op: 99 } },
+        { what: 'stale', region: A, ms: 120_000, when: { ms: 12_000 } },
+      ],
+    },
+    patch: [{ find: 'forget)(run, near);', put: 'forget)(run, []);' }],
+  },
+  {
     name: 'a-store-that-writes-holds-the-other',
     what: 'a fenced store is not let go while another one of the service still accepts writes',
     focus: {
@@ -287,7 +319,7 @@ export const MUTATIONS: readonly Mutation[] = [
       approvals: 1,
       faults: [{ what: 'freezeWorker', region: A, ms: 90_001, when: { step: `fence:orders-db@${A}`, nth: 1, op: 0 } }],
     },
-    patch: [{ find: 'const held = sides.some(', put: 'const held = sides.every(' }],
+    patch: [{ find: 'const stopped = sides.some(', put: 'const stopped = sides.every(' }],
   },
   {
     name: 'repair-not-named',

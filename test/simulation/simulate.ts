@@ -142,7 +142,10 @@ export const SECRET = 'correct-horse-battery';
 const START = Date.UTC(2026, 0, 1);
 const outline = (history: HistoryEvent[]): unknown[] => history.map(({ at, event, name, id }) => [at, event, name, id]);
 
-/** Notes in the trace on which readings a planned run went into the freeze. */
+/**
+ * Notes in the trace on which readings a planned run went into the freeze: the last one that it made of each store
+ * while it waited for it to be close behind. What happens between that and the fence no reading could have told.
+ */
 class Relied {
   readonly #world: SimWorld;
   readonly #seen = new Set<string>();
@@ -155,9 +158,18 @@ class Relied {
 
   see(run: string, step: string, mode: 'planned' | 'unplanned', overrides: string[]): void {
     this.modes.set(run, mode);
+    if (/^undo:fence:/.test(step)) this.#forget(run);
     if (!/^fence:/.test(step)) return;
     // With the first fence the run has gone on for every store: what a fault does to the others then comes after it.
     for (const store of Object.keys(this.#world.stores)) this.#judge(run, store, mode, overrides);
+  }
+
+  /** Writes go on again: what was read before is no reading for the next fence. */
+  #forget(run: string): void {
+    for (const store of Object.keys(this.#world.stores)) {
+      this.#seen.delete(`${run} ${store}`);
+      this.#world.lagRead.delete(`${run} ${store}`);
+    }
   }
 
   #judge(run: string, store: string, mode: 'planned' | 'unplanned', overrides: string[]): void {
@@ -165,9 +177,7 @@ class Relied {
     this.#seen.add(`${run} ${store}`);
     const replica = this.#world.servers(store).find((server) => server.recovering && server.follows !== null);
     if (replica === undefined) return;
-    this.#world.flow(store);
-    const lag = this.#world.lagOf(replica, null, this.#world.now);
-    const quality = !lag.fresh || this.#world.staleReadings ? 'stale' : (lag.seconds ?? 0) > 20 ? 'bad' : 'good';
+    const quality = this.#world.lagRead.get(`${run} ${store}`) ?? this.#world.lagIs(replica);
     const accepted = overrides.includes('lagAboveObjective') || overrides.includes('healthySource');
     this.#world.say({ kind: 'relied', run, mode, on: `the lag of ${store}`, quality, accepted });
   }

@@ -14,9 +14,9 @@ const ACTIVE: readonly State[] = ['steady', 'unsettled', 'midRamp'];
 function heldBy(run: Run): UndoEntry[] {
   if (run.pastPointOfNoReturn) return [];
   const seen = [...run.record.plans.map(({ facts }) => facts), run.facts].map((facts) => facts?.classified);
-  const lived = seen.some((found) => ACTIVE.includes(found?.state ?? 'unknown') && found?.region === run.plan?.from);
   return run.undo.pending().filter(({ step, undo }) => {
     if (undo.verb !== 'unfence') return false;
+    const lived = seen.some((found) => ACTIVE.includes(found?.state ?? 'unknown') && found?.region === step.region);
     return lived || run.record.steps.some((s) => s.id === step.id && s.facts.stoppedWrites === true);
   });
 }
@@ -29,13 +29,15 @@ export const holdsLivingSource = (run: Run): boolean => heldBy(run).length > 0;
  * take the gate away from people; a store that writes is not held, but another of the service may be.
  */
 export async function couldLetGo(run: Run): Promise<boolean> {
-  const stores = [...new Set(heldBy(run).map(({ step }) => step.component!))];
+  const held = new Map(heldBy(run).map(({ step }) => [`${step.component} ${step.region}`, step]));
   const sides = await Promise.all(
-    stores.map((name) => lookAtSide(run.resolved!.components[name]!, run.plan!.from!, identityOf(run))),
+    [...held.values()].map((step) =>
+      lookAtSide(run.resolved!.components[step.component!]!, step.region!, identityOf(run)),
+    ),
   );
   const seen = sides.flat();
   // Seen from beside it and over the network; a stopped one answers one way only.
   const answers = new Set(seen.filter(({ state }) => !['unreachable', 'unknown'].includes(state)).map((n) => n.node));
-  const held = sides.some((nodes) => !nodes.some(({ state }) => state === 'writable'));
-  return held && seen.every(({ node }) => answers.has(node));
+  const stopped = sides.some((nodes) => !nodes.some(({ state }) => state === 'writable'));
+  return stopped && seen.every(({ node }) => answers.has(node));
 }

@@ -3,6 +3,7 @@ import { isCancellation } from '@temporalio/workflow';
 import type { Observations, Plan, Request } from '../../plan/model.ts';
 import { causeOf, type Interrupt, Interrupted, RefusedRun } from './errors.ts';
 import { hold } from './hold.ts';
+import { reasonToHold } from './let-go.ts';
 import { preparePlan, refreshEscapePage } from './prepare.ts';
 import { identityOf, lossOfAll, type Run } from './state.ts';
 
@@ -69,7 +70,7 @@ async function tryPlan(run: Run, why: string): Promise<Planned | null> {
       `${p.facts.classified.text}; missing: ${p.facts.classified.missing.join(', ')}`;
     // Before anything was done, a blocker refuses the start; an unknown target, or a run under way, waits for people.
     if (!run.acted && !unknown) throw new RefusedRun('PreconditionFailed', text);
-    await hold(run, text, [], null);
+    await hold(run, await reasonToHold(run, text), [], null);
   }
 }
 
@@ -82,7 +83,7 @@ async function observeAndCompile(run: Run): Promise<Planned | null> {
     if (isCancellation(error) || run.interrupt !== null) throw error;
     const cause = causeOf(error);
     if (cause.type === 'InvalidInput') throw new RefusedRun('InvalidInput', cause.message);
-    await hold(run, `the plan could not be made: ${cause.message}`, [], null);
+    await hold(run, await reasonToHold(run, `the plan could not be made: ${cause.message}`), [], null);
     return null;
   }
 }

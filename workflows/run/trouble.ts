@@ -3,11 +3,12 @@ import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TimeoutFailu
 import { isCancellation } from '@temporalio/workflow';
 import type { Outcome } from '../../evidence/record.ts';
 import { FROZEN, type Stage, type Step } from '../../plan/model.ts';
-import { compensate, inFreeze } from './compensate.ts';
+import { compensate } from './compensate.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted, SourceReturned, StepFailed } from './errors.ts';
 import { close } from './finish.ts';
 import { couldLetGo, holdsLivingSource } from './held.ts';
 import { hold } from './hold.ts';
+import { unfreeze } from './let-go.ts';
 import { showProgress } from './progress.ts';
 import { revokeCrossing } from './promote.ts';
 import { forget } from './stage.ts';
@@ -127,24 +128,12 @@ async function letGoAndHold(run: Run, stage: Stage, why: string, failed: StepFai
   const end = await holdAt(run, stage, `${why}; ${await unfreeze(run)}`, failed);
   if (end.kind !== 'again') return end;
   const { stages } = run.plan!;
-  const frozen = stages.findIndex((s) => FROZEN.includes(s.name));
-  return { kind: 'again', from: Math.min(frozen, stages.indexOf(stage)) };
-}
-
-/** @returns a sentence of what became of it */
-async function unfreeze(run: Run): Promise<string> {
-  const frozen = run.plan!.stages.filter((s) => FROZEN.includes(s.name));
-  run.freeze.disarm();
-  const { failed } = await compensate(run, inFreeze);
-  forget(
-    run,
-    frozen.flatMap((s) => s.steps),
-  );
-  for (const s of frozen) run.doneStages.delete(s);
-  run.freeze.end();
-  if (failed.length === 0) return 'the source accepts writes again';
-  const notes = failed.map((f) => `${f.undo.summary}: ${f.record.note}`).join('; ');
-  return `whether the source accepts writes again must be looked at, because an undo failed: ${notes}`;
+  // While it waited the other side may have fallen behind: what was seen before is no reading for a new freeze.
+  const near = stages.flatMap((s) => s.steps).filter(({ verb }) => verb === 'converge');
+  forget(run, near);
+  const first = stages.findIndex((s) => FROZEN.includes(s.name) || s.steps.some((step) => near.includes(step)));
+  for (const s of stages.slice(first)) run.doneStages.delete(s);
+  return { kind: 'again', from: Math.min(first, stages.indexOf(stage)) };
 }
 
 const isFinalReading = ({ verb }: Step): boolean => verb === 'verifyWritable' || verb === 'observeStore';

@@ -226,8 +226,12 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
     async converge(from, to, limit) {
       await op();
       const close = (): boolean => {
+        const read = `${context.run.runId} ${store}`;
+        world.lagRead.set(read, 'stale');
         answering(from);
-        const lag = world.lagOf(answering(to), context.place.region, now());
+        const replica = answering(to);
+        world.lagRead.set(read, world.lagIs(replica));
+        const lag = world.lagOf(replica, context.place.region, now());
         return lag.fresh && (lag.seconds ?? Number.POSITIVE_INFINITY) * 1000 <= limit.ms;
       };
       if (await until(20_000, close)) return receipt(`${store} in ${to} is close behind`, {}, true);

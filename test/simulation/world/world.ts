@@ -59,6 +59,8 @@ export class SimWorld {
   stalled = false;
   /** The source's position cannot be read to compare with: lag readings are stale. */
   staleReadings = false;
+  /** By run and store: what the last reading of the lag that the run waited by was worth. */
+  readonly lagRead = new Map<string, 'good' | 'bad' | 'stale'>();
   /** By store: what clients were told is written. */
   readonly acknowledged: Record<string, Stretch[]> = {};
   /** What was proven, by its receipt's time, so that a promotion is judged by when its proof was really read. */
@@ -390,6 +392,14 @@ export class SimWorld {
     const bytes = known ? Math.max(0, upstream.end - server.end) : null;
     const seconds = bytes === null ? null : bytes / 1000;
     return { bytes, seconds, measuredAt: at, freshnessMs: stale ? 60_000 : 5, fresh: known };
+  }
+
+  /** What a reading of a replica's lag is worth now, whatever the reader makes of it. */
+  lagIs(replica: Server): 'good' | 'bad' | 'stale' {
+    this.flow(replica.store);
+    const lag = this.lagOf(replica, null, this.now);
+    if (!lag.fresh || this.staleReadings) return 'stale';
+    return (lag.seconds ?? 0) > 20 ? 'bad' : 'good';
   }
 
   /** The sampler outside the regions: a reading a second of every side that answers it. */
