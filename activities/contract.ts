@@ -77,7 +77,14 @@ export interface PlanningActivities {
   /** Observes the control-plane view again and again; returns on a material change of the facts. */
   watchFacts(call: WatchCall): Promise<Facts | null>;
   /** Refreshes the page of manual commands on disk; best effort. */
-  writeEscapePage(call: { plan: Plan; phase: string; run: StepCall['run'] }): Promise<{ path: string }>;
+  writeEscapePage(call: EscapePageCall): Promise<{ path: string }>;
+}
+
+export interface EscapePageCall {
+  plan: Plan;
+  service: Service;
+  phase: string;
+  run: StepCall['run'];
 }
 
 /** What a guard watches: the service's part of the topology. */

@@ -2,8 +2,10 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DriverContext, StoreEscape } from '../drivers/ports.ts';
-import type { Plan, StepCall } from '../plan/model.ts';
+import { guardNote } from '../plan/guard-note.ts';
+import type { Plan } from '../plan/model.ts';
 import type { Component } from '../topology/model.ts';
+import type { EscapePageCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open } from './perform.ts';
 
@@ -14,10 +16,10 @@ export function escapePagePath(stateDir: string, service: string): string {
 /** @returns where the page was written */
 export async function writeEscapePage(
   deps: ActivityDeps,
-  call: { plan: Plan; phase: string; run: StepCall['run'] },
+  call: EscapePageCall,
   context: DriverContext,
 ): Promise<{ path: string }> {
-  const { plan } = call;
+  const { plan, service } = call;
   const lines = [
     `# ${plan.service}: by hand`,
     '',
@@ -25,6 +27,8 @@ export async function writeEscapePage(
     `State then: ${plan.facts.classified.text}. Check each command's precondition before you run it.`,
     '',
   ];
+  const guard = plan.from === null ? [] : guardNote(service, plan.from, plan.to);
+  if (guard.length > 0) lines.push(`## The guard of ${plan.service}`, '', ...guard, '');
   const later: string[] = [];
   for (const component of Object.values(plan.components).sort((a, b) => place(a) - place(b))) {
     const commands = await commandsOf(deps, plan, component, context);

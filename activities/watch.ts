@@ -137,5 +137,7 @@ function newest(old: NodeObservation, seen: NodeObservation | undefined): NodeOb
   // streams from a primary was made to follow it, and is a replica indeed.
   const idle = seen.via === 'network' && seen.state === 'replica' && seen.upstream?.streaming !== true;
   if (idle && old.via === 'local' && old.state === 'fenced') return { ...old, observedAt: seen.observedAt };
-  return silent && old.via === 'local' && ['fenced', 'stopped'].includes(old.state) ? old : seen;
+  if (!silent || old.via !== 'local' || !['fenced', 'stopped'].includes(old.state)) return seen;
+  // Its machine says that nothing listens there: it has not been started. Otherwise the reading stays, with its age.
+  return seen.notListening === true ? { ...old, observedAt: seen.observedAt } : old;
 }

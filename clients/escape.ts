@@ -5,6 +5,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Driver } from '../drivers/ports.ts';
+import { guardNote } from '../plan/guard-note.ts';
 import type { Component, Service, Topology } from '../topology/model.ts';
 import type { Env } from './connection.ts';
 import { type Beside, localContext, openPort, stateDirectory } from './local-context.ts';
@@ -76,22 +77,12 @@ export async function escapeSteps(input: EscapeInput): Promise<EscapeStep[]> {
   return [...guardSteps(service, from, to, stores), ...steps];
 }
 
-/** What acts by itself beside the person at the keyboard, and what stops it. Nothing in it is run as it is printed. */
+/** What acts by itself beside the person at the keyboard. Nothing in it is run as it is printed. */
 function guardSteps(service: Service, from: string, to: string, stores: Component[]): EscapeStep[] {
-  const { name, guard, returningPrimary } = service;
-  if (guard?.enabled !== true || returningPrimary !== 'fence') return [];
-  const commands = [
-    `# It acts only while Temporal and a worker beside the old primary run. Once ${to} is promoted and clients are sent`,
-    `# there, it fences ${from} by itself as soon as that takes writes again: it stops the server and writes standby.signal.`,
-    `# It never touches the side on the higher timeline, and nothing while clients are sent to ${from}.`,
-    `#   see it:   rampart guard ${name}`,
-    `#   stop it:  returningPrimary: notify   for ${name}, in the topology of the control workers; heeded within half a minute`,
-    '#             (terminating its workflow does not last: the workers start it again)',
-    `#   by hand, with Temporal:     rampart refence ${name}`,
-    `#   by hand, without Temporal:  rampart escape ${name} --to ${to}   while ${from} takes writes: it begins with the fence`,
-  ];
+  const commands = guardNote(service, from, to);
+  if (commands.length === 0) return [];
   return stores.map((one) => ({
-    title: `Know what the guard of ${name} does to ${one.name} in ${from}`,
+    title: `Know what the guard of ${service.name} does to ${one.name} in ${from}`,
     component: one.name,
     commands,
   }));

@@ -125,6 +125,8 @@ export interface NodeObservation {
   sync: { enabled: boolean; cancelledWaiters: 'none' | 'possible' | 'unknown' } | null;
   claim: Claim | null;
   journal: Journal | null;
+  /** Unreachable, and the network says that nothing listens at its address: whoever saw it stopped is confirmed by that. */
+  notListening?: boolean;
   /** Places in its log that it keeps for others; absent where that cannot be read. */
   slots?: SlotFact[];
   /** One sentence for people: why it is unreachable or unknown, or what is special. */

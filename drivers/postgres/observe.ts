@@ -165,6 +165,7 @@ function withoutServer(result: NodeObservation, reading: NodeReading, failure: R
   const files = known(reading.files);
   if (files === null) {
     result.state = failure.type === 'ProviderUnavailable' && !isStarting(failure) ? 'unreachable' : 'unknown';
+    if (result.state === 'unreachable') result.notListening = isRefused(failure);
     result.detail = failure.message + (reading.files instanceof RampartError ? `; ${reading.files.message}` : '');
     return;
   }
@@ -179,6 +180,12 @@ function withoutServer(result: NodeObservation, reading: NodeReading, failure: R
     if (control.state === 'shut down in recovery') result.position = control.minRecovery ?? control.checkpoint;
     result.detail = `stopped (${control.state}); it would start ${signal ? 'read-only' : 'writable'}`;
   }
+}
+
+/** Every address of the node's name refused the connection. A name may have several, and Node.js tries them all. */
+function isRefused({ cause }: RampartError): boolean {
+  const errors = cause instanceof AggregateError ? (cause.errors as unknown[]) : [cause];
+  return errors.every((error) => (error as { code?: unknown } | undefined)?.code === 'ECONNREFUSED');
 }
 
 const isStarting = (failure: RampartError): boolean => failure.details.code === '57P03';

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ActivityDeps } from '../../activities/deps.ts';
 import { watchFacts } from '../../activities/watch.ts';
 import { useClock } from '../../drivers/clock.ts';
-import type { Driver, DriverContext, Role } from '../../drivers/ports.ts';
+import type { Driver, DriverContext, NodeObservation, Role } from '../../drivers/ports.ts';
 import { assess } from '../../plan/facts.ts';
 import { materialOf } from '../../plan/material.ts';
 import type { Facts, Observations } from '../../plan/model.ts';
@@ -85,6 +85,24 @@ test('a fenced primary that somebody starts looks like a replica from here: it i
   const follows = WORLDS['steady(B)']!;
   const facts = await watch(first, follows);
   expect(facts?.positions['orders-db']?.map(({ region, state }) => [region, state])).toContainEqual([A, 'replica']);
+});
+
+test('a primary that was seen stopped beside it stays that while its machine says that nothing listens there', async () => {
+  const stopped = (over: Partial<NodeObservation>) => {
+    const world = WORLDS['steady(A)']!();
+    world.stores['orders-db'] = world.stores['orders-db']!.map((node) =>
+      node.region === A ? { ...node, state: 'stopped', ...over } : node,
+    );
+    return world;
+  };
+  const first = stopped({ via: 'local' });
+  const unreachable = { via: 'network', state: 'unreachable', timeline: null, position: null } as const;
+  const stays = await watch(first, () => stopped({ ...unreachable, notListening: true }));
+  expect(stays?.classified.text).toBeUndefined();
+
+  now = NOW;
+  const silent = await watch(first, () => stopped({ ...unreachable, notListening: false }));
+  expect(silent?.classified.text).toContain('the reading is 60 s old');
 });
 
 test('a router that cannot be read any more, a check that fails: people are told', async () => {

@@ -133,7 +133,7 @@ function begin(run: Run, { plan: p, observations }: Planned, why: string): void 
     estimate: p.estimate,
     why,
   });
-  refreshEscapePage(p, run.phase, identityOf(run));
+  refreshEscapePage(p, run.resolved!.service, run.phase, identityOf(run));
   run.note(
     `plan ${p.digest.slice(0, 12)}: ${p.request.action} ${p.from ?? '?'} → ${p.to} (${p.mode}): ${p.facts.classified.text}`,
   );

@@ -2,6 +2,7 @@
 import { ActivityCancellationType, log, proxyActivities } from '@temporalio/workflow';
 import type { PlanningActivities, RawRequest, Resolved } from '../../activities/contract.ts';
 import type { Facts, Observations, Plan, Request } from '../../plan/model.ts';
+import type { Service } from '../../topology/model.ts';
 import { CONTROL_QUEUE } from '../contract.ts';
 import { compileBase, observeAll, preflightAll, type RunIdentity } from './measure.ts';
 
@@ -77,14 +78,14 @@ function hasStores(resolved: Resolved): boolean {
 }
 
 /** Refreshes the page of manual commands on disk in the background: never waited for, never a reason to fail. */
-export function refreshEscapePage(plan: Plan, phase: string, identity: RunIdentity): void {
+export function refreshEscapePage(plan: Plan, service: Service, phase: string, identity: RunIdentity): void {
   const page = proxyActivities<PlanningActivities>({
     taskQueue: CONTROL_QUEUE,
     summary: 'escape page',
     startToCloseTimeout: '20s',
     retry: { maximumAttempts: 1 },
   });
-  page.writeEscapePage({ plan, phase, run: identity }).catch((error: unknown) => {
+  page.writeEscapePage({ plan, service, phase, run: identity }).catch((error: unknown) => {
     log.warn('the escape page could not be written', { error: String(error) });
   });
 }

@@ -5,7 +5,13 @@ import { afterEach, expect, test, vi } from 'vitest';
 import type { LeftBehind, SampleReading } from '../../../drivers/ports.ts';
 import { postgresIdentity } from '../../../lab/paths.ts';
 import { urlOf, withClient } from '../../../lab/postgres/pair.ts';
-import { killPostgres, readPostmaster, startPostgres, stopPostgres } from '../../../lab/postgres/server.ts';
+import {
+  freezePostgres,
+  killPostgres,
+  readPostmaster,
+  startPostgres,
+  stopPostgres,
+} from '../../../lab/postgres/server.ts';
 import type { Run } from '../../conformance/store/run.ts';
 import { A, B, type Pair, type PairOptions, startPair } from './pair.ts';
 
@@ -120,7 +126,13 @@ test('killed primary, nothing lost: it follows without a rewind', async () => {
   const run = await start();
   await pair.write(A);
   await caughtUp(run);
+  // From another machine: one that hangs may be running, one whose port is closed is not.
+  freezePostgres(pair.nodes[A]!.data, true);
+  const frozen = { state: 'unreachable', via: 'network', notListening: false };
+  expect((await run.at(B).observe({ region: A }))[0]).toMatchObject(frozen);
   await killPostgres(pair.nodes[A]!.data);
+  const killed = { state: 'unreachable', via: 'network', notListening: true };
+  expect((await run.at(B).observe({ region: A }))[0]).toMatchObject(killed);
   const proof = await run.at(A).fence({ region: A });
   expect(proof.fence.finalPosition).toBeNull();
   await run.at(B).promote({ region: B }, A, proof, { timeline: 1 });

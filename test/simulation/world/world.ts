@@ -373,6 +373,7 @@ export class SimWorld {
       sync: state === 'writable' ? { enabled: false, cancelledWaiters: 'none' } : null,
       claim: seen && (files || answers) ? server.record.claim : null,
       journal: seen && (files || answers) ? server.record.journal : null,
+      ...(!seen && { notListening: there && server.process === 'down' }),
       detail: seen ? '' : 'connection refused',
     };
   }
