@@ -21,6 +21,17 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
+/**
+ * Faults whose outcome depends on how far a run has come, and not on the step it is at: once a stage, where one of its
+ * steps ends (or begins, where none of them changes anything).
+ */
+export const ONCE_A_STAGE: readonly Fault[] = [
+  'kill-old-primary-behind',
+  'lose-temporal',
+  'second-orchestrator',
+  'escape-by-hand',
+];
+
 /** What a fault at the old primary says when the run has stopped that before. */
 export const STOPPED = 'was stopped already: nothing was done';
 
@@ -71,10 +82,20 @@ function sideOf({ place }: Step, { from, to }: Plan): Boundary['side'] {
   return place.startsWith(`rampart.${to}`) ? 'target' : null;
 }
 
-/** Each boundary with each fault. */
+/** Each boundary with each fault; those of `ONCE_A_STAGE` at one boundary of each stage. */
 export function cellsOf(action: Action, boundaries: readonly Boundary[]): Cell[] {
+  const stages = new Map<string, Boundary>();
+  // By name, because steps beside each other are planned in another order for the other direction.
+  const name = ({ moment, step }: Boundary): string => `${moment} ${step}`;
+  for (const boundary of [...boundaries].sort((a, b) => (name(a) < name(b) ? -1 : 1)))
+    if (!stages.has(boundary.stage)) stages.set(boundary.stage, boundary);
   return boundaries.flatMap((boundary) =>
-    FAULTS.map((fault) => ({ id: cellId(action, boundary, fault), action, boundary, fault })),
+    FAULTS.filter((fault) => !ONCE_A_STAGE.includes(fault) || stages.get(boundary.stage) === boundary).map((fault) => ({
+      id: cellId(action, boundary, fault),
+      action,
+      boundary,
+      fault,
+    })),
   );
 }
 

@@ -52,6 +52,8 @@ export interface CellResult {
 export interface CellDone {
   result: CellResult;
   trace: Trace;
+  /** When the fault fell, milliseconds since the epoch; 0 when it did not. */
+  struckAt: number;
   /** The run's history in short; empty when its server lost it. */
   marks: HistoryMark[];
   direction: { from: string; to: string };
@@ -213,7 +215,7 @@ async function playCell(ground: Ground, cell: Cell): Promise<CellDone> {
     seconds: Math.round((Date.now() - began) / 100) / 10,
     date: new Date().toISOString(),
   };
-  return { result, trace, marks, direction };
+  return { result, trace, struckAt: struck?.at ?? 0, marks, direction };
 }
 
 /**

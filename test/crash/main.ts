@@ -53,8 +53,10 @@ export async function main(args: string[]): Promise<number> {
       if (values.red) return before?.verdict === 'red';
       return values.again === true || before === undefined || before.sources !== sources || before.verdict === 'red';
     },
-    // What has no result yet comes before what only has an old one.
-    rank: ({ id }) => (kept.has(id) ? 1 : 0),
+    // What has no result yet comes before what only has an old one; the end of a step before the beginning of the next,
+    // because a fault at the one often falls at the other as well.
+    rank: ({ id, boundary }) => (kept.has(id) ? 2 : 0) + (boundary.moment === 'closed' ? 0 : 1),
+    isGreen: (id) => kept.get(id)?.verdict === 'green' && kept.get(id)?.sources === sources,
     until: values.budget === undefined ? Number.POSITIVE_INFINITY : Date.now() + millisOf(values.budget),
     lanes: values.lanes === undefined ? 1 : lanesOf(values.lanes),
     keep: (results, versions) =>

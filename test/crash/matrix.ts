@@ -23,6 +23,8 @@ export interface MatrixOptions {
   wanted: (cell: Cell) => boolean;
   /** Cells with a smaller number come first. */
   rank: (cell: Cell) => number;
+  /** Whether a cell has a green result on these sources. */
+  isGreen: (id: string) => boolean;
   /** No cell is begun after this moment, milliseconds since the epoch. */
   until: number;
   /** Gets each result as it is there, with those of the cells that it stands for. */
@@ -50,6 +52,8 @@ interface Work {
   end: MatrixEnd;
   total: number;
   done: number;
+  /** Ids of cells that have become green. */
+  green: Set<string>;
 }
 
 /** Runs what is wanted, in one or more worlds. */
@@ -69,7 +73,7 @@ export async function runMatrix(options: MatrixOptions): Promise<MatrixEnd> {
     }
     const total = left(queues);
     say(`${total} cells to run: ${[...queues].map(([action, cells]) => `${cells.length} ${action}`).join(', ')}`);
-    work = { options, queues, versions: await versionsOf(first), end, total, done: 0 };
+    work = { options, queues, versions: await versionsOf(first), end, total, done: 0, green: new Set() };
   } catch (error) {
     await first.close();
     throw error;
@@ -105,12 +109,13 @@ async function runLane(work: Work, lane: number, opened: Ground): Promise<void> 
         ramps = false;
         if (left(queues) > 0) await renew();
       }
-      const cell = ramp ?? (await next(ground, queues));
+      const cell = ramp ?? (await next(ground, work));
       if (cell === undefined) break;
       const done = await attempt(ground, cell);
       const { result } = done;
       const same = result.verdict === 'green' ? takeSame(done, cell, queues) : [];
       await keep([result, ...same], versions);
+      for (const { id, verdict } of [result, ...same]) if (verdict === 'green') work.green.add(id);
       work.done += 1 + same.length;
       const { verdict, outcome, landed, seconds, violations, after } = result;
       const standsFor = same.length === 0 ? '' : `; stands for ${same.length} more`;
@@ -140,9 +145,13 @@ const left = (queues: Map<Action, Cell[]>): number =>
   [...queues.values()].reduce((sum, cells) => sum + cells.length, 0);
 
 /** Results of the waiting cells that this one stands for; they wait no longer. */
-function takeSame({ result, marks, direction }: Attempt, cell: Cell, queues: Map<Action, Cell[]>): CellResult[] {
+function takeSame(
+  { result, struckAt, marks, direction }: Attempt,
+  cell: Cell,
+  queues: Map<Action, Cell[]>,
+): CellResult[] {
   const waiting = queues.get(cell.action) ?? [];
-  const same = sameAs(cell, result.did, marks, direction, waiting);
+  const same = sameAs(cell, result.did, struckAt, marks, direction, waiting);
   queues.set(
     cell.action,
     waiting.filter((other) => !same.includes(other)),
@@ -158,6 +167,7 @@ function takeSame({ result, marks, direction }: Attempt, cell: Cell, queues: Map
 interface Attempt {
   result: CellResult;
   trace: Trace | null;
+  struckAt: number;
   marks: Mark[];
   direction: { from: string; to: string };
   usable: boolean;
@@ -192,23 +202,38 @@ async function attempt(ground: Ground, cell: Cell): Promise<Attempt> {
       seconds: Math.round((Date.now() - began) / 100) / 10,
       date: new Date().toISOString(),
     };
-    return { result, trace: null, marks: [], direction: { from: '', to: '' }, usable: false };
+    return { result, trace: null, struckAt: 0, marks: [], direction: { from: '', to: '' }, usable: false };
   }
 }
 
 /** A failback needs the service away from home; a failover goes either way. */
-async function next(ground: Ground, queues: Map<Action, Cell[]>): Promise<Cell | undefined> {
+async function next(ground: Ground, work: Work): Promise<Cell | undefined> {
   const home = ground.spec.regions[0]!.name;
   const away = (await ground.hands.world.sides()).active !== home;
-  const waits = (action: Action): Cell[] => queues.get(action) ?? [];
-  if (away && waits('failback').length > 0) return waits('failback').shift();
-  if (waits('failover').length > 0) return waits('failover').shift();
+  const waits = (action: Action): Cell[] => work.queues.get(action) ?? [];
+  if (away && waits('failback').length > 0) return take(work, 'failback');
+  if (waits('failover').length > 0) return take(work, 'failover');
   if (waits('failback').length > 0) {
     // Nothing is left that would bring it away: one undisturbed failover does.
     await ground.run('failover', { service: 'checkout', to: ground.spec.regions[1]!.name });
-    return waits('failback').shift() ?? waits('trafficRamp').shift();
+    return take(work, 'failback') ?? take(work, 'trafficRamp');
   }
-  return waits('trafficRamp').shift();
+  return take(work, 'trafficRamp');
+}
+
+/**
+ * The first waiting cell that is not green the other way round: a matrix that is cut off has then seen every boundary
+ * under every fault in one direction before it sees any in both.
+ */
+function take({ queues, green, options }: Work, action: Action): Cell | undefined {
+  const waiting = queues.get(action) ?? [];
+  const other = action === 'failover' ? 'failback' : 'failover';
+  const isNew = ({ id }: Cell): boolean => {
+    const twin = id.replace(action, other);
+    return !green.has(twin) && !options.isGreen(twin);
+  };
+  const at = waiting.findIndex(isNew);
+  return waiting.splice(Math.max(at, 0), 1)[0];
 }
 
 /** The cells of an action, from the plan that it compiles to now. A failback is planned from the other side. */

@@ -1,7 +1,6 @@
 /**
- * Cells that are the same experiment by construction, so that one of them stands for all: the same fault at the same
- * moment of the same history, or a fault that finds nothing to hurt. What is the same is read off the run that just
- * ended, never assumed.
+ * Cells that are the same experiment, so that one of them stands for all: the same fault at the same moment of the same
+ * history, or a fault that finds nothing to hurt. What is the same is read off the run that just ended, never assumed.
  */
 import { bySide, type Cell, type Fault, STOPPED } from './boundaries.ts';
 import type { Mark } from './watch.ts';
@@ -12,6 +11,7 @@ const AT_THE_OLD_PRIMARY: Fault[] = ['kill-old-primary', 'kill-old-primary-behin
 
 /**
  * @param did what the fault did in `ran`
+ * @param struckAt when it fell, milliseconds since the epoch
  * @param marks of the run that it struck
  * @param others cells of the same action
  * @returns those of `others` that `ran` stands for
@@ -19,6 +19,7 @@ const AT_THE_OLD_PRIMARY: Fault[] = ['kill-old-primary', 'kill-old-primary-behin
 export function sameAs(
   ran: Cell,
   did: string,
+  struckAt: number,
   marks: readonly Mark[],
   direction: { from: string; to: string },
   others: readonly Cell[],
@@ -36,11 +37,29 @@ export function sameAs(
     other.boundary.moment === 'scheduled' &&
     beside.has(other.boundary.step) &&
     (!AT_THE_PLACE.includes(fault) || other.boundary.side === boundary.side);
+  /** The newest steps of the run when the fault fell, which had not closed then: it fell at their beginning as well. */
+  const newest = newestOpen(marks, struckAt).map((step) => bySide(step, direction));
+  const fellBeside = (other: Cell): boolean =>
+    other.fault === fault &&
+    other.boundary.moment === 'scheduled' &&
+    newest.includes(other.boundary.step) &&
+    (!AT_THE_PLACE.includes(fault) || other.boundary.side === boundary.side);
   const found = did.endsWith(STOPPED);
   const idle = (other: Cell): boolean =>
     found &&
     other.boundary.step === boundary.step &&
     other.boundary.moment === boundary.moment &&
     AT_THE_OLD_PRIMARY.includes(other.fault);
-  return others.filter((other) => other.id !== ran.id && (atOnce(other) || idle(other)));
+  return others.filter((other) => other.id !== ran.id && (atOnce(other) || fellBeside(other) || idle(other)));
+}
+
+/** Steps of the newest workflow task that scheduled any before `at`, as far as they were open at `at`. */
+function newestOpen(marks: readonly Mark[], at: number): string[] {
+  const before = marks.filter((mark) => mark.at <= at);
+  const newest = before.findLast(({ kind }) => kind === 'scheduled')?.task;
+  if (newest === undefined) return [];
+  const first = before.findIndex(({ task }) => task === newest);
+  // A step that closed after it began a new moment, of which these are no longer the newest.
+  if (before.slice(first).some(({ kind }) => kind === 'closed')) return [];
+  return before.filter(({ task }) => task === newest).map(({ step }) => step);
 }

@@ -154,7 +154,7 @@ function crashes(): string {
     ];
   });
   if (sections.length === 0) return '';
-  return `## The crash matrix\n\nReal servers under a continuous writer, one fault at one step boundary a cell. A cell that is not run is the same as\none that is: steps of one workflow task enter the history in one write, and a database that the run has stopped can be\nneither killed nor frozen.\n\n${sections.join('\n')}`;
+  return `## The crash matrix\n\nReal servers under a continuous writer, one fault at one step boundary a cell. A cell that is not run is the same as\none that is: steps of one workflow task enter the history in one write, a fault at the end of a step that fell when the\nnext one had begun fell there as well, and a database that the run has stopped can be neither killed nor frozen. Faults\nwhose outcome depends on how far a run has come strike once a stage.\n\n${sections.join('\n')}`;
 }
 
 const listed = (file: string): Found[] =>
