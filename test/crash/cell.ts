@@ -11,12 +11,13 @@ import { LAB_PASSWORDS } from '../../lab/postgres/pair.ts';
 import { LOCK } from '../integration/world.ts';
 import { coverage, judge } from '../judge/judge.ts';
 import type { Trace } from '../judge/trace.ts';
-import { bySide, type Cell } from './boundaries.ts';
+import { bySide, type Cell, STOPPED } from './boundaries.ts';
 import { converge, startDatabases } from './converge.ts';
 import { inject } from './faults.ts';
 import type { Ground, RunDone } from './ground.ts';
 import { SETTINGS } from './hands.ts';
 import { traceOf } from './trace.ts';
+import type { Hurt } from './trace-reliance.ts';
 import { type Mark as HistoryMark, marksOf, untilMark } from './watch.ts';
 
 export interface CellResult {
@@ -183,7 +184,14 @@ async function playCell(ground: Ground, cell: Cell): Promise<CellDone> {
     faults:
       struck === null
         ? []
-        : [{ at: struck.at, what: struck.did, touched: touchedBy(cell, Object.keys(await ground.snapshot())) }],
+        : [
+            {
+              at: struck.at,
+              what: struck.did,
+              touched: touchedBy(cell, Object.keys(await ground.snapshot())),
+              ...hurtBy(cell, direction, struck),
+            },
+          ],
     byHand: fault === 'escape-by-hand' && struck !== null ? { from: struck.at, to: struck.until } : null,
     acknowledged: acknowledged.filter(({ at }) => at >= began),
     lost: new Set(verified.lost.map(({ id }) => id)),
@@ -240,6 +248,13 @@ function touchedBy({ fault }: Cell, keys: readonly string[]): string[] {
   // Somebody else has moved the service meanwhile.
   if (fault === 'second-orchestrator' || fault === 'escape-by-hand') return [...keys];
   return fault.startsWith('kill-old-primary') || fault === 'freeze-old-primary' ? ['writable'] : [];
+}
+
+/** The database that the fault killed or froze, and when that was over. */
+function hurtBy({ fault }: Cell, { from, to }: { from: string; to: string }, { until, did }: Struck): { hurt?: Hurt } {
+  if (did.endsWith(STOPPED)) return {};
+  if (fault === 'kill-new-primary') return { hurt: { at: until, region: to } };
+  return fault.includes('old-primary') ? { hurt: { at: until, region: from } } : {};
 }
 
 /** Whether every directory that a rebuild set aside is still there, or nothing was rebuilt. */

@@ -7,8 +7,17 @@ import type { RunSeen } from './trace.ts';
 /** A role that a look saw changing may have changed this much earlier, in milliseconds. */
 export const COARSE_MS = 250;
 
-/** Weights as they took effect, with the places as they were then. */
-export function weightEvents(recording: Recording): TraceEvent[] {
+/** A database that was killed or frozen, and when. */
+export interface Hurt {
+  at: number;
+  region: string;
+}
+
+/**
+ * Weights as they took effect, with the places as they were then.
+ * @param hurt databases that the cell itself has hurt: what was writable only between two looks was never seen so
+ */
+export function weightEvents(recording: Recording, hurt: readonly Hurt[]): TraceEvent[] {
   const last = new Map<string, WeightsSeen>();
   return recording.weights.map((seen): TraceEvent => {
     const { at, router, weights } = seen;
@@ -22,7 +31,8 @@ export function weightEvents(recording: Recording): TraceEvent[] {
         return null;
       const present = seen.findLast((role) => role.at <= at)?.writable ?? null;
       // So close to a change of roles nobody outside can tell which came first.
-      return seen.some((role) => Math.abs(role.at - at) <= COARSE_MS) ? null : present;
+      const changes = [...seen, ...hurt.filter((one) => one.region === region)];
+      return changes.some((one) => Math.abs(one.at - at) <= COARSE_MS) ? null : present;
     };
     return {
       at,

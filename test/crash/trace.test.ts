@@ -142,6 +142,22 @@ test('weight for an app that is drained, or that has no capacity', () => {
   }
 });
 
+test('writers are sent to a side that was killed in the moment in which it became writable: nobody saw it so', () => {
+  const one = seen();
+  const writer = (at: number, until: number, from: number) =>
+    one.recording.weights.push({
+      ...{ at: T0 + at, until: T0 + until, router: 'writer' },
+      weights: { [FROM]: from, [TO]: 100 - from },
+    });
+  writer(0, 2_450, 0);
+  writer(2_500, 4_000, 100);
+  expect(rules(one)).toEqual(['I5']);
+  const killed = { at: T0 + 2_380, what: 'killed', touched: [] };
+  expect(rules({ ...one, faults: [{ ...killed, hurt: { at: T0 + 2_400, region: FROM } }] })).toEqual([]);
+  expect(rules({ ...one, faults: [{ ...killed, hurt: { at: T0 + 1_900, region: FROM } }] })).toEqual(['I5']);
+  expect(rules({ ...one, faults: [{ ...killed, hurt: { at: T0 + 2_400, region: TO } }] })).toEqual(['I5']);
+});
+
 test('weights that a run counted and the router never had', () => {
   const one = seen();
   const set = step('setWeights', TO, 2_000);

@@ -13,7 +13,7 @@ import {
 } from '../judge/trace.ts';
 import type { Activity, History } from './history.ts';
 import type { Recording } from './recorder.ts';
-import { COARSE_MS, countedEvents, reliedEvents, weightEvents } from './trace-reliance.ts';
+import { COARSE_MS, countedEvents, type Hurt, reliedEvents, weightEvents } from './trace-reliance.ts';
 
 export const STORE = 'orders-db';
 /** Within this time, in milliseconds, a side that falls silent does so by the fault: a look at a frozen one takes that long. */
@@ -41,7 +41,7 @@ export interface CellSeen {
   runs: RunSeen[];
   /** Second starts that the lock refused. */
   refused: Array<{ at: number; lock: string; text: string }>;
-  faults: Array<{ at: number; what: string; touched: string[] }>;
+  faults: Array<{ at: number; what: string; touched: string[]; hurt?: Hurt }>;
   /** When people worked on the systems by hand, with Rampart dead. */
   byHand: { from: number; to: number } | null;
   /** Every acknowledgement of the cell, oldest first, and which of them the surviving side does not hold. */
@@ -61,7 +61,10 @@ export function traceOf(seen: CellSeen): Trace {
     ...seen.recording.roles.map(
       (role): TraceEvent => ({ ...role, kind: 'writable', store: STORE, by: whoMade(role, seen) }),
     ),
-    ...weightEvents(seen.recording),
+    ...weightEvents(
+      seen.recording,
+      seen.faults.flatMap(({ hurt }) => hurt ?? []),
+    ),
     ...seen.runs.flatMap((run) => [...countedEvents(run, seen.recording), ...reliedEvents(run, seen.recording)]),
     ...promotionsByHand(seen),
     ...seen.runs.flatMap((run) => runEvents(run)),
@@ -69,7 +72,7 @@ export function traceOf(seen: CellSeen): Trace {
     ...seen.refused.map(
       ({ at, lock, text }): TraceEvent => ({ at, kind: 'run', run: `refused@${at}`, lock, state: 'refused', text }),
     ),
-    ...seen.faults.map((fault): TraceEvent => ({ kind: 'fault', ...fault })),
+    ...seen.faults.map(({ at, what, touched }): TraceEvent => ({ at, kind: 'fault', what, touched })),
     ...seen.texts.map((text): TraceEvent => ({ kind: 'text', ...text })),
     ...seen.alarms.map((alarm): TraceEvent => ({ kind: 'alarm', store: STORE, ...alarm })),
   ];
