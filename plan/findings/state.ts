@@ -138,7 +138,9 @@ function reprotectFindings({ parts, input, to, regions }: Situation): Finding[] 
     const remedy =
       at.length === 1
         ? `Leave --to out, or finish the failover first.`
-        : `Finish the failover first; then ${reprotectCommand(name)}.`;
+        : at.length === 0
+          ? `Start the database that was the primary, or finish the failover; then ${reprotectCommand(name)}.`
+          : `Finish the failover first; then ${reprotectCommand(name)}.`;
     found.push(blocker(at.length > 1 ? 'splitBrain' : 'notPrimary', message, remedy, { component: view.store.name }));
   }
   const wanted = input.request.from === undefined ? regions : [input.request.from];

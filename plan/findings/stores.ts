@@ -3,7 +3,7 @@ import type { Finding, Lag } from '../../drivers/ports.ts';
 import { comparePositions } from '../positions.ts';
 import { FRESHNESS_MS, follows, isOpen, type NodeView, nodesAt, reached, type StoreView, sideState } from '../sides.ts';
 import { movesStores, type Situation, targetNode } from '../situation.ts';
-import { blocker, reprotectCommand, stops, warning } from './finding.ts';
+import { blocker, reprotectCommand, stops, unplannedCommand, warning } from './finding.ts';
 
 export function storeFindings(situation: Situation): Finding[] {
   const { input, course, moving, parts, from } = situation;
@@ -52,6 +52,8 @@ function targetFindings(situation: Situation, view: StoreView): Finding[] {
     return [warning('promotesFenced', message, remedy, rest)];
   }
   if (target === null || target.state !== 'replica') {
+    const follower = view.nodes.find((node) => node.region !== to && isLeftBy(view, node, to));
+    if (follower !== undefined) return [primaryDown(situation, view, follower)];
     // What cannot be read at all is told by the state.
     if (target === null && sideState(view, to) !== 'stopped') return [];
     const remedy = `Bring it back as a replica first: ${reprotectCommand(input.service.name)}`;
@@ -66,6 +68,23 @@ function targetFindings(situation: Situation, view: StoreView): Finding[] {
   }
   if (whole && mode === 'planned') found.push(...lagFindings(situation, view, target));
   return [...found, ...betterFindings(situation, view, target)];
+}
+
+/** A replica whose primary is in that region, stopped, while nothing accepts writes: that one is the primary still. */
+function isLeftBy(view: StoreView, node: NodeView, region: string): boolean {
+  const upstream = view.nodes.find((one) => one.name === node.seen?.upstream?.node);
+  return (
+    view.writable.length === 0 &&
+    node.state === 'replica' &&
+    upstream?.region === region &&
+    upstream.state === 'stopped'
+  );
+}
+
+function primaryDown({ input, to }: Situation, { store }: StoreView, follower: NodeView): Finding {
+  const message = `${store.name} in ${to} is the primary, and it is down: ${follower.name} in ${follower.region} replicates from it.`;
+  const remedy = `Start its database, then nothing is left to do; if it will not come back: ${unplannedCommand(input.service.name, follower.region)}`;
+  return blocker('primaryDown', message, remedy, { component: store.name, region: to });
 }
 
 /** Lag against the objective: the tier's RPO, or the cut-over lag where that is wider. */

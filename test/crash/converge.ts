@@ -25,8 +25,11 @@ export async function converge(
   for (let n = 0; n < REPEATS; n += 1) {
     if (last().status === 'completed' && n > 0) break;
     const { text } = last();
+    // Somebody does what it says, where that is nothing that Rampart does.
+    if (/is the primary, and it is down/.test(text)) await ground.hands.startDatabase(input.to);
     if (/rampart reprotect/.test(text) && last().status === 'Refused') await again('reprotect', {});
-    const unplanned = last().status === 'Refused' && /--mode unplanned/.test(text);
+    const down = /is the primary, and it is down/.test(text);
+    const unplanned = last().status === 'Refused' && /--mode unplanned/.test(text) && !down;
     await again(action, { ...input, ...(unplanned ? { mode: 'unplanned' } : {}) });
     await ground.hands.mend();
   }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SampleReading } from '../../drivers/ports.ts';
 import { compilePlan } from '../../plan/compile.ts';
-import { A, B, checkout, input, NOW, WORLDS } from './world.ts';
+import { A, B, checkout, input, NOW, nodeSeen, replicaOf, WORLDS } from './world.ts';
 
 const ramp = { ...checkout.ramp, unplanned: 'ramp' as const };
 
@@ -59,5 +59,31 @@ describe('the loss where two sides accept writes', () => {
       fromTime: null,
       toTime: null,
     });
+  });
+});
+
+describe('the region to go to is the one whose primary is down', () => {
+  const plan = (action: 'failover' | 'reprotect', to: string) => {
+    const stores = {
+      'orders-db': [nodeSeen(`orders-db-${A}`, A, 'stopped'), replicaOf(`orders-db-${B}`, B, `orders-db-${A}`)],
+    };
+    return compilePlan(input({ ...WORLDS['sourceLost(A)']!(), stores }, { action, to, from: undefined }));
+  };
+
+  test('it says so, and how to get out: nobody is sent in a circle', () => {
+    const { blockers } = plan('failover', A).facts;
+    expect(blockers.find(({ code }) => code === 'primaryDown')).toMatchObject({
+      message: `orders-db in ${A} is the primary, and it is down: orders-db-${B} in ${B} replicates from it.`,
+      remedy: expect.stringMatching(
+        /^Start its database, .*rampart start failover --service checkout --to eu-central --mode unplanned/,
+      ),
+    });
+    expect(blockers.map(({ remedy }) => remedy).join()).not.toContain('reprotect');
+    const reprotect = plan('reprotect', A).facts.blockers.find(({ code }) => code === 'notPrimary');
+    expect(reprotect?.remedy).toMatch(/^Start the database that was the primary/);
+  });
+
+  test('the other region is a rescue as ever', () => {
+    expect(plan('failover', B).facts.blockers.map(({ code }) => code)).not.toContain('primaryDown');
   });
 });
