@@ -244,10 +244,12 @@ async function trafficSides(ground: Ground): Promise<{ active: string; other: st
 }
 
 /** What the fault itself changed, and no run has to put back. */
-function touchedBy({ fault }: Cell, keys: readonly string[]): string[] {
+function touchedBy({ fault, action }: Cell, keys: readonly string[]): string[] {
   // Somebody else has moved the service meanwhile.
   if (fault === 'second-orchestrator' || fault === 'escape-by-hand') return [...keys];
-  return fault.startsWith('kill-old-primary') || fault === 'freeze-old-primary' ? ['writable'] : [];
+  // A ramp goes to where the data may be already: then it is the writable side that was killed there.
+  const atTheWritable = fault === 'kill-new-primary' && action === 'trafficRamp';
+  return fault.includes('old-primary') || atTheWritable ? ['writable'] : [];
 }
 
 /** The database that the fault killed or froze, and when that was over. */
