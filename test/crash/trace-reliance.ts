@@ -70,6 +70,11 @@ export function countedEvents({ id, history }: RunSeen, { weights }: Recording):
     if (one.verb !== 'setWeights' || one.how !== 'completed' || (router !== 'edge' && router !== 'writer')) return [];
     const at = one.closedAt!;
     const claimed = one.call!.input.weights as Weights;
+    // Taken back so soon that nobody could look in between.
+    const next = history.activities.find(
+      ({ verb, call, scheduledAt }) => verb === 'setWeights' && call?.component?.name === router && scheduledAt >= at,
+    );
+    if (next !== undefined && next.scheduledAt - at <= COARSE_MS) return [];
     const seen = weights.filter((w) => w.router === router);
     const actual =
       seen.find((w) => w.at <= at && w.until >= at) ??

@@ -167,6 +167,11 @@ test('weights that a run counted and the router never had', () => {
   expect(rules(one)).toEqual([]);
   one.recording.weights[0]!.until = T0 + 2_060;
   expect(rules(one)).toEqual(['I5']);
+  const back = step('setWeights', TO, 2_200);
+  Object.assign(back.call!, { component: { name: 'edge' }, input: { weights: { [FROM]: 100, [TO]: 0 } } });
+  const undone = structuredClone(one);
+  undone.runs[0]!.history.activities.push(back);
+  expect(rules(undone)).toEqual([]);
   // The last look with the old weights began before the end of the step.
   one.recording.weights[0]!.until = T0 + 2_040;
   one.recording.weights.push({ at: T0 + 2_900, until: T0 + 4_000, router: 'edge', weights: { [FROM]: 0, [TO]: 100 } });
