@@ -7,7 +7,7 @@ import { SETTINGS } from './hands.ts';
 import { ABOUT, runMatrix } from './matrix.ts';
 import { commit, keepResults, readResults, sourcesDigest } from './results.ts';
 
-const USAGE = `npm run crash-matrix -- [--only TEXT]… [--action failover,failback,trafficRamp] [--budget 20m] [--lanes N] [--again] [--red]
+const USAGE = `npm run crash-matrix -- [--only TEXT]… [--action failover,failback,trafficRamp] [--budget 20m] [--lanes N] [--again] [--red] [--missing]
 
   --only TEXT    cells whose id contains this text, or matches it as /a regular expression/; several are alternatives
   --action LIST  which runs; all by default
@@ -15,6 +15,7 @@ const USAGE = `npm run crash-matrix -- [--only TEXT]… [--action failover,failb
   --lanes N      worlds side by side, 1 by default; two need two free cores
   --again        also cells that are green on these sources already
   --red          only cells that are red
+  --missing      only cells that have no green result at all, on whatever sources
   --list         prints the results there are, and runs nothing`;
 
 export async function main(args: string[]): Promise<number> {
@@ -27,6 +28,7 @@ export async function main(args: string[]): Promise<number> {
       lanes: { type: 'string' },
       again: { type: 'boolean' },
       red: { type: 'boolean' },
+      missing: { type: 'boolean' },
       list: { type: 'boolean' },
       help: { type: 'boolean' },
     },
@@ -51,6 +53,7 @@ export async function main(args: string[]): Promise<number> {
       const before = kept.get(id);
       if (only !== undefined && !only.some((pattern) => pattern.test(id))) return false;
       if (values.red) return before?.verdict === 'red';
+      if (values.missing) return before?.verdict !== 'green';
       return values.again === true || before === undefined || before.sources !== sources || before.verdict === 'red';
     },
     // What has no result yet comes before what only has an old one; the end of a step before the beginning of the next,

@@ -9,7 +9,7 @@ import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
 import { couldLetGo, holdsLivingSource } from './held.ts';
 import { approvalStands, storesOf } from './look-again.ts';
 import { leftBehindText, lossText } from './loss-text.ts';
-import { compileBase } from './measure.ts';
+import { compileBase, probeAgain } from './measure.ts';
 import { measureAgain, watcher, withDirection } from './prepare.ts';
 import { showProgress } from './progress.ts';
 import { freshenProofs, unfenceInFlight, weakness, weakProof } from './proof.ts';
@@ -273,21 +273,29 @@ async function expired(run: Run, open: OpenGate): Promise<boolean> {
 
 async function keepFactsAlive(run: Run, open: OpenGate, observations: Observations): Promise<void> {
   // The samples are read where they are kept; carried along they would fill the history.
-  const first = { ...observations, samples: {} };
+  let first = { ...observations, samples: {} };
+  let probes = 0;
   for (let news = 0; ; ) {
     if (workflowInfo().historySize > MOST_HISTORY_BYTES) {
       run.note(`gate ${open.id}: the shown facts stay as they are from now on; an approval is measured again anyway`);
       return;
     }
     try {
+      // Whether a worker is there only the workflow can ask: one that has come back must not be missed for ever.
+      const absent = Object.values(first.places).some(({ build }) => build === null);
+      const watchMs = absent ? quietMs(probes) : WATCH_MS;
       const facts = await watcher.watchFacts({
         compile: compileBase(withDirection(run.resolved!, run.plan!)),
         run: identityOf(run),
         shown: materialOf(open.facts),
         observations: first,
         quietMs: quietMs(news),
-        forMs: Math.max(WATCH_MS, quietMs(news)),
+        forMs: Math.max(watchMs, quietMs(news)),
       });
+      if (absent) {
+        first = { ...first, places: await probeAgain(first.places) };
+        probes += 1;
+      }
       if (facts === null) continue;
       news += 1;
       showFacts(run, open, facts);

@@ -204,13 +204,21 @@ function unreadable(node: string, region: string, detail: string): NodeObservati
   };
 }
 
-async function probe(out: Observations, queue: string): Promise<void> {
+async function probe(out: Pick<Observations, 'places'>, queue: string): Promise<void> {
   try {
     out.places[queue] = await planning(queue, `ping:${queue}`).probePlace({ queue });
   } catch {
     // No answer is the finding: the compiler turns a missing build into a blocker or a warning, by mode.
     out.places[queue] = { build: null, at: Date.now() };
   }
+}
+
+/** Asks again where nobody answered. */
+export async function probeAgain(places: Observations['places']): Promise<Observations['places']> {
+  const again: Pick<Observations, 'places'> = { places: { ...places } };
+  const absent = Object.keys(places).filter((queue) => places[queue]!.build === null);
+  await Promise.all(absent.map((queue) => probe(again, queue)));
+  return again.places;
 }
 
 /** The stores' own findings, from the control place, once it is known which side is which. */

@@ -57,6 +57,27 @@ describe('approve and reject', () => {
   });
 });
 
+describe('a worker that is away while somebody decides', () => {
+  it('is asked for again until it is back: nobody waits before a blocker that is none any more', async () => {
+    await start();
+    await run.gate();
+    run.harness.removeWorkers(`rampart.${A}`);
+    await approve('bob');
+    await run.harness.runUntil(() => run.workflow.trace.some(({ name }) => name === 'assessFacts'));
+    const again = await run.gate();
+    const blocked = ({ facts }: typeof again): string[] => facts.blockers.map(({ code }) => code);
+    expect([again.id, blocked(again)]).toEqual(['cutover.2', expect.arrayContaining(['workerAbsent'])]);
+    await run.harness.advance(2 * MINUTE);
+    expect(blocked(await run.gate())).toContain('workerAbsent');
+    run.harness.addWorkers(`rampart.${A}`);
+    await run.harness.advance(2 * MINUTE);
+    const now = await run.gate();
+    expect([now.id, blocked(now)]).toEqual(['cutover.2', []]);
+    await approve('bob', { gate: now.id });
+    expect((await run.end()).outcome).toBe('completed');
+  });
+});
+
 describe('expiry', () => {
   it('rejects', async () => {
     await start({ timeoutMs: 10 * MINUTE, onTimeout: 'reject' });
