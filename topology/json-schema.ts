@@ -1,6 +1,7 @@
 /** The JSON Schema that editors complete and check with, made from the schemas that validate. */
 import { z } from 'zod';
 import type { Driver } from '../drivers/ports.ts';
+import { alertSourceSchema, triggerSchema } from './alert-schema.ts';
 import { closed, type Drivers } from './components.ts';
 import { BUILT_IN_TIERS } from './defaults.ts';
 import type { OwnStepKind } from './model.ts';
@@ -29,6 +30,8 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
     tier: toJson(tierSchema),
     defaults: toJson(defaultsSchema),
     service: withSteps(toJson(serviceSchema)),
+    alertSource: toJson(alertSourceSchema),
+    trigger: toJson(triggerSchema),
     step: byDiscriminator(
       'kind',
       kinds((kind) => ref(`step-${kind}`)),
@@ -85,6 +88,8 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       },
       components: { ...map('component', 0), description: 'Stores, routers, workloads and checks by name' },
       services: { ...map('service', 1), description: 'Services by name' },
+      alertSources: { ...map('alertSource', 0), description: 'Who may send alerts to `rampart serve`, by name' },
+      triggers: { ...map('trigger', 0), description: 'What follows when alerts say that something is wrong, by name' },
     },
     definitions,
   };

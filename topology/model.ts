@@ -2,7 +2,9 @@
  * What exists: the validated, normalised topology. Types only, so that every layer may import it,
  * workflow code included. Values are secret-free: secrets stay references (`${env:NAME}`, `${file:/path}`).
  */
+
 import type { Capabilities, FenceStrength, Json, Role } from '../drivers/ports.ts';
+import type { AlertSource, Trigger } from './alerts.ts';
 
 export type RegionName = string;
 export type ServiceName = string;
@@ -148,7 +150,7 @@ export interface Service {
 
 export interface Topology {
   version: 1;
-  /** SHA-256 of the canonical form of everything below; part of every plan's digest. */
+  /** SHA-256 of the canonical form of regions, tiers, components and services; part of every plan's digest. */
   digest: string;
   /** Where it was read from, for people. */
   path: string;
@@ -156,6 +158,9 @@ export interface Topology {
   tiers: Record<TierName, Tier>;
   components: Record<ComponentName, Component>;
   services: Record<ServiceName, Service>;
+  /** Who may tell that something is wrong, and what follows. No plan depends on them: they are not part of the digest. */
+  alertSources: Record<string, AlertSource>;
+  triggers: Record<string, Trigger>;
 }
 
 /** The lock a service's runs hold: its group's if it has one. */

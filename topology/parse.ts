@@ -16,6 +16,7 @@ import {
   type ServiceDraft,
 } from './services.ts';
 import { Source } from './source.ts';
+import { checkTriggers, readAlertSource, readTrigger } from './triggers.ts';
 
 /** `problems` holds warnings only when there is a topology; without one, at least one error. Sorted by position. */
 export interface ParseResult {
@@ -62,7 +63,8 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   }
   const top = validator.fields(fileSchema, file, []);
   const given = top === INVALID ? {} : top;
-  for (const name of ['regions', 'tiers', 'components', 'services'] as const) checkNames(name, given[name], validator);
+  for (const name of ['regions', 'tiers', 'components', 'services', 'alertSources', 'triggers'] as const)
+    checkNames(name, given[name], validator);
   checkCounts(given, validator);
 
   const regions = new Map(
@@ -81,8 +83,13 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
     const draft = readService(name, raw, given.defaults ?? {}, tiers, validator);
     if (draft !== undefined) services.set(name, draft);
   }
-  const { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices } = file;
-  checkReferencesToSecrets({ defaults, regions: rawRegions, tiers: rawTiers, services: rawServices }, validator);
+  const alertSources = readAll(given.alertSources, (name, raw) => readAlertSource(name, raw, validator));
+  const triggers = readAll(given.triggers, (name, raw) => readTrigger(name, raw, validator));
+  const { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices, triggers: rawTriggers } = file;
+  checkReferencesToSecrets(
+    { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices, triggers: rawTriggers },
+    validator,
+  );
   validator.finish();
 
   const drafts: Drafts = {
@@ -94,6 +101,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
     serviceNames: new Set(Object.keys(given.services ?? {})),
   };
   checkTopology(drafts, source, validator);
+  checkTriggers(triggers, new Set(Object.keys(given.alertSources ?? {})), drafts, source);
   if (source.problems.some((problem) => problem.severity === 'error')) return undefined;
 
   const topology = {
@@ -107,12 +115,22 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
       [...services].map(([name, draft]): [string, Service] => [name, finishService(draft, tiers.get(draft.tier)!)]),
     ),
   };
-  return { ...topology, digest: topologyDigest(topology), path: source.path };
+  const alerts = { alertSources: Object.fromEntries(alertSources), triggers: Object.fromEntries(triggers) };
+  return { ...topology, ...alerts, digest: topologyDigest(topology), path: source.path };
 }
 
 type Section = Readonly<Record<string, unknown>> | undefined;
 
 const entries = (section: Section): Array<[string, unknown]> => Object.entries(section ?? {});
+
+function readAll<T>(section: Section, read: (name: string, raw: unknown) => T | undefined): Map<string, T> {
+  return new Map(
+    entries(section).flatMap(([name, raw]): Array<[string, T]> => {
+      const one = read(name, raw);
+      return one === undefined ? [] : [[name, one]];
+    }),
+  );
+}
 
 function checkNames(section: string, given: Section, validator: Validator): void {
   for (const name of Object.keys(given ?? {})) {

@@ -288,4 +288,6 @@ export const fileSchema = z.strictObject({
   tiers: z.record(z.string(), z.unknown()).optional(),
   components: z.record(z.string(), z.unknown()),
   services: z.record(z.string(), z.unknown()),
+  alertSources: z.record(z.string(), z.unknown()).optional(),
+  triggers: z.record(z.string(), z.unknown()).optional(),
 });

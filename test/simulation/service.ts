@@ -54,6 +54,8 @@ export function topologyOf(scenario: Scenario, service: Service): Topology {
     tiers: { [service.tier.name]: service.tier },
     components: all,
     services: { checkout: service },
+    alertSources: {},
+    triggers: {},
   };
 }
 

@@ -92,4 +92,37 @@ services:
         effect: none
         deadline: 1h
         onFailure: continue
+alertSources:
+  alertmanager: {type: alertmanager, auth: {bearer: "\${env:AM_TOKEN}"}}
+  grafana:
+    type: grafana
+    auth: {hmac: {secret: ["\${env:GRAFANA_NEW}", "\${env:GRAFANA_OLD}"], timestampHeader: X-Grafana-Alerting-Timestamp}}
+  duty: {type: pagerduty, auth: {hmac: {secret: "\${file:/run/secrets/duty}"}}}
+  alarms: {type: sns, topics: ["arn:aws:sns:eu-west-1:123456789012:alarms"], insufficientData: firing}
+  pingdom:
+    type: generic
+    auth: {path: "\${env:PINGDOM}"}
+    map:
+      status: 'body.current_state == "DOWN" ? "firing" : "resolved"'
+      key: string(body.check_id)
+      labels: {check: body.check_name}
+  local: {type: cloudEvents, auth: none}
+triggers:
+  eu-west-down:
+    service: checkout
+    to: eu-central
+    mode: execute
+    runMode: planned
+    when:
+      - {source: alertmanager, labels: {alertname: RegionDown, region: /eu-.*/}}
+      - {source: alarms}
+    quorum: {atLeast: 2, within: 4m}
+    times: {atLeast: 3, within: 2m}
+    for: 3m
+    cooldown: 6h
+    maxPerDay: 2
+    flapping: {changes: 4, within: 20m}
+    correlate: 10m
+    maintenance: [{cron: 0 2 * * 0, duration: 2h, timeZone: Europe/Berlin}]
+  corrupt: {service: checkout, action: halt, when: [{source: guard}]}
 `;

@@ -203,6 +203,8 @@ describe('positions', () => {
     'labels',
     'sides',
     'headers',
+    'alertSources',
+    'triggers',
     'env',
     'body',
     'input',

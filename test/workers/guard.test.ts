@@ -48,6 +48,8 @@ beforeAll(async () => {
     tiers: {},
     components: { 'orders-db': pair.component },
     services: { checkout: service },
+    alertSources: {},
+    triggers: {},
   };
 });
 afterAll(async () => {

@@ -91,6 +91,8 @@ export class ModelWorld {
           Object.entries(further).map(([name, cutover]) => [name, component(name, 'store', [A, B], { cutover })]),
         ),
       },
+      alertSources: {},
+      triggers: {},
       services: {
         checkout: {
           ...checkout,
