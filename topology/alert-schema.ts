@@ -61,7 +61,7 @@ const mapSchema = z.strictObject({
   status: cel('"firing", "resolved", or anything else for unknown', 'body.state == "DOWN" ? "firing" : "resolved"'),
   key: cel('What is wrong: the same from firing to resolved', 'string(body.check_id)'),
   delivery: cel(
-    'The same for every attempt to deliver the same message; default: a digest of the body',
+    'The same for every attempt to deliver the same message; without it the sender does not number its messages',
     'body.id',
   ).optional(),
   startsAt: cel('Since when: RFC 3339, or seconds or milliseconds since the epoch', 'body.since').optional(),
@@ -95,7 +95,12 @@ export const alertSourceSchema = z
         description: 'sns: the topics that may send',
         examples: [['arn:aws:sns:eu-west-1:123456789012:alarms']],
       }),
-    map: mapSchema.optional().meta({ description: 'generic: what each field of an alert is in the body' }),
+    map: mapSchema
+      .optional()
+      .meta({
+        description:
+          'generic, and standardWebhooks or cloudEvents with events of your own: what each field of an alert is in the body',
+      }),
     insufficientData: z
       .enum(['firing', 'resolved', 'unknown'])
       .optional()

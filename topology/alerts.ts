@@ -17,8 +17,8 @@ export type SourceAuth =
   /** A shared secret in a header of its own, for example `cf-webhook-auth`. */
   | { kind: 'header'; header: string; secrets: string[] }
   /**
-   * HMAC-SHA256 over the raw body; with `timestampHeader` over `<timestamp>:<body>`, as Grafana does it. PagerDuty and
-   * Standard Webhooks have their own headers, which need no names here.
+   * HMAC-SHA256 over the raw body; with `timestampHeader` over `<timestamp>:<body>`, as Grafana does it. PagerDuty,
+   * Grafana and Standard Webhooks have their own headers, which need no names here.
    */
   | { kind: 'hmac'; secrets: string[]; header: string | null; timestampHeader: string | null }
   /** The last part of the URL's path, for senders that can send no header. */
@@ -36,7 +36,7 @@ export interface AlertMapping {
   status: string;
   /** What is wrong: the same from firing to resolved. */
   key: string;
-  /** The same for every attempt to deliver the same message; absent: a digest of the body. */
+  /** The same for every attempt to deliver the same message; absent: the sender does not number its messages. */
   delivery?: string;
   /** RFC 3339, or seconds or milliseconds since the epoch. */
   startsAt?: string;
@@ -50,9 +50,9 @@ export interface AlertSource {
   name: string;
   type: AlertSourceType;
   auth: SourceAuth;
-  /** Only and always for `generic`. */
+  /** Always for `generic`; possible for `standardWebhooks` and `cloudEvents`, whose events are each sender's own. */
   map?: AlertMapping;
-  /** CloudWatch: what an alarm without data means. */
+  /** CloudWatch: what an alarm without data means; absent: `unknown`. */
   insufficientData?: AlertStatus;
 }
 
@@ -62,8 +62,12 @@ export type AlertStatus = 'firing' | 'resolved' | 'unknown';
 export interface Alert {
   /** Name of the source in the topology. */
   source: string;
-  /** The same for every attempt to deliver the same message. */
-  delivery: string;
+  /**
+   * The same for every attempt to deliver the same message; `null` when the sender does not number its messages
+   * (Alertmanager, Grafana): they tell a state, word for word the same when it comes back. A repeat is then only what
+   * says what was known last of the same key; an alert that fires again after it was resolved may have its old `startsAt`.
+   */
+  delivery: string | null;
   /** What is wrong, within its source: the same from firing to resolved. */
   key: string;
   status: AlertStatus;

@@ -11,6 +11,9 @@ import { hint } from './suggest.ts';
 /** Alerts of Rampart's own probes and guards; no sender of the file may have this name. */
 export const OWN_SOURCE = 'guard';
 
+/** Types whose messages may be each sender's own. */
+const MAPPED = ['generic', 'standardWebhooks', 'cloudEvents'];
+
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DEFAULTS = {
@@ -52,7 +55,7 @@ export function readAlertSource(name: string, raw: unknown, validator: Validator
     say('insufficientData', 'wrong_field', `only sns carries CloudWatch alarms, not ${type}`);
   if (type === 'generic' && map === undefined && !validator.isBroken([...path, 'map']))
     validator.missing([...path, 'map'], 'is required: what each field of an alert is in the body');
-  if (type !== 'generic' && map !== undefined)
+  if (!MAPPED.includes(type) && map !== undefined)
     say('map', 'wrong_field', `${type} has a form of its own: use generic to map fields`);
   if (validator.isBroken(path)) return undefined;
   return {

@@ -17,7 +17,7 @@ const JUDGING = ['evidence/objectives.ts', 'evidence/format.ts'];
  * package. `types` are gone at run time; `lazy` imports happen only when the code that needs them runs.
  */
 const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }> = {
-  topology: { run: ['zod', 'yaml', 'node:'], types: ['drivers/ports.ts'] },
+  topology: { run: ['zod', 'yaml', 'croner', '@marcbachmann/cel-js', 'node:'], types: ['drivers/ports.ts'] },
   plan: { run: ['topology/', 'node:'], types: ['drivers/ports.ts'] },
   workflows: {
     run: ['plan/', 'topology/', 'drivers/errors.ts', ...JUDGING, '@temporalio/workflow', '@temporalio/common'],
@@ -49,7 +49,8 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
   clients: {
     run: [
       'topology/', 'plan/', 'evidence/', 'drivers/registry.ts', 'drivers/errors.ts', 'workflows/contract.ts',
-      '@temporalio/client', '@temporalio/common', '@temporalio/envconfig', '@temporalio/proto', 'commander', 'picocolors', 'yaml', 'zod', 'node:',
+      '@temporalio/client', '@temporalio/common', '@temporalio/envconfig', '@temporalio/proto', 'commander', 'picocolors', 'yaml', 'zod',
+      'hono', '@hono/node-server', 'pino', 'node:',
     ], // biome-ignore format: a list
     types: ['drivers/ports.ts', 'workflows/'],
     lazy: ['lab/', 'workers/', 'activities/', 'pg'],
