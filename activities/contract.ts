@@ -11,6 +11,7 @@ import type {
 import type { Health, HealthFinding, Memory } from '../plan/health/model.ts';
 import type { Material } from '../plan/material.ts';
 import type { CompileInput, Facts, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
+import type { Trigger, TriggerAction } from '../topology/alerts.ts';
 import type { Component, Service } from '../topology/model.ts';
 
 export interface RawRequest {
@@ -120,6 +121,34 @@ export interface GuardingActivities {
   /** Runs on its own task queue: it lasts, and must not take the room of steps. */
   watchService(call: WatchServiceCall): Promise<WatchServiceAnswer>;
   tellPeople(call: { service: string; opened: HealthFinding[]; cleared: HealthFinding[] }): Promise<void>;
+}
+
+/** A trigger of the topology, with what its workflow needs to know besides. */
+export interface ResolvedTrigger {
+  trigger: Trigger;
+  /** Workflow ID of the service's runs. */
+  lock: string;
+  /** End of the maintenance window that is on, milliseconds since the epoch; `null` when none is. */
+  quietUntil: number | null;
+}
+
+/** What a trigger's workflow asks of the control place. */
+export interface TriggerActivities {
+  /** `null` when the topology has no such trigger. */
+  resolveTrigger(call: { trigger: string }): Promise<ResolvedTrigger | null>;
+  /** How a run stands that the trigger has started. */
+  lookAtRun(call: { trigger: string; workflowId: string; runId: string }): Promise<RunSeen>;
+  tellOfTrigger(call: { trigger: string; service: string; action: TriggerAction; text: string }): Promise<void>;
+}
+
+export interface RunSeen {
+  open: boolean;
+  /** How it ended, in a word of Temporal's; empty while it is open. */
+  text: string;
+  /** When it ended, milliseconds since the epoch; 0 while it is open. */
+  closedAt: number;
+  /** The trigger's cooldown, in milliseconds; 0 when the topology has it no more. */
+  cooldownMs: number;
 }
 
 export type StepActivities = {

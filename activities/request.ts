@@ -26,6 +26,14 @@ const EXAMPLES: Record<Action, string> = {
 
 const text = z.string().trim().min(1);
 const list = z.union([z.array(text), text.transform((one) => one.split(',').map((s) => s.trim()))]);
+/** Milliseconds since the epoch, or as people write a time. */
+const moment = z.union([
+  z.number().int().positive(),
+  z
+    .string()
+    .refine((given) => Number.isFinite(Date.parse(given)), 'write a time such as 2026-03-29T03:12:00Z')
+    .transform((given) => Date.parse(given)),
+]);
 const shape = z.strictObject({
   action: z.enum(['failover', 'failback', 'trafficRamp', 'reprotect', 'refence']).optional(),
   service: text,
@@ -38,6 +46,9 @@ const shape = z.strictObject({
   override: list.optional(),
   percent: z.coerce.number().int().min(0).max(100).optional(),
   waive: z.boolean().optional(),
+  proposed: z.boolean().optional(),
+  impactStartAt: moment.optional(),
+  detectedAt: moment.optional(),
   ramp: z.array(z.coerce.number().int().min(1).max(100)).min(1).optional(),
 });
 

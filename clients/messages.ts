@@ -19,7 +19,8 @@ export type MessageVerb =
   | 'retry'
   | 'abort'
   | 'escalate'
-  | 'withdraw';
+  | 'withdraw'
+  | 'note';
 
 /** Longest wait for a run's answer, in milliseconds. */
 const ANSWER_MS = 10_000;

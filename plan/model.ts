@@ -39,6 +39,11 @@ export interface Request {
   /** trafficRamp: last share in percent (default 100) and own steps. */
   percent?: number;
   ramp?: number[];
+  /** By a trigger: whatever the policy says, somebody must approve it before anything changes. */
+  proposed?: boolean;
+  /** When the harm began and when it was noticed, milliseconds since the epoch: by an alert, or a person's word. */
+  impactStartAt?: Millis;
+  detectedAt?: Millis;
   /** release: let go of the old data although protection debt remains; needs a reason. */
   waive?: boolean;
 }

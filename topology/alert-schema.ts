@@ -95,12 +95,10 @@ export const alertSourceSchema = z
         description: 'sns: the topics that may send',
         examples: [['arn:aws:sns:eu-west-1:123456789012:alarms']],
       }),
-    map: mapSchema
-      .optional()
-      .meta({
-        description:
-          'generic, and standardWebhooks or cloudEvents with events of your own: what each field of an alert is in the body',
-      }),
+    map: mapSchema.optional().meta({
+      description:
+        'generic, and standardWebhooks or cloudEvents with events of your own: what each field of an alert is in the body',
+    }),
     insufficientData: z
       .enum(['firing', 'resolved', 'unknown'])
       .optional()

@@ -88,6 +88,12 @@ export function readTrigger(name: string, raw: unknown, validator: Validator): T
   if (given === INVALID) return undefined;
   for (const field of ['service', 'when'] as const)
     if (given[field] === undefined && !validator.isBroken([...path, field])) validator.missing([...path, field]);
+  const moves = ['failover', 'trafficRamp'].includes(given.action ?? 'failover');
+  if (moves && given.to === undefined && !validator.isBroken([...path, 'to']))
+    validator.missing(
+      [...path, 'to'],
+      'is required: the region to go to; an alert about one region must never move a service into it',
+    );
   for (const [i, one] of (given.maintenance ?? []).entries()) {
     const problem = windowProblem(one.cron, one.timeZone ?? 'UTC');
     if (problem !== null) validator.report([...path, 'maintenance', i, problem.field], 'invalid_cron', problem.message);
@@ -97,7 +103,6 @@ export function readTrigger(name: string, raw: unknown, validator: Validator): T
       const problem = patternProblem(value);
       if (problem !== null) validator.report([...path, 'when', i, 'labels', label], 'invalid_pattern', problem);
     }
-  const moves = ['failover', 'trafficRamp'].includes(given.action ?? 'failover');
   for (const field of ['to', 'runMode', 'mode'] as const)
     if (!moves && given[field] !== undefined)
       validator.report([...path, field], 'wrong_field', `${given.action} moves nothing: it has no ${field}`, {

@@ -11,6 +11,7 @@ import type { ActivityDeps } from '../activities/deps.ts';
 import { createGuardingActivities } from '../activities/guarding.ts';
 import { createPlanningActivities } from '../activities/planning.ts';
 import { createStepActivities } from '../activities/steps.ts';
+import { createTriggerActivities } from '../activities/triggers.ts';
 import { RampartError } from '../drivers/errors.ts';
 import type { Driver } from '../drivers/ports.ts';
 import { drivers as builtIn } from '../drivers/registry.ts';
@@ -23,6 +24,7 @@ import { serveHealth, splitAddress } from './health.ts';
 import { createLog } from './log.ts';
 import { Sampler } from './sampler.ts';
 import { ensureSearchAttributes, registeredSearchAttributes } from './search-attributes.ts';
+import { createTriggerDeps } from './trigger-deps.ts';
 import { watchLoop } from './watch-loop.ts';
 import { Announcer } from './watchdog.ts';
 
@@ -113,7 +115,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   const client = new Client({ connection, namespace });
   const guardDeps = createGuardDeps(client, deps.topology, announcer);
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
-  const activities = { ...createPlanningActivities(deps), ...createStepActivities(deps), ...guarding };
+  const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;
+  const activities = { ...createPlanningActivities(deps), ...createStepActivities(deps), ...guarding, ...triggering };
   const identity = `${process.pid}@${hostname()} ${placeName}`;
   const workers = await Promise.all(
     queuesOf(place).map((taskQueue) =>

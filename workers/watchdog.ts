@@ -23,7 +23,7 @@ export interface Alarm extends Notice {
 
 /** A guard's word: said once when a finding opens, and once when it is cleared. */
 export interface GuardNotice extends Notice {
-  source: 'guard';
+  source: 'guard' | 'trigger';
   severity: 'critical' | 'warning' | 'info';
   state: 'opened' | 'cleared';
   region: string | null;
@@ -113,7 +113,7 @@ export class Announcer {
    */
   async tell(notice: GuardNotice, now: number): Promise<void> {
     const key = `${notice.kind}/${notice.component}`;
-    const text = `guard: ${notice.kind} ${notice.state}: ${notice.message}`;
+    const text = `${notice.source}: ${notice.kind} ${notice.state}: ${notice.message}`;
     if (notice.severity === 'critical' && notice.state === 'opened') this.log.error(text, { ...notice });
     else this.log.warn(text, { ...notice });
     if (notice.state === 'opened' && now - (this.said.get(key) ?? 0) < QUIET_MS) return;

@@ -122,3 +122,32 @@ export interface RunStatus {
   text: string;
   log: Array<{ at: Millis; text: string }>;
 }
+
+/** Workflow ID of a trigger; whoever has alerts for it starts it with them. */
+export const triggerOf = (name: string): string => `trigger/${name}`;
+
+/** The run that a trigger has started. */
+export interface Followed {
+  workflowId: string;
+  runId: string;
+  startedAt: Millis;
+  /** Alerts it has been told of, by source and key. */
+  told: string[];
+  /** Whether it was asked to withdraw. */
+  withdrawn: boolean;
+}
+
+/** `status` query of a trigger. */
+export interface TriggerStatus {
+  workflowId: string;
+  trigger: string;
+  now: Millis;
+  /** What it makes of the alerts: `calm`, `pending`, `held` or `due`; `null` before the first look. */
+  verdict: string | null;
+  text: string;
+  /** When it looks again by itself. */
+  until: Millis | null;
+  alerts: Array<{ source: string; key: string; firing: boolean; since: Millis; lastAt: Millis; text: string }>;
+  run: Followed | null;
+  log: Array<{ at: Millis; text: string }>;
+}

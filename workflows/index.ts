@@ -7,3 +7,4 @@ export { refence } from './refence.ts';
 export { release } from './release.ts';
 export { reprotect } from './reprotect.ts';
 export { trafficRamp } from './traffic-ramp.ts';
+export { trigger } from './trigger.ts';

@@ -183,6 +183,7 @@ function declareSpeak(program: Command, load: Load): void {
     () => import('./verbs/escalate.ts'),
   );
   load(message('withdraw', 'end a run that has done nothing yet'), () => import('./verbs/withdraw.ts'));
+  load(message('note', 'write something into the log of a run, for its report'), () => import('./verbs/note.ts'));
 }
 
 function decision(command: Command): Command {

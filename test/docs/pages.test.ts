@@ -96,6 +96,7 @@ describe('generated parts', () => {
       abort: 'stop; see below',
       escalate: 'turn the run into an unplanned one from where it is; `to` may be the old source',
       withdraw: 'end a run that has done nothing yet',
+      note: 'write something into the log of the run, for its report',
     };
     const rows = Object.entries(EXAMPLES).map(
       ([verb, json]) => `| \`${verb}\` | \`${json}\` | ${what[verb as MessageVerb]} |`,

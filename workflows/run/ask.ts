@@ -85,6 +85,7 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
     const needs = needsOf(run, facts);
     const nobody =
       gate.policy.required === 0 &&
+      run.plan!.request.proposed !== true &&
       flying === null &&
       blockers.length === 0 &&
       (facts.asks ?? []).length === 0 &&
@@ -257,7 +258,8 @@ function unanswered(run: Run, { id }: OpenGate): Interrupt {
 /** @returns true when the policy lets the run go on without a person */
 async function expired(run: Run, open: OpenGate): Promise<boolean> {
   const policy = open.gate.policy;
-  if (policy.onTimeout === 'proceed' && open.needsOverride.length === 0) {
+  const unasked = run.plan!.request.proposed !== true && open.needsOverride.length === 0;
+  if (policy.onTimeout === 'proceed' && unasked) {
     run.note(`gate ${open.id}: nobody decided in time; the policy says proceed`);
     open.state = 'approved';
     return true;

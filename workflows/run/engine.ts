@@ -34,6 +34,8 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
   }
   const { request, service } = run.resolved;
   Object.assign(run.record, { request, service: request.service, owner: service.owner, tier: service.tier.name });
+  run.record.impactStartAt = request.impactStartAt ?? null;
+  run.record.detectedAt = request.detectedAt ?? null;
   for (let why = 'start'; ; ) {
     showProgress(run);
     let end: End;

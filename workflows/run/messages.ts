@@ -55,6 +55,7 @@ interface Verbs {
   abort: Verb<ByInput>;
   escalate: Verb<EscalateInput>;
   withdraw: Verb<ByInput>;
+  note: Verb<ByInput>;
 }
 
 const VERBS: Verbs = {
@@ -147,6 +148,13 @@ const VERBS: Verbs = {
       run.raise({ kind: 'withdraw', by: input.by, reason: input.reason ?? 'no reason given' });
       return 'withdrawing';
     },
+  },
+  note: {
+    help: 'Write something into the log of the run, for its report; changes nothing',
+    parse: (input) => parseBy('note', input),
+    refuse: (run, input: ByInput) =>
+      closed(run) ?? (input.reason === undefined ? '"reason" must hold what is to be written down' : null),
+    apply: (_, input: ByInput) => input.reason!,
   },
 };
 

@@ -17,6 +17,7 @@ export const EXAMPLES = {
   abort: '{"by":"you@example.com","reason":"wrong service"}',
   escalate: '{"by":"you@example.com","reason":"eu-west is on fire","to":"eu-central"}',
   withdraw: '{"by":"you@example.com","reason":"replaced by another request"}',
+  note: '{"by":"you@example.com","reason":"the provider confirms an outage: INC-4711"}',
 } as const;
 export type MessageVerb = keyof typeof EXAMPLES;
 
@@ -31,6 +32,7 @@ const NAMES: Record<MessageVerb, readonly string[]> = {
   abort: ['by', 'reason'],
   escalate: ['by', 'reason', 'to', 'override'],
   withdraw: ['by', 'reason'],
+  note: ['by', 'reason'],
 };
 
 function bad(verb: MessageVerb, what: string): { ok: false; error: string } {

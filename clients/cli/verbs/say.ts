@@ -12,7 +12,7 @@ interface SayOptions {
   override?: string[];
 }
 
-/** A verb that tells a run one thing: pause, resume, skip, retry, abort, escalate, withdraw. */
+/** A verb that tells a run one thing: pause, resume, skip, retry, abort, escalate, withdraw, note. */
 export function say(verb: MessageVerb) {
   return async (cli: Cli, args: string[], options: SayOptions): Promise<ExitCode> => {
     const [service, step] = args as [string, string | undefined];
@@ -22,6 +22,8 @@ export function say(verb: MessageVerb) {
         `rampart skip ${service} ${step} --reason 'its host is gone'`,
       );
     }
+    if (verb === 'note' && !options.reason)
+      throw badInput('--reason must hold what is to be written down', `rampart note ${service} --reason 'INC-4711'`);
     const override = readCodes(options.override);
     const input = {
       by: speaker(cli, options.by),

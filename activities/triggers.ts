@@ -1,0 +1,54 @@
+/** What a trigger's workflow asks of the control place: the topology, how its run stands, and to tell people. */
+import { Cron } from 'croner';
+import type { MaintenanceWindow, Trigger, TriggerAction } from '../topology/alerts.ts';
+import { lockOf } from '../topology/model.ts';
+import type { RunSeen, TriggerActivities } from './contract.ts';
+import type { ActivityDeps } from './deps.ts';
+import { perform } from './perform.ts';
+
+export interface TriggerDeps {
+  /** How a run stands. @throws when Temporal does not say */
+  describeRun(workflowId: string, runId: string): Promise<Omit<RunSeen, 'cooldownMs'>>;
+  /** Tells people. @throws Error when that failed and is worth another try */
+  tell(notice: { trigger: string; service: string; action: TriggerAction; text: string }): Promise<void>;
+}
+
+export function createTriggerActivities(deps: ActivityDeps, triggers: TriggerDeps): TriggerActivities {
+  const nobody = (service: string) => ({ workflowId: '', runId: '', service, by: null });
+  const find = async (name: string): Promise<Trigger | null> => (await deps.topology()).triggers[name] ?? null;
+  return {
+    resolveTrigger: ({ trigger: name }) =>
+      perform(deps, nobody(''), null, async (context) => {
+        const topology = await deps.topology();
+        const trigger = topology.triggers[name];
+        if (trigger === undefined) return null;
+        const quietUntil = quietUntilOf(trigger.maintenance, context.now());
+        return { trigger, lock: lockOf(topology.services[trigger.service]!), quietUntil };
+      }),
+    lookAtRun: ({ trigger, workflowId, runId }) =>
+      perform(deps, nobody(''), null, async () => {
+        const cooldownMs = (await find(trigger))?.cooldownMs ?? 0;
+        return { ...(await triggers.describeRun(workflowId, runId)), cooldownMs };
+      }),
+    tellOfTrigger: (notice) => perform(deps, nobody(notice.service), null, () => triggers.tell(notice)),
+  };
+}
+
+/**
+ * Whether a maintenance window is on.
+ * @param now milliseconds since the epoch
+ * @returns its end, the latest where several are on; `null` when none is
+ */
+export function quietUntilOf(windows: readonly MaintenanceWindow[], now: number): number | null {
+  const ends = windows.flatMap(({ cron, timeZone, durationMs }) => {
+    // The newest beginning that can still be on: the first one after a duration ago, then the ones after that.
+    let begin = new Cron(cron, { timezone: timeZone }).nextRun(new Date(now - durationMs));
+    let end: number | null = null;
+    while (begin !== null && begin.getTime() <= now) {
+      end = begin.getTime() + durationMs;
+      begin = new Cron(cron, { timezone: timeZone }).nextRun(begin);
+    }
+    return end !== null && end > now ? [end] : [];
+  });
+  return ends.length === 0 ? null : Math.max(...ends);
+}

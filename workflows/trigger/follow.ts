@@ -1,0 +1,166 @@
+/** What a trigger does: starts a run, tells it of further alerts, withdraws it, or only tells people. */
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  ChildWorkflowCancellationType,
+  getExternalWorkflowHandle,
+  isCancellation,
+  ParentClosePolicy,
+  startChild,
+} from '@temporalio/workflow';
+import type { ResolvedTrigger, TriggerActivities } from '../../activities/contract.ts';
+import { CONTROL_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../contract.ts';
+import { causeOf } from '../run/errors.ts';
+import type { Verdict } from './judge.ts';
+import type { TriggerState } from './state.ts';
+
+/** The lock is held, or a run could not be started: asked again after so long, in milliseconds, while alerts fire. */
+const AGAIN_MS = 30_000;
+
+/** @returns when to come back, where the verdict alone does not say; `null` otherwise */
+export async function follow(
+  state: TriggerState,
+  resolved: ResolvedTrigger,
+  control: TriggerActivities,
+): Promise<number | null> {
+  const { verdict, run } = state;
+  if (verdict === null) return null;
+  if (run !== null) {
+    if (verdict.kind === 'calm') await withdraw(state);
+    else await tellRun(state);
+    return null;
+  }
+  if (verdict.kind !== 'due') return null;
+  const { trigger } = resolved;
+  if (trigger.action === 'failover' || trigger.action === 'trafficRamp')
+    return start(state, resolved, verdict, control);
+  followed(state, trigger.cooldownMs);
+  state.note(`${trigger.action}: ${verdict.text}`);
+  await tell(state, control, resolved, verdict.text);
+  return null;
+}
+
+function followed(state: TriggerState, cooldownMs: number): void {
+  const now = Date.now();
+  const { followed: before, calmUntil } = state.memory;
+  state.memory = { ...state.memory, followed: [...before, now], calmUntil: Math.max(calmUntil, now + cooldownMs) };
+}
+
+async function start(
+  state: TriggerState,
+  resolved: ResolvedTrigger,
+  verdict: Extract<Verdict, { kind: 'due' }>,
+  control: TriggerActivities,
+): Promise<number | null> {
+  const { trigger, lock } = resolved;
+  const by = `trigger/${state.name}`;
+  const request = {
+    service: trigger.service,
+    to: trigger.to!,
+    by,
+    reason: verdict.text.slice(0, 1_000),
+    impactStartAt: verdict.impactStartAt,
+    detectedAt: verdict.detectedAt,
+    ...(trigger.action === 'failover' ? { mode: trigger.runMode } : {}),
+    ...(trigger.mode === 'propose' ? { proposed: true } : {}),
+  };
+  try {
+    const child = await startChild(trigger.action, {
+      workflowId: lock,
+      taskQueue: CONTROL_QUEUE,
+      args: [request],
+      staticSummary: `${trigger.action} ${trigger.service} → ${trigger.to}: ${verdict.text}`.slice(0, 190),
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
+      // It is a run like any other: it outlives the trigger, and ends by its own words.
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      cancellationType: ChildWorkflowCancellationType.ABANDON,
+    });
+    // How it ends is asked for: whoever hands over to a next run of this workflow has no child any more.
+    child.result().catch(() => undefined);
+    const told = firing(state);
+    state.run = { workflowId: lock, runId: child.firstExecutionRunId, startedAt: Date.now(), told, withdrawn: false };
+    followed(state, trigger.cooldownMs);
+    const what = trigger.mode === 'propose' ? 'proposed' : 'started';
+    state.note(`${what} ${trigger.action} of ${trigger.service} to ${trigger.to} (${lock}): ${verdict.text}`);
+    return null;
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    const text = `${lock} is held by a run, which is told; to turn that one into the rescue: rampart escalate ${trigger.service}`;
+    if (state.log.at(-1)?.text !== text) {
+      state.note(text);
+      await signal(state, lock, undefined, 'note', { by, reason: `alerts: ${verdict.text}`.slice(0, 1_000) });
+      await tell(state, control, resolved, `${verdict.text}. ${text}`);
+    }
+    return Date.now() + AGAIN_MS;
+  }
+}
+
+const idOf = ({ source, key }: { source: string; key: string }): string => `${source} ${key}`;
+
+const firing = ({ memory }: TriggerState): string[] => memory.alerts.filter((one) => one.firing).map(idOf);
+
+/** Alerts that the run has not heard of yet are noted in it: one incident, one run. */
+async function tellRun(state: TriggerState): Promise<void> {
+  const run = state.run!;
+  const fresh = state.memory.alerts.filter((one) => one.firing && !run.told.includes(idOf(one)));
+  if (fresh.length === 0) return;
+  state.run = { ...run, told: [...run.told, ...fresh.map(idOf)] };
+  const text = fresh.map((one) => `${one.text} since ${new Date(one.since).toISOString()}`).join(', ');
+  const reason = `further alerts: ${text}`.slice(0, 1_000);
+  await signal(state, run.workflowId, run.runId, 'note', { by: `trigger/${state.name}`, reason });
+}
+
+/** Taken by the run only while nobody has decided and nothing has happened; later it is a note in its log. */
+async function withdraw(state: TriggerState): Promise<void> {
+  const run = state.run!;
+  if (run.withdrawn) return;
+  state.run = { ...run, withdrawn: true };
+  state.note(`the alerts have resolved: ${run.workflowId} is asked to withdraw`);
+  await signal(state, run.workflowId, run.runId, 'withdraw', {
+    by: `trigger/${state.name}`,
+    reason: 'the alerts have resolved',
+  });
+}
+
+/** A run that has just ended takes no signal, and that is no fault. */
+async function signal(
+  state: TriggerState,
+  workflowId: string,
+  runId: string | undefined,
+  name: string,
+  input: object,
+): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(workflowId, runId).signal(name, input);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    state.note(`${workflowId} could not be told: ${causeOf(error).message}`);
+  }
+}
+
+/** Looks whether the run that was started is still open; when it has ended, the cooldown begins anew. */
+export async function lookAfter(state: TriggerState, control: TriggerActivities): Promise<void> {
+  const { run } = state;
+  if (run === null) return;
+  const seen = await control.lookAtRun({ trigger: state.name, workflowId: run.workflowId, runId: run.runId });
+  if (seen.open) return;
+  state.note(`${run.workflowId} has ended: ${seen.text}`);
+  state.run = null;
+  const { calmUntil } = state.memory;
+  state.memory = { ...state.memory, calmUntil: Math.max(calmUntil, seen.closedAt + seen.cooldownMs) };
+}
+
+/** People that cannot be told must not keep the trigger from its work. */
+async function tell(
+  state: TriggerState,
+  control: TriggerActivities,
+  { trigger }: ResolvedTrigger,
+  text: string,
+): Promise<void> {
+  try {
+    await control.tellOfTrigger({ trigger: state.name, service: trigger.service, action: trigger.action, text });
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    state.note(`people could not be told: ${causeOf(error).message}`);
+  }
+}
