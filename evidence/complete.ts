@@ -42,6 +42,13 @@ export function complete(record: Partial<RunRecord>): RunRecord {
     targets: r.targets ?? null,
     impactStartAt: r.impactStartAt ?? null,
     detectedAt: r.detectedAt ?? null,
+    impactStartBasis: r.impactStartBasis ?? null,
     waits: r.waits ?? [],
+    ...(r.assertions === undefined ? {} : { assertions: r.assertions }),
+    shown: r.shown ?? [],
+    dwell: r.dwell ?? null,
+    failback: r.failback ?? null,
+    lagSamples: r.lagSamples ?? [],
+    context: r.context ?? null,
   };
 }

@@ -5,6 +5,8 @@ import type { LossStatement, Millis, Weights } from '../drivers/ports.ts';
 const DATE_LIMIT = 8.64e15;
 
 export const UNKNOWN = 'unknown';
+/** Where a reviewer asks and nobody wrote it down. */
+export const NOT_RECORDED = 'not recorded';
 
 function isDate(at: Millis | null | undefined): at is Millis {
   return typeof at === 'number' && Number.isFinite(at) && Math.abs(at) <= DATE_LIMIT;
@@ -133,4 +135,8 @@ const ACTIONS: Record<string, string> = { trafficRamp: 'traffic ramp' };
 
 export function actionText(action: string): string {
   return ACTIONS[action] ?? action;
+}
+
+export function capital(text: string): string {
+  return text === '' ? '' : text[0]!.toUpperCase() + text.slice(1);
 }

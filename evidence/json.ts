@@ -11,21 +11,36 @@ export function recordDigest(record: Partial<RunRecord>): string {
 
 /**
  * One line of JSON with sorted keys, so that the same runs give the same bytes.
- * Shape: `{schema, runs: [{verdict, conclusion, objectives, clocks, times, deviations, findings, load, record, sha256}]}`.
+ * Shape: `{schema, runs: [{verdict, conclusion, objectives, assertions, clocks, phases, times, results, deviations, findings, load, record, sha256}]}`.
  */
 export function renderJson(runs: Array<Partial<RunRecord> | RunEvidence>, generatedAt: number | null = null): string {
   return `${canonicalJson({
     schema: 'rampart.report/1',
     generatedAt,
     runs: runs.map((input) => {
-      const { verdict, conclusion, objectives, clocks, times, deviations, findings, load } = buildReport(input);
+      const {
+        verdict,
+        conclusion,
+        objectives,
+        assertions,
+        clocks,
+        phases,
+        times,
+        results,
+        deviations,
+        findings,
+        load,
+      } = buildReport(input);
       const record = isEvidence(input) ? input.record : input;
       return {
         verdict,
         conclusion,
         objectives,
+        assertions,
         clocks,
+        phases,
         times,
+        results,
         deviations,
         findings,
         load,

@@ -1,6 +1,6 @@
 /**
- * The report as JUnit XML, so that a drill passes or fails like a test: one suite per run; its outcome, each objective
- * and each step are test cases. A step that failed in a run that went on to complete is `skipped`, with its error.
+ * The report as JUnit XML, so that a drill passes or fails like a test: one suite per run; its outcome, each objective,
+ * each assertion and each step are test cases. A step that failed in a run that went on to complete is `skipped`, with its error.
  */
 import { outcomeText } from './format.ts';
 import { html, type Markup, NOTHING } from './html/escape.ts';
@@ -29,7 +29,12 @@ export function renderJunit(runs: Array<Partial<RunRecord> | RunEvidence>): stri
 function suiteOf(report: Report): { xml: Markup; cases: Case[]; seconds: number } {
   const r = report.record;
   const seconds = (report.times.totalMs ?? 0) / 1000;
-  const cases = [outcomeCase(report, seconds), ...objectiveCases(report), ...r.steps.map((s) => stepCase(report, s))];
+  const cases = [
+    outcomeCase(report, seconds),
+    ...objectiveCases(report),
+    ...assertionCases(report),
+    ...r.steps.map((s) => stepCase(report, s)),
+  ];
   const stamp =
     Number.isFinite(r.startedAt) && Math.abs(r.startedAt) <= 8.64e15 ? new Date(r.startedAt).toISOString() : '';
   const properties = [...report.identity, { label: 'Verdict', value: report.verdict }];
@@ -72,6 +77,22 @@ function objectiveCases(report: Report): Case[] {
         : {
             kind: o.met === false ? 'failed' : 'skipped',
             message: `target ${o.target}, achieved ${o.actual} (${o.basis})`,
+          },
+  }));
+}
+
+/** One that must hold fails when it does not, and when nobody can say; one that only warns never does. */
+function assertionCases(report: Report): Case[] {
+  return report.assertions.map((a) => ({
+    group: 'assertions',
+    name: a.name,
+    seconds: 0,
+    result:
+      a.met === true
+        ? { kind: 'passed' }
+        : {
+            kind: a.severity === 'fail' ? 'failed' : 'skipped',
+            message: `${a.met === null ? 'it cannot be judged' : 'not as asserted'} (${a.expr}): ${a.note}`,
           },
   }));
 }

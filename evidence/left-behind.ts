@@ -10,15 +10,20 @@ export interface LeftBehindPart {
   tables: Array<{ table: string; inserted: string; updated: string; deleted: string; select: string }>;
 }
 
-/** One part per node that was listed; the last listing of a step counts. */
-export function leftBehindOf(record: RunRecord): LeftBehindPart[] {
+/** What was listed, node by node; the last listing of a step counts. */
+export function listedOf(record: RunRecord): Array<{ component: string; one: LeftBehind }> {
   const steps = record.steps.filter((step) => step.verb === 'leftBehind' && step.state === 'done');
   const last = new Map(steps.map((step) => [step.id, step]));
   return [...last.values()].flatMap((step) => {
     const found = step.facts.leftBehind;
     const listed = Array.isArray(found) ? (found as unknown as LeftBehind[]) : [];
-    return listed.map((one) => partOf(step.component ?? '', one));
+    return listed.map((one) => ({ component: step.component ?? '', one }));
   });
+}
+
+/** One part per node that was listed. */
+export function leftBehindOf(record: RunRecord): LeftBehindPart[] {
+  return listedOf(record).map(({ component, one }) => partOf(component, one));
 }
 
 function partOf(component: string, one: LeftBehind): LeftBehindPart {

@@ -1,10 +1,22 @@
 /** The report as Markdown that GitHub renders, with a Gantt chart it draws itself. */
 import { STAGES } from '../plan/model.ts';
-import { dateTime, direction, duration, outcomeText, percent, size, timeOfDay, weightsText } from './format.ts';
+import type { Row, ShownDecision } from './audit.ts';
+import { lastKnown } from './clocks.ts';
+import {
+  capital,
+  dateTime,
+  direction,
+  duration,
+  outcomeText,
+  percent,
+  size,
+  timeOfDay,
+  weightsText,
+} from './format.ts';
 import { recordDigest } from './json.ts';
-import { lastKnown, lossInShort } from './objectives.ts';
+import { lossInShort } from './objectives.ts';
 import type { RunRecord } from './record.ts';
-import { buildReport, capital, isEvidence, type Report, type Row, type RunEvidence } from './report.ts';
+import { buildReport, isEvidence, type Report, type RunEvidence } from './report.ts';
 
 /** GitHub draws no chart whose source is longer than 50,000 characters. */
 const CHART_LIMIT = 45_000;
@@ -82,10 +94,12 @@ function runPart(report: Report, several: boolean): string {
     `**${capital(report.verdict)}.** ${md(capital(report.conclusion))}`,
     section('To follow up', followUp(report)),
     section('Objectives', objectives(report)),
+    section('Assertions', assertions(report)),
     section('What happened', chart(r)),
     section('Traffic', traffic(report)),
     section('Loss statement', loss(report)),
     section('What did not arrive', leftBehind(report)),
+    section('Results', facts(report.results)),
     section('People', people(report)),
     section('Clocks', clocks(report)),
     section(
@@ -97,6 +111,7 @@ function runPart(report: Report, several: boolean): string {
     ),
     section('Scenario', facts(report.scenario)),
     section('Identity', facts(report.identity)),
+    section('What comes next', facts(report.closing)),
     section('Timeline', timeline(report)),
   ]
     .filter((p) => p !== '')
@@ -136,6 +151,18 @@ function objectives(report: Report): string {
   );
 }
 
+function assertions(report: Report): string {
+  return table(
+    ['Assertion', 'Expression', 'Values', 'Result'],
+    report.assertions.map((a) => [
+      md(a.name),
+      code(a.expr),
+      md(a.note),
+      a.met === null ? '**not judged**' : a.met ? 'met' : a.severity === 'warn' ? 'not met, a warning' : '**not met**',
+    ]),
+  );
+}
+
 /** Text inside a Mermaid chart: its own separators and comment marks are taken out. */
 function chartText(text: string): string {
   return (
@@ -153,6 +180,12 @@ function chart(record: RunRecord): string {
   if (steps.length === 0 || end === null) return '';
   const lines = ['gantt', '  dateFormat x', '  axisFormat %H:%M:%S'];
   const pnr = record.pointOfNoReturn;
+  const waits = (record.waits ?? []).filter((w) => Number.isFinite(w.startedAt));
+  if (waits.length > 0) lines.push('  section people');
+  for (const w of waits)
+    lines.push(
+      `  ${chartText(`Waits for people ${w.kind} ${w.name}`)} :active, ${Math.round(w.startedAt)}, ${Math.round(Math.max(w.startedAt + 1, w.endedAt ?? end))}`,
+    );
   const stages = [...new Set(steps.map((s) => s.stage))].sort((a, b) => STAGES.indexOf(a) - STAGES.indexOf(b));
   for (const stage of stages) {
     lines.push(`  section ${chartText(stage)}`);
@@ -216,9 +249,9 @@ function leftBehind(report: Report): string {
 }
 
 function people(report: Report): string {
-  const { requester, fourEyes, participants, decisions } = report.people;
+  const { requester, fourEyes, participants, thirdParties, decisions } = report.people;
   const took = participants.length === 0 ? '' : ` Took part: ${md(participants.join(', '))}.`;
-  const text = `Requested by ${md(requester)}. Four eyes: ${md(fourEyes)}.${took} Names are as given: Temporal does not prove who sent a message.`;
+  const text = `Requested by ${md(requester)}. Four eyes: ${md(fourEyes)}.${took} Third parties: ${md(thirdParties)}. Names are as given: Temporal does not prove who sent a message.`;
   const rows = decisions.map((d) => [
     code(d.gate),
     d.decision === 'approve' ? 'approved' : '**rejected**',
@@ -238,14 +271,41 @@ function people(report: Report): string {
     code(d.factsDigest.slice(0, 12)),
   ]);
   const decided = table(['Gate', 'Decision', 'By', 'At', 'Loss accepted', 'Comment, overrides', 'Facts shown'], rows);
-  return decided === '' ? text : `${text}\n\n${decided}`;
+  return [text, decided, ...decisions.map(shown)].filter((part) => part !== '').join('\n\n');
+}
+
+function shown(decision: ShownDecision): string {
+  const title = `What ${md(decision.by)} saw at ${code(decision.gate)}`;
+  return decision.facts === null
+    ? `${title}: the record keeps only the digest of the facts, ${code(decision.factsDigest)}.`
+    : `<details><summary>${md(`What ${decision.by} saw at ${decision.gate}`)}</summary>\n\n${facts(decision.facts)}\n\n</details>`;
 }
 
 function clocks(report: Report): string {
   if (report.clocks.every((c) => c.at === null)) return '';
   const { times } = report;
-  const rows = report.clocks.map((c) => [c.id, c.name, c.at === null ? '–' : timeOfDay(c.at), md(c.source)]);
-  return `${table(['', 'Moment', 'At', 'Source'], rows)}\n\nRun ${duration(times.totalMs)} in all: ${duration(times.machineMs)} machine, ${duration(times.waitingMs)} waiting for people.`;
+  const rows = report.clocks.map((c) => [
+    c.id,
+    c.name,
+    c.at === null ? '–' : timeOfDay(c.at),
+    c.basis === 'unknown' ? '' : c.basis,
+    md(c.source),
+  ]);
+  const phases = report.phases.map((p) => [
+    `${p.name} (${p.from} to ${p.to})`,
+    duration(p.totalMs),
+    duration(p.machineMs),
+    duration(p.peopleMs),
+    duration(p.beforeMs),
+    p.basis,
+  ]);
+  return [
+    table(['', 'Moment', 'At', 'Basis', 'Source'], rows),
+    table(['Phase', 'In all', 'Machine', 'Waiting for people', 'Before the run', 'Basis'], phases),
+    `Run ${duration(times.totalMs)} in all: ${duration(times.machineMs)} machine, ${duration(times.waitingMs)} waiting for people.`,
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n');
 }
 
 function facts(rows: Row[]): string {

@@ -1,12 +1,10 @@
 /**
- * What a run promised and what it achieved. Pure and free of Node built-ins, so that a workflow may use it too.
- *
- * The clocks: T0 the harm begins, T1 it is noticed, T2 people decide, T3 the run starts, T4 the promoted store is
- * proven writable, T5 all traffic has moved, T6 the last checks are green. (A run that proposes and then asks starts
- * before it is decided, so T3 may come before T2.) The recovery time achieved is T6 − T0. A planned run harms nobody
- * before it is approved, so its T0 is T2; its write outage is judged apart, against the freeze budget.
+ * What a run promised and what it achieved. Pure and free of Node built-ins, so that a workflow may use it too. The
+ * recovery time counts from the clocks (clocks.ts); a planned run's write outage is judged apart, against the freeze
+ * budget.
  */
 import type { Millis } from '../drivers/ports.ts';
+import { type Clock, type ClockId, clocksOf } from './clocks.ts';
 import { duration, plural, size } from './format.ts';
 import type { ObjectiveRecord, RunRecord } from './record.ts';
 
@@ -29,117 +27,10 @@ export interface LoadResult {
   lastLostAt?: Millis | null;
 }
 
-export interface Clock {
-  id: 'T0' | 'T1' | 'T2' | 'T3' | 'T4' | 'T5' | 'T6';
-  name: string;
-  at: Millis | null;
-  /** Where the time is from, or why there is none. */
-  source: string;
-}
-
-export interface Times {
-  /** From start to end, or to the last thing the record knows; `null` when it knows nothing. */
-  totalMs: number | null;
-  waitingMs: number;
-  /** Total without waiting for people. */
-  machineMs: number | null;
-  freezeMs: number | null;
-}
-
 /** An objective, judged here or by the run itself. */
 export type Objective = ObjectiveRecord & { margin: string | null };
 
 const MOVES_DATA = ['failover', 'failback'];
-
-/** Last moment a record speaks of, for runs that have not ended. */
-export function lastKnown(record: RunRecord): Millis | null {
-  const all = [
-    record.startedAt,
-    record.endedAt,
-    ...record.steps.flatMap((s) => [s.startedAt, s.endedAt]),
-    ...record.log.map((l) => l.at),
-    ...record.messages.map((m) => m.at),
-  ].filter((at): at is number => typeof at === 'number' && Number.isFinite(at));
-  return all.length === 0 ? null : all.reduce((a, b) => Math.max(a, b));
-}
-
-export function timesOf(record: RunRecord): Times {
-  const end = record.endedAt ?? lastKnown(record);
-  const totalMs = end === null || !Number.isFinite(record.startedAt) ? null : Math.max(0, end - record.startedAt);
-  const waitingMs = record.waitedForPeopleMs;
-  const { startedAt, endedAt } = record.freeze;
-  return {
-    totalMs,
-    waitingMs,
-    machineMs: totalMs === null ? null : Math.max(0, totalMs - waitingMs),
-    freezeMs: startedAt === null || endedAt === null ? null : endedAt - startedAt,
-  };
-}
-
-/** The seven clocks; those nobody wrote down are `null` and say so. */
-export function clocksOf(record: RunRecord): Clock[] {
-  const approved = record.decisions.findLast((d) => d.decision === 'approve' && d.gate.startsWith('cutover'));
-  const declared: [Millis | null, string] =
-    approved !== undefined
-      ? [approved.at, `approved by ${approved.by}`]
-      : record.steps.some((s) => s.stage !== 'preflight')
-        ? [record.startedAt, 'the start of the run: nobody had to decide']
-        : [null, 'not decided'];
-  const impact = impactOf(record, declared[0]);
-  const [healthyAt, healthySource] = healthy(record);
-  return [
-    { id: 'T0', name: 'Harm begins', at: impact[0], source: impact[1] },
-    {
-      id: 'T1',
-      name: 'Noticed',
-      at: record.detectedAt ?? null,
-      source: typeof record.detectedAt === 'number' ? 'given with the request' : 'not given',
-    },
-    { id: 'T2', name: 'Decided', at: declared[0], source: declared[1] },
-    {
-      id: 'T3',
-      name: 'Run starts',
-      at: Number.isFinite(record.startedAt) ? record.startedAt : null,
-      source: 'Temporal',
-    },
-    {
-      id: 'T4',
-      name: 'Data ready',
-      at: record.dataReadyAt,
-      source: record.dataReadyAt === null ? 'not reached' : 'write probe on the promoted store',
-    },
-    {
-      id: 'T5',
-      name: 'Traffic moved',
-      at: record.trafficCompleteAt,
-      source: record.trafficCompleteAt === null ? 'not reached' : 'last weight read back',
-    },
-    { id: 'T6', name: 'Healthy', at: healthyAt, source: healthySource },
-  ];
-}
-
-/**
- * When the harm began. Without anybody's word, an unplanned run knows at least that the source still worked at the
- * start of the loss window: counted from there, the recovery time is an upper bound.
- */
-function impactOf(record: RunRecord, declared: Millis | null): [Millis | null, string] {
-  if (typeof record.impactStartAt === 'number') return [record.impactStartAt, 'given with the request'];
-  if (record.mode === 'planned') return [declared, 'T2: a planned run harms nobody before it is approved'];
-  const window = Date.parse(record.loss?.fromTime ?? record.plans.at(-1)?.facts?.loss?.fromTime ?? '');
-  return Number.isNaN(window)
-    ? [null, 'not given, and no reading of the source is older than the harm']
-    : [window, 'last reading at which the source surely worked: the harm began later'];
-}
-
-function healthy(record: RunRecord): [Millis | null, string] {
-  const done = (verb: string) => record.steps.findLast((s) => s.verb === verb && s.state === 'done')?.endedAt ?? null;
-  const baked = done('analyse');
-  if (baked !== null) return [baked, 'last bake passed'];
-  if (record.trafficCompleteAt !== null) return [record.trafficCompleteAt, 'T5: no bake was asked for'];
-  if (record.outcome === 'completed' && record.dataReadyAt !== null)
-    return [record.dataReadyAt, 'T4: there is no traffic to move'];
-  return [null, 'not reached'];
-}
 
 /**
  * Every objective of the run with what was achieved, judged only when the run is over: `met: null` means that there
@@ -172,17 +63,18 @@ function recoveryTime(record: RunRecord): Objective | null {
   // Put back before anything was promoted: nobody had to recover, the write outage is judged apart.
   if (record.mode === 'planned' && (record.outcome === 'rolledBack' || record.outcome === 'refused')) return null;
   const target = record.targets?.rtoMs;
-  const clock = Object.fromEntries(clocksOf(record).map((c) => [c.id, c.at])) as Record<Clock['id'], Millis | null>;
-  const from = clock.T0 ?? clock.T3;
-  const actual = clock.T6 === null || from === null ? null : clock.T6 - from;
+  const clocks = Object.fromEntries(clocksOf(record).map((c) => [c.id, c])) as Record<ClockId, Clock>;
+  const from = clocks.T0.at ?? clocks.T3.at;
+  const actual = clocks.T6.at === null || from === null ? null : clocks.T6.at - from;
   const given = record.mode === 'planned' || typeof record.impactStartAt === 'number';
-  const words = clock.T0 === null ? ' since the start of the run' : given ? '' : ' at most';
+  const words = clocks.T0.at === null ? ' since the start of the run' : given ? '' : ' at most';
+  const measured = clocks.T0.basis === 'measured' && clocks.T6.basis === 'measured';
   return {
     name: 'Recovery time (RTO)',
     target: target === undefined ? 'not known' : `≤ ${duration(target)}`,
     actual: actual !== null ? `${duration(actual)}${words}` : over(record) ? 'not reached' : 'not yet reached',
-    met: judgeTime(target, actual, clock.T0 !== null, over(record)),
-    basis: actual === null ? 'unknown' : given ? 'measured' : 'estimated',
+    met: judgeTime(target, actual, clocks.T0.at !== null, over(record)),
+    basis: actual === null ? 'unknown' : measured ? 'measured' : 'estimated',
     margin: target === undefined || actual === null ? null : duration(target - actual),
   };
 }

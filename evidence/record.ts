@@ -117,6 +117,70 @@ export interface WaitRecord {
   endedAt: Millis | null;
 }
 
+/** Something a run must have achieved, as the topology says it. */
+export interface Assertion {
+  name: string;
+  /** CEL over the run record, see assertions.ts: `run.writeUnavailable <= duration("2m")`. */
+  expr: string;
+  /** `fail` (the default): the run has not passed without it; `warn`: it is a finding. */
+  severity?: 'fail' | 'warn';
+}
+
+/** What became of an assertion. */
+export interface AssertionRecord {
+  name: string;
+  expr: string;
+  severity: 'fail' | 'warn';
+  /** `null`: it could not be judged, `note` says why. */
+  met: boolean | null;
+  /** The values it was judged by, or what was missing. */
+  note: string;
+}
+
+/** Time on the other side between the two legs of a drill. */
+export interface DwellRecord {
+  startedAt: Millis;
+  /** `null` while it lasts. */
+  endedAt: Millis | null;
+}
+
+/** The way back: the run, or the leg, that returned the service. */
+export interface FailbackRecord {
+  workflowId: string;
+  runId: string;
+  startedAt: Millis;
+  endedAt: Millis | null;
+  outcome: Outcome | null;
+}
+
+/** Replication lag as it was seen while the run was on. */
+export interface LagSample {
+  at: Millis;
+  component: string;
+  region: string;
+  /** `null`: it could not be read. */
+  seconds: number | null;
+}
+
+/** What reviewers of a test ask for and no run can know by itself. Whatever is absent is reported as not recorded. */
+export interface ContextRecord {
+  testType?: 'rehearsal' | 'checksOnly' | 'rampOnly' | 'full' | 'chaos' | 'live';
+  scenario?: string;
+  expected?: string;
+  assumptions?: string[];
+  /** Business impact analysis, risk assessment, ticket, change: texts or addresses. */
+  references?: string[];
+  thirdParties?: string[];
+  environment?: string;
+  /** Release of Rampart whose workflow code ran. */
+  version?: string;
+  /** Commit of the topology. */
+  commit?: string;
+  plannedStartAt?: Millis;
+  plannedEndAt?: Millis;
+  nextDueAt?: Millis;
+}
+
 /** What the tier promises, as the plan held it. */
 export interface Targets {
   rtoMs: number;
@@ -165,6 +229,16 @@ export interface RunRecord {
   /** When the harm began (an alert's start, or a person's word) and when it was noticed; absent when nobody said. */
   impactStartAt?: Millis | null;
   detectedAt?: Millis | null;
+  /** `measured` when `impactStartAt` is an alert's own start; a person's word is `estimated`, as is an absent one. */
+  impactStartBasis?: 'measured' | 'estimated' | null;
   /** The single waits whose sum is `waitedForPeopleMs`. */
   waits?: WaitRecord[];
+  /** Judged when the run ended; absent when the service has none, or nobody judged them yet. */
+  assertions?: AssertionRecord[];
+  /** The facts that gates showed, by their digests: what decisions were bound to. */
+  shown?: Facts[];
+  dwell?: DwellRecord | null;
+  failback?: FailbackRecord | null;
+  lagSamples?: LagSample[];
+  context?: ContextRecord | null;
 }

@@ -1,7 +1,7 @@
 /** Stages and steps against time, as inline SVG without script. */
 import { FROZEN, STAGES, type StageName } from '../../plan/model.ts';
+import { lastKnown } from '../clocks.ts';
 import { dateTime, duration } from '../format.ts';
-import { lastKnown } from '../objectives.ts';
 import type { RunRecord, StepRecord, UndoRecord } from '../record.ts';
 import { cut, html, type Markup, NOTHING, px } from './escape.ts';
 import { type Axis, type Interval, timeAxis } from './time-axis.ts';

@@ -1,7 +1,7 @@
 /** Traffic weights over time, set against observed, as inline SVG. */
 import type { Weights } from '../../drivers/ports.ts';
+import { clocksOf, lastKnown } from '../clocks.ts';
 import { percent } from '../format.ts';
-import { clocksOf, lastKnown } from '../objectives.ts';
 import type { RampRecord, RunRecord } from '../record.ts';
 import { html, type Markup, NOTHING, px } from './escape.ts';
 import { type Interval, timeAxis } from './time-axis.ts';

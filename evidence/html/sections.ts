@@ -1,10 +1,12 @@
 /** The parts of one run's section, in the order in which a tired reader needs them. */
 
-import { count, dateTime, duration, isoTime, lossSentence, plural, size, timeOfDay } from '../format.ts';
+import { capital, count, dateTime, duration, isoTime, lossSentence, plural, size, timeOfDay } from '../format.ts';
 import { type Objective, statedLoss } from '../objectives.ts';
-import { capital, type Report, type Row, type Verdict } from '../report.ts';
+import type { Report, Verdict } from '../report.ts';
+import { assertions, clocks, deviations, facts, people } from './audit.ts';
 import { html, type Markup, NOTHING } from './escape.ts';
 import { gantt, ganttOfCut } from './gantt.ts';
+import { lagChart } from './lag.ts';
 import { rampCharts } from './ramp.ts';
 
 const VERDICTS: Record<Verdict, string> = {
@@ -27,15 +29,19 @@ export function runSection(report: Report, index: number, alone: boolean): Marku
     tiles(report),
     followUp(report),
     objectives(report),
+    assertions(report),
     whatHappened(report),
     traffic(report),
+    lagChart(report.record),
     loss(report),
     leftBehind(report),
+    facts('Results', report.results),
     people(report),
     clocks(report),
     deviations(report),
     facts('Scenario', report.scenario),
     facts('Identity', report.identity),
+    facts('What comes next', report.closing),
     timeline(report),
     log(report),
   ]}</section>`;
@@ -81,12 +87,17 @@ function tiles(report: Report): Markup {
 
 const SEVERITIES: Record<string, string> = {
   missed: 'bad',
+  assertion: 'bad',
   debt: 'warn',
   blocker: 'bad',
   warning: 'warn',
   info: 'quiet',
 };
-const SEVERITY_NAMES: Record<string, string> = { missed: 'objective missed', debt: 'protection debt' };
+const SEVERITY_NAMES: Record<string, string> = {
+  missed: 'objective missed',
+  assertion: 'assertion',
+  debt: 'protection debt',
+};
 
 function followUp(report: Report): Markup {
   if (report.findings.length === 0) return NOTHING;
@@ -179,53 +190,6 @@ function leftBehind(report: Report): Markup {
             )}</tbody></table></div>`
       }`,
   )}`;
-}
-
-function people(report: Report): Markup {
-  const { decisions, fourEyes, requester, participants } = report.people;
-  const limits = (d: (typeof decisions)[number]) =>
-    d.maxLoss === undefined || d.decision === 'reject'
-      ? ''
-      : [
-          d.maxLoss.seconds === null ? '' : `${d.maxLoss.seconds} s`,
-          d.maxLoss.bytes === null ? '' : size(d.maxLoss.bytes),
-        ]
-          .filter((t) => t !== '')
-          .join(', ') || 'not bounded';
-  const table =
-    decisions.length === 0
-      ? html`<p class="soft">Nobody was asked, or nobody has answered.</p>`
-      : html`<div class="wide"><table><thead><tr><th>Gate</th><th>Decision</th><th>By</th><th class="time">At (UTC)</th><th>Loss accepted</th><th>Comment, overrides</th><th>Facts shown</th></tr></thead><tbody>${decisions.map(
-          (d) =>
-            html`<tr><td>${d.gate}</td><td><span class="tag ${d.decision === 'approve' ? 'good' : 'bad'}">${d.decision === 'approve' ? 'approved' : 'rejected'}</span></td><td>${d.by}</td><td class="time">${timeOfDay(d.at)}</td><td>${limits(d)}</td><td>${[d.comment, d.override.length > 0 ? `override ${d.override.join(', ')}` : ''].filter((t) => t !== '').join('; ')}</td><td><code>${d.factsDigest.slice(0, 12)}</code></td></tr>`,
-        )}</tbody></table></div>`;
-  return html`<h3>People</h3><p>Requested by ${requester}. Four eyes: ${fourEyes}.${participants.length > 0 ? ` Took part: ${participants.join(', ')}.` : ''} <span class="soft">Names are as given: Temporal does not prove who sent a message.</span></p>${table}`;
-}
-
-function clocks(report: Report): Markup {
-  const known = report.clocks.filter((c) => c.at !== null).map((c) => c.at!);
-  if (known.length === 0) return NOTHING;
-  const zero = report.clocks[0]!.at ?? report.clocks[3]!.at ?? known[0]!;
-  const { times } = report;
-  return html`<h3>Clocks</h3><div class="wide"><table><thead><tr><th></th><th>Moment</th><th class="time">At (UTC)</th><th>Since ${report.clocks[0]!.at === null ? 'T3' : 'T0'}</th><th>Source</th></tr></thead><tbody>${report.clocks.map(
-    (c) =>
-      html`<tr><td>${c.id}</td><td>${c.name}</td><td class="time">${c.at === null ? '–' : timeOfDay(c.at)}</td><td>${c.at === null ? '' : duration(c.at - zero)}</td><td>${c.source}</td></tr>`,
-  )}</tbody></table></div><p class="soft">Run ${duration(times.totalMs)} in all: ${duration(times.machineMs)} machine, ${duration(times.waitingMs)} waiting for people.</p>`;
-}
-
-function deviations(report: Report): Markup {
-  if (report.deviations.length === 0) return NOTHING;
-  return html`<h3>Deviations</h3><div class="wide"><table><thead><tr><th>What</th><th>Who</th><th>Why</th></tr></thead><tbody>${report.deviations.map(
-    (d) => html`<tr><td>${d.what}</td><td>${d.who}</td><td>${d.why}</td></tr>`,
-  )}</tbody></table></div>`;
-}
-
-function facts(title: string, rows: Row[]): Markup {
-  if (rows.length === 0) return NOTHING;
-  return html`<h3>${title}</h3><dl class="facts">${rows.map(
-    (r) =>
-      html`<div><dt>${r.label}</dt><dd>${/digest|^Run$|^Workflow$/i.test(r.label) ? html`<code>${r.value}</code>` : r.value}</dd></div>`,
-  )}</dl>`;
 }
 
 function timeline(report: Report): Markup {

@@ -10,7 +10,7 @@ const FOLDERS = [
 ]; // biome-ignore format: a list
 
 /** A closed run judges itself, so that its result says it without a report: pure, and tested with the reports. */
-const JUDGING = ['evidence/objectives.ts', 'evidence/format.ts'];
+const JUDGING = ['evidence/objectives.ts', 'evidence/clocks.ts', 'evidence/format.ts'];
 
 /**
  * What each folder may need of the others, besides itself. An entry is a file, a folder with a slash, `node:`, or a
@@ -45,7 +45,7 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
     types: [],
     lazy: ['pg'],
   },
-  evidence: { run: ['plan/', 'topology/', 'node:'], types: ['drivers/ports.ts'] },
+  evidence: { run: ['plan/', 'topology/', 'node:', 'zod', '@marcbachmann/cel-js'], types: ['drivers/ports.ts'] },
   clients: {
     run: [
       'topology/', 'plan/', 'evidence/', 'drivers/registry.ts', 'drivers/errors.ts', 'workflows/contract.ts',

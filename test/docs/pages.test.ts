@@ -5,6 +5,7 @@ import { readRequest } from '../../activities/request.ts';
 import { openCluster } from '../../drivers/postgres/config.ts';
 import { grantsFor } from '../../drivers/postgres/grants.ts';
 import { drivers } from '../../drivers/registry.ts';
+import { VARIABLES } from '../../evidence/assertion-values.ts';
 import { repositoryRoot } from '../../lab/paths.ts';
 import { topologyJsonSchema } from '../../topology/json-schema.ts';
 import { loadTopology } from '../../topology/load.ts';
@@ -82,6 +83,24 @@ describe('generated parts', () => {
         `${g.sql.padEnd(76)} -- ${g.why}${g.onlyFor === null ? '' : only[g.onlyFor]}${g.database === undefined ? '' : `; in ${g.database}`}`,
     );
     expectGenerated('docs/security.md', 'grants', `\`\`\`sql\n${lines.join('\n')}\n\`\`\``);
+  });
+
+  it('docs/evidence.md lists what assertions may speak of', () => {
+    const types: Record<string, string> = {
+      'google.protobuf.Duration': 'duration',
+      'google.protobuf.Timestamp': 'timestamp',
+    };
+    const rows = VARIABLES.flatMap(({ name, fields, what, entries }) =>
+      Object.entries(fields).map(
+        ([field, type]) =>
+          `| \`${name}${entries === undefined ? '' : '["…"]'}.${field}\` | \`${types[type] ?? type}\` | ${what[field]} |`,
+      ),
+    );
+    expectGenerated(
+      'docs/evidence.md',
+      'variables',
+      ['| variable | type | what |', '| --- | --- | --- |', ...rows].join('\n'),
+    );
   });
 
   it('docs/temporal.md lists every message with its example', () => {

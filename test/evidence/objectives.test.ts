@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { assessObjectives, clocksOf, timesOf } from '../../evidence/objectives.ts';
+import { clocksOf, phasesOf, timesOf } from '../../evidence/clocks.ts';
+import { assessObjectives } from '../../evidence/objectives.ts';
 import type { RunRecord } from '../../evidence/record.ts';
 import { plannedFailover, plannedLoad, rolledBack, T0, unplannedFailover, unplannedLoad, waiting } from './records.ts';
 
@@ -24,7 +25,38 @@ describe('clocks', () => {
 
   it('takes the word of who saw the harm begin', () => {
     const record = { ...unplannedFailover(), impactStartAt: T0 };
-    expect(objective(record, 'Recovery time')).toMatchObject({ actual: '10 min 8 s', basis: 'measured', met: false });
+    expect(objective(record, 'Recovery time')).toMatchObject({ actual: '10 min 8 s', basis: 'estimated', met: false });
+    const alerted = { ...record, impactStartBasis: 'measured' as const };
+    expect(objective(alerted, 'Recovery time')).toMatchObject({ basis: 'measured', met: false });
+    expect(clocksOf(alerted)[0]).toMatchObject({ source: 'the start of the alert', basis: 'measured' });
+  });
+
+  it('tells whose time each phase was', () => {
+    const record = { ...plannedFailover(), impactStartAt: T0 - 60_000, detectedAt: T0 - 10_000 };
+    const phases = Object.fromEntries(phasesOf(record).map(({ name, from: _f, to: _t, ...p }) => [name, p]));
+    expect(phases.Declaration).toEqual({
+      ...{ totalMs: 57_600, beforeMs: 10_000, peopleMs: 47_200, machineMs: 400, basis: 'measured' },
+    });
+    expect(phases.Recovery).toEqual({
+      ...{ totalMs: 118_090, beforeMs: 60_000, peopleMs: 47_200, machineMs: 10_890, basis: 'estimated' },
+    });
+    expect(phases.Orchestrated).toMatchObject({ totalMs: 10_490, beforeMs: 0, peopleMs: 0, machineMs: 10_490 });
+  });
+
+  it('counts a pause inside a wait for an approval once', () => {
+    const pause = { kind: 'pause' as const, name: 'pause', startedAt: T0 + 20_000, endedAt: T0 + 30_000 };
+    const record = { ...plannedFailover(), impactStartAt: T0 };
+    const people = (r: RunRecord) => phasesOf(r).find((p) => p.name === 'Recovery')!.peopleMs;
+    expect(people({ ...record, waits: [...record.waits!, pause] })).toBe(people(record));
+  });
+
+  it('takes health that nobody looked at for an estimate', () => {
+    const record = unplannedFailover();
+    const steps = record.steps.filter((s) => s.verb !== 'analyse');
+    expect(clocksOf({ ...record, steps })[6]).toMatchObject({
+      basis: 'estimated',
+      source: 'T5: no bake was asked for',
+    });
   });
 
   it('never calls an objective met that is counted from too late', () => {
