@@ -93,7 +93,8 @@ async function act(state: TriggerState, resolved: ResolvedTrigger): Promise<numb
   const times = [again, state.run === null ? null : now + LOOK_MS, 'until' in verdict ? verdict.until : null];
   const next = times.filter((at): at is number => at !== null);
   if (next.length > 0) return Math.min(...next);
-  const newest = Math.max(0, ...state.memory.alerts.map(({ lastAt }) => lastAt), ...state.memory.followed);
+  const begun = workflowInfo().startTime.getTime();
+  const newest = Math.max(begun, ...state.memory.alerts.map(({ lastAt }) => lastAt), ...state.memory.followed);
   if (state.memory.alerts.some(({ firing }) => firing)) return now + REMEMBERS_MS;
   return newest + REMEMBERS_MS > now ? newest + REMEMBERS_MS : null;
 }

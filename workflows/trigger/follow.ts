@@ -10,7 +10,7 @@ import {
 import type { ResolvedTrigger, TriggerActivities } from '../../activities/contract.ts';
 import { CONTROL_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../contract.ts';
 import { causeOf } from '../run/errors.ts';
-import type { Verdict } from './judge.ts';
+import { textOfAll, type Verdict } from './judge.ts';
 import type { TriggerState } from './state.ts';
 
 /** The lock is held, or a run could not be started: asked again after so long, in milliseconds, while alerts fire. */
@@ -105,8 +105,7 @@ async function tellRun(state: TriggerState): Promise<void> {
   const fresh = state.memory.alerts.filter((one) => one.firing && !run.told.includes(idOf(one)));
   if (fresh.length === 0) return;
   state.run = { ...run, told: [...run.told, ...fresh.map(idOf)] };
-  const text = fresh.map((one) => `${one.text} since ${new Date(one.since).toISOString()}`).join(', ');
-  const reason = `further alerts: ${text}`.slice(0, 1_000);
+  const reason = `further alerts: ${textOfAll(fresh)}`.slice(0, 1_000);
   await signal(state, run.workflowId, run.runId, 'note', { by: `trigger/${state.name}`, reason });
 }
 

@@ -18,6 +18,8 @@ export interface AlertSeen {
   lastAt: Millis;
   /** When it was said to be firing, newest last; as many as the trigger counts. */
   said: Millis[];
+  /** When it began or ended to fire, newest last; as many as make it flap. */
+  changes: Millis[];
   /** `startsAt` of the firing that was resolved last: a late copy of it is no new firing. */
   resolvedStart: Millis | null;
   /** In a few words, for people. */
@@ -29,8 +31,6 @@ export interface Memory {
   alerts: AlertSeen[];
   /** Deliveries that were taken, newest last. */
   deliveries: string[];
-  /** When an alert began or ended to fire, newest last. */
-  changes: Millis[];
   /** Since when enough sources agree; `null` when they do not. */
   agreedAt: Millis | null;
   /** Until when flapping holds the automation; 0 when it does not. */
@@ -44,17 +44,16 @@ export interface Memory {
 export const EMPTY_MEMORY: Memory = {
   alerts: [],
   deliveries: [],
-  changes: [],
   agreedAt: null,
   flappingUntil: 0,
   followed: [],
   calmUntil: 0,
 };
 
-/** Most alerts that one trigger keeps apart, deliveries it knows again, and changes it counts. */
+/** Most alerts that one trigger keeps apart, deliveries it knows again, and alerts that a text names. */
 const MOST_ALERTS = 500;
 const MOST_DELIVERIES = 2_000;
-const MOST_CHANGES = 1_000;
+const MOST_NAMED = 6;
 const DAY_MS = 24 * 3_600_000;
 
 const last = <T>(list: readonly T[], n: number): T[] => list.slice(-n);
@@ -63,10 +62,10 @@ const last = <T>(list: readonly T[], n: number): T[] => list.slice(-n);
  * Takes an alert in.
  * @returns the memory after it, and whether it told anything new
  */
-export function take(memory: Memory, alert: Alert, trigger: Pick<Trigger, 'times'>): { memory: Memory; news: boolean } {
-  const delivery = `${alert.source} ${alert.delivery} ${alert.key} ${alert.status}`;
-  if (memory.deliveries.includes(delivery)) return { memory, news: false };
-  const deliveries = last([...memory.deliveries, delivery], MOST_DELIVERIES);
+export function take(memory: Memory, alert: Alert, trigger: Trigger): { memory: Memory; news: boolean } {
+  const delivery = alert.delivery === null ? [] : [`${alert.source} ${alert.delivery} ${alert.key} ${alert.status}`];
+  if (delivery.some((one) => memory.deliveries.includes(one))) return { memory, news: false };
+  const deliveries = last([...memory.deliveries, ...delivery], MOST_DELIVERIES);
   const known = memory.alerts.find(({ source, key }) => source === alert.source && key === alert.key);
   // What a source does not know says nothing about what it said before.
   if (alert.status === 'unknown') return { memory: { ...memory, deliveries }, news: false };
@@ -88,19 +87,32 @@ export function take(memory: Memory, alert: Alert, trigger: Pick<Trigger, 'times
     heardAt: begins ? alert.receivedAt : known!.heardAt,
     lastAt: alert.receivedAt,
     said: firing ? last([...(known?.said ?? []), alert.receivedAt], trigger.times.atLeast) : (known?.said ?? []),
+    changes:
+      begins || ends
+        ? last([...(known?.changes ?? []), alert.receivedAt], trigger.flapping.changes)
+        : (known?.changes ?? []),
     resolvedStart: firing ? (known?.resolvedStart ?? null) : (alert.startsAt ?? known!.resolvedStart),
     text: textOf(alert),
     url: alert.url,
   };
   const alerts = kept([...memory.alerts.filter((one) => one !== known), now]);
-  const changes = begins || ends ? last([...memory.changes, alert.receivedAt], MOST_CHANGES) : memory.changes;
-  return { memory: { ...memory, deliveries, alerts, changes }, news: true };
+  return { memory: { ...memory, deliveries, alerts }, news: true };
 }
 
 function endedBefore(alert: Alert): AlertSeen {
   const { source, key, startsAt, receivedAt, url } = alert;
   const at = { since: startsAt!, heardAt: receivedAt, lastAt: receivedAt };
-  return { source, key, firing: false, ...at, said: [], resolvedStart: startsAt, text: textOf(alert), url };
+  return {
+    source,
+    key,
+    firing: false,
+    ...at,
+    said: [],
+    changes: [],
+    resolvedStart: startsAt,
+    text: textOf(alert),
+    url,
+  };
 }
 
 /** The newest, and all that still fire before any that do not. */
@@ -145,7 +157,7 @@ export function judge(
     flappingUntil: flapping(before, trigger, now),
     followed: before.followed.filter((at) => now - at < DAY_MS),
   };
-  const text = counted.map((one) => `${one.text} since ${new Date(one.since).toISOString()}`).join(', ');
+  const text = textOfAll(counted);
   const verdict = (): Verdict => {
     if (!agreed)
       return {
@@ -173,13 +185,25 @@ function agreeing({ alerts }: Memory, { times, quorum }: Trigger, now: Millis): 
   return firing.filter(({ lastAt }) => newest - lastAt <= quorum.withinMs);
 }
 
-/** Once it flaps, it must be calm for the whole time. */
-function flapping({ changes, flappingUntil }: Memory, { flapping: limit }: Trigger, now: Millis): Millis {
-  const newest = changes.at(-1) ?? 0;
-  const recent = changes.filter((at) => newest - at <= limit.withinMs).length;
+/**
+ * One alert that comes and goes; many that come at once are an outage. Once it flaps, all must be calm for the whole
+ * time.
+ */
+function flapping({ alerts, flappingUntil }: Memory, { flapping: limit }: Trigger, now: Millis): Millis {
+  const newest = Math.max(0, ...alerts.map(({ changes }) => changes.at(-1) ?? 0));
+  const flaps = alerts.some(({ changes }) => {
+    const latest = changes.at(-1) ?? 0;
+    return changes.filter((at) => latest - at <= limit.withinMs).length >= limit.changes;
+  });
   const until = newest + limit.withinMs;
-  const flaps = recent >= limit.changes || flappingUntil > newest;
-  return flaps && until > now ? until : 0;
+  return (flaps || flappingUntil > newest) && until > now ? until : 0;
+}
+
+/** The oldest by name, and how many there are besides. */
+export function textOfAll(alerts: readonly AlertSeen[]): string {
+  const oldest = [...alerts].sort((a, b) => a.since - b.since);
+  const named = oldest.slice(0, MOST_NAMED).map((one) => `${one.text} since ${new Date(one.since).toISOString()}`);
+  return [...named, ...(oldest.length > MOST_NAMED ? [`and ${oldest.length - MOST_NAMED} more`] : [])].join(', ');
 }
 
 function heldUntil(

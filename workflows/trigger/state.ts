@@ -75,7 +75,7 @@ export function alertsIn(input: unknown): Alert[] {
       alert !== null &&
       typeof alert.source === 'string' &&
       typeof alert.key === 'string' &&
-      typeof alert.delivery === 'string' &&
+      (alert.delivery === null || typeof alert.delivery === 'string') &&
       typeof alert.receivedAt === 'number' &&
       (alert.status === 'firing' || alert.status === 'resolved' || alert.status === 'unknown') &&
       typeof alert.labels === 'object' &&
