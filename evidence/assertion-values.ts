@@ -3,7 +3,7 @@ import { evaluate } from '@marcbachmann/cel-js';
 import type { Millis } from '../drivers/ports.ts';
 import { clocksOf, phasesOf, timesOf } from './clocks.ts';
 import { listedOf } from './left-behind.ts';
-import type { LoadResult } from './objectives.ts';
+import { type LoadResult, recoveryPointMs } from './objectives.ts';
 import type { RunRecord, StepRecord } from './record.ts';
 
 const DURATION = 'google.protobuf.Duration';
@@ -97,7 +97,8 @@ export const VARIABLES: readonly Variable[] = [
       took: [DURATION, 'how long it took'],
       startedAt: [TIME, 'when it started'],
       endedAt: [TIME, 'when it ended'],
-      facts: ['map<string, dyn>', 'what it reported, for example an own step'],
+      facts: ['map<string, dyn>', 'what it reported, as the report lists it'],
+      answer: ['dyn', "an own step's answer, or what it printed, where that is JSON"],
     },
     Step,
   ),
@@ -162,7 +163,7 @@ function runValues(record: RunRecord, load: LoadResult | null): Record<string, u
     people: spanOf(record.waitedForPeopleMs),
     rta: spanOf(phase('Recovery')),
     orchestrated: spanOf(phase('Orchestrated')),
-    rpa: spanOf(lossMs(record)),
+    rpa: spanOf(recoveryPointMs(record)),
     writeUnavailable: spanOf(writeUnavailableMs(record)),
     writeGap: spanOf(load?.writeGapMs),
     dwell: record.dwell?.endedAt == null ? undefined : spanOf(record.dwell.endedAt - record.dwell.startedAt),
@@ -174,14 +175,6 @@ function runValues(record: RunRecord, load: LoadResult | null): Record<string, u
     escalated: record.messages.some((m) => m.verb === 'escalate' && m.applied),
     promoted: crossedAt !== null && revokedAt === null,
   });
-}
-
-/** The stated loss in time, its upper bound; undefined when it is open or unknown. */
-function lossMs(record: RunRecord): number | undefined {
-  const { loss } = record;
-  if (loss === null) return record.outcome !== null && record.pointOfNoReturn.crossedAt === null ? 0 : undefined;
-  if (loss.kind === 'none') return 0;
-  return loss.kind === 'unknown' || loss.toTime === null || loss.seconds === null ? undefined : loss.seconds * 1000;
 }
 
 /**
@@ -217,7 +210,19 @@ function stepValues(step: StepRecord): Record<string, unknown> {
     startedAt: timeOf(step.startedAt),
     endedAt: timeOf(step.endedAt),
     facts: step.facts,
+    answer: answerOf(step),
   };
+}
+
+/** The JSON that a team's own step answered (HTTP) or printed (command). */
+function answerOf(step: StepRecord): unknown {
+  const said = step.facts.body ?? step.facts.stdout;
+  if (typeof said !== 'string') return undefined;
+  try {
+    return JSON.parse(said) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 interface Measurement {

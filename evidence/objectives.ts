@@ -185,6 +185,16 @@ function clientView(record: RunRecord, load: LoadResult | null): Objective[] {
   return [lost, doubled];
 }
 
+/**
+ * The recovery point achieved, in milliseconds: the stated loss, its upper bound. `null` when it is open or unknown; a
+ * run that ended without having promoted anything lost nothing.
+ */
+export function recoveryPointMs({ loss, outcome, pointOfNoReturn }: RunRecord): number | null {
+  if (loss === null) return outcome !== null && pointOfNoReturn.crossedAt === null ? 0 : null;
+  if (loss.kind === 'none') return 0;
+  return loss.kind === 'unknown' || loss.toTime === null || loss.seconds === null ? null : loss.seconds * 1000;
+}
+
 /** The stated loss in a few words; `null` when none was stated. */
 export function statedLoss(record: RunRecord): string | null {
   const loss = record.loss;

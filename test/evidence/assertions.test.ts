@@ -59,10 +59,15 @@ describe('what can be said', () => {
 
   it('takes what own steps report', () => {
     const record = plannedFailover();
-    record.steps.push({ ...record.steps[0]!, id: 'own:orders-checksum', facts: { mismatches: 0, rows: 8_123 } });
-    expect(judge('steps["own:orders-checksum"].facts.mismatches == 0', record).met).toBe(true);
-    expect(judge('steps["own:orders-checksum"].facts.rows > 9000', record).met).toBe(false);
-    expect(judge('steps["own:orders-checksum"].facts.other == 0', record)).toMatchObject({
+    record.steps.push({
+      ...record.steps[0]!,
+      id: 'own:orders-checksum',
+      facts: { status: 200, body: '{"mismatches":0,"rows":8123}' },
+    });
+    expect(judge('steps["own:orders-checksum"].facts.status == 200', record).met).toBe(true);
+    expect(judge('steps["own:orders-checksum"].answer.mismatches == 0', record).met).toBe(true);
+    expect(judge('steps["own:orders-checksum"].answer.rows > 9000', record).met).toBe(false);
+    expect(judge('steps["own:orders-checksum"].answer.other == 0', record)).toMatchObject({
       met: null,
       note: expect.stringContaining('other is not recorded for this run'),
     });
