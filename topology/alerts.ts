@@ -63,7 +63,7 @@ export interface Alert {
   /** Name of the source in the topology. */
   source: string;
   /**
-   * The same for every attempt to deliver the same message; `null` when the sender does not number its messages
+   * The same for every attempt to deliver the same alert of the same message; `null` when the sender does not number its messages
    * (Alertmanager, Grafana): they tell a state, word for word the same when it comes back. A repeat is then only what
    * says what was known last of the same key; an alert that fires again after it was resolved may have its old `startsAt`.
    */

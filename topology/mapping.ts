@@ -2,7 +2,7 @@
  * Expressions of a `generic` source: CEL over `body`, `headers` and, where the mapping has `each`, `item`. They are
  * compiled once, when the topology is checked and when the webhook server learns of the source, never for a message.
  */
-import { Environment } from '@marcbachmann/cel-js';
+import { Environment, Optional } from '@marcbachmann/cel-js';
 
 /** What an expression sees. */
 export interface MappingScope {
@@ -54,7 +54,10 @@ export function compileExpression(expression: string, place: ExpressionPlace = {
     );
   }
   const run = environment.parse(expression);
-  return (scope) => run(scope);
+  return (scope) => {
+    const value: unknown = run(scope);
+    return value instanceof Optional ? value.orValue(null) : value;
+  };
 }
 
 /** What is wrong with an expression; `null` when it can be used at that place. */
