@@ -104,7 +104,7 @@ export function timeOf(value: unknown): number | null {
 }
 
 const LATEST = Date.parse('9999-12-31T23:59:59Z');
-const plausible = (ms: number): number | null => (ms > 0 && ms <= LATEST ? Math.round(ms) : null);
+const plausible = (ms: number): number | null => (ms >= 1 && ms <= LATEST ? Math.round(ms) : null);
 
 /** A text that is the same whenever the parts are, whatever they hold. */
 export function digestOf(...parts: Array<string | null>): string {

@@ -27,7 +27,7 @@ export function parseStandardWebhooks(message: Message): Parsed {
         delivery: message.header('webhook-id'),
         status,
         startsAt: timeOf(field(data, 'startsAt')) ?? (status === 'firing' ? timeOf(field(body, 'timestamp')) : null),
-        labels: { ...labelsOf(field(data, 'labels')), type },
+        labels: { ...labelsOf(field(data, 'labels')), ...labelsOf({ type }) },
         annotations: annotationsOf(field(data, 'annotations')),
         severity: firstText(field(data, 'severity'), field(data, 'labels', 'severity')),
         url: urlOf(field(data, 'url')),
