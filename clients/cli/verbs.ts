@@ -275,7 +275,8 @@ function declareDemo(program: Command, load: Load): void {
       .description('a two-region world on this machine: failed over under load, ramped, failed back, then hurt')
       .option('--keep', 'leave the world running, with the Web UI')
       .option('--name <world>', 'name of the world (default demo)')
-      .option('--load <perSecond>', 'orders per second (default 120)'),
+      .option('--load <perSecond>', 'orders per second (default 120)')
+      .option('--alert', 'the rescue is proposed by a real Alertmanager instead of being started by hand'),
     () => import('./verbs/demo.ts'),
   );
 }

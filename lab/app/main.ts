@@ -4,6 +4,7 @@
  *   POST /orders {"id": "<uuid>", "amount": 12}   201 created or 200 known already; only after the commit
  *   GET  /orders/<id>                             200 or 404
  *   GET  /healthz  GET /readyz                    alive; able to serve
+ *   GET  /metrics                                 whether it can place orders, for Prometheus
  *   GET  /rampart  PUT /rampart {"desired": "active" | "standby" | "drained", "token"}    the contract for failover
  *
  * Environment: REGION, PORT, WRITER_URL; STATE (standby when absent), HOST (127.0.0.1 when absent).
@@ -60,6 +61,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     const ready = await isReady();
     return answer(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', region, state });
   }
+  if (path === '/metrics') return metrics(response);
   if (path === '/rampart') return contract(request, response);
   if (path !== '/orders' && !path.startsWith('/orders/')) return answer(response, 404, { error: 'no such page' });
   if (state === 'drained') {
@@ -128,10 +130,29 @@ async function showOrder(id: string, response: ServerResponse): Promise<void> {
   answer(response, rows.length === 1 ? 200 : 404, rows[0] ?? { error: 'no such order' });
 }
 
+/** In Prometheus' text form: what people alert on. */
+async function metrics(response: ServerResponse): Promise<void> {
+  const writes = state !== 'drained' && writer.reachable && (await answersNow());
+  const lines = [
+    '# HELP shop_writer_up Whether orders can be placed from here.',
+    '# TYPE shop_writer_up gauge',
+    `shop_writer_up{region="${region}"} ${writes ? 1 : 0}`,
+    '# HELP shop_requests_in_flight Requests that are being answered.',
+    '# TYPE shop_requests_in_flight gauge',
+    `shop_requests_in_flight{region="${region}"} ${inflight}`,
+  ];
+  response.setHeader('content-type', 'text/plain; version=0.0.4');
+  response.end(`${lines.join('\n')}\n`);
+}
+
 /** Able to serve: not drained, and the writer endpoint answers now. */
 async function isReady(): Promise<boolean> {
   // Known to be away: whoever asks gets the answer at once, not after a wait for it to return.
   if (state === 'drained' || !writer.reachable) return false;
+  return answersNow();
+}
+
+async function answersNow(): Promise<boolean> {
   try {
     await writer.run('SELECT 1', [], Date.now() + 500);
     return true;

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Temporal } from '../../clients/connection.ts';
 import { follow } from '../../clients/follow.ts';
 import { sendMessage } from '../../clients/messages.ts';
+import type { RunRef } from '../../clients/runs.ts';
 import { startRun } from '../../clients/start.ts';
 import type { LossStatement } from '../../drivers/ports.ts';
 import type { RunRecord } from '../../evidence/record.ts';
@@ -37,8 +38,15 @@ export interface Stage {
  * @throws Error when the run holds, does not end, or leaves no record
  */
 export async function playRun(stage: Stage, request: Request, since = Date.now()): Promise<RunFindings> {
+  return watchRun(stage, await startRun(stage.temporal, stage.lock, request), since);
+}
+
+/**
+ * Plays a run that has been started, by whomever: a person looks at its gates and approves them.
+ * @throws Error when the run holds, does not end, or leaves no record
+ */
+export async function watchRun(stage: Stage, run: RunRef, since: number): Promise<RunFindings> {
   const { temporal, load, narrator } = stage;
-  const run = await startRun(temporal, stage.lock, request);
   const signal = AbortSignal.any([stage.signal, AbortSignal.timeout(RUN_DEADLINE_MS)]);
   let statedAtGate: LossStatement | null = null;
   let record: RunRecord | null = null;

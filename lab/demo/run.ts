@@ -9,11 +9,13 @@ import type { Paint } from '../../clients/cli/cli.ts';
 import type { Io } from '../../clients/cli/io.ts';
 import { table } from '../../clients/cli/render/table.ts';
 import { connect } from '../../clients/connection.ts';
+import { findRun, type RunRef } from '../../clients/runs.ts';
 import { ENDINGS, FORMATS, renderReports } from '../../evidence/render.ts';
 import { buildReport, type RunEvidence } from '../../evidence/report.ts';
+import { startAlerting, TRIGGER } from '../alerting.ts';
 import { HOME_REGION, REGIONS, SERVICE } from '../world/spec.ts';
 import { openWorld, replaceKept, type World } from '../world.ts';
-import { playRun, type Stage } from './act.ts';
+import { playRun, type Stage, watchRun } from './act.ts';
 import { createNarrator, type Narrator } from './narrator.ts';
 import { type DemoResult, problemsOf, type RunFindings, type RunResult, summarize } from './result.ts';
 
@@ -24,6 +26,8 @@ export interface DemoOptions {
   name: string;
   /** Orders per second. */
   load: number;
+  /** The third run is proposed by a real Alertmanager. */
+  alert: boolean;
 }
 
 /** Weights the ramp must show, as the lab's topology has them. */
@@ -48,7 +52,7 @@ export async function runDemo(io: Io, paint: Paint, options: DemoOptions): Promi
     narrator.chapter('A world with two regions');
     await replaceKept(options.name);
     world = await openWorld({ name: options.name, load: options.load, bake: BAKE, tied: true, say: narrator.say });
-    await play(world, io, narrator, result, evidence);
+    await play(world, io, narrator, result, evidence, options.alert);
   } catch (error) {
     if (io.signal.aborted) throw error;
     result.problems.push((error as Error).message);
@@ -75,6 +79,7 @@ async function play(
   narrator: Narrator,
   result: DemoResult,
   evidence: RunEvidence[],
+  alert: boolean,
 ): Promise<void> {
   const { world: addresses } = await world.status();
   const env = {
@@ -103,6 +108,12 @@ async function play(
       narrator.say(sentence(summary));
     };
 
+    if (alert) {
+      const at = { dir: world.dir, world: addresses, service: SERVICE, to: AWAY, log: narrator.say };
+      const { alertmanager, prometheus } = await startAlerting(at);
+      narrator.say(`Prometheus ${prometheus} scrapes the apps, Alertmanager ${alertmanager} tells \`rampart serve\``);
+    }
+
     narrator.chapter(`1  Planned failover: ${SERVICE} from ${HOME_REGION} to ${AWAY}, under load`);
     const request = { service: SERVICE, by: 'demo' };
     finish(await playRun(stage, { ...request, action: 'failover', to: AWAY, reason: 'maintenance' }), RAMP);
@@ -127,10 +138,31 @@ async function play(
       mode: 'unplanned',
       reason: 'the database is dead',
     } as const;
-    finish(await playRun(stage, unplanned, since), null);
+    if (alert) {
+      const before = (await findRun(temporal, stage.lock))?.runId;
+      finish(await watchRun(stage, await proposed(stage, before), since), null);
+    } else finish(await playRun(stage, unplanned, since), null);
     await world.heal();
   } finally {
     await temporal.close().catch(() => {});
+  }
+}
+
+/** How long an alert may take from the harm to a proposal, in milliseconds. */
+const ALERT_MS = 60_000;
+
+/** The run that the alert has opened under the lock. */
+async function proposed({ temporal, lock, narrator, signal }: Stage, before: string | undefined): Promise<RunRef> {
+  narrator.say(`Nobody starts anything: Prometheus and Alertmanager find out that no order can be placed`);
+  const deadline = Date.now() + ALERT_MS;
+  for (;;) {
+    const run = await findRun(temporal, lock);
+    if (run !== null && run.runId !== before) {
+      narrator.say(`Proposed by trigger ${TRIGGER}; it has changed nothing and waits for somebody`);
+      return run;
+    }
+    if (Date.now() > deadline) throw new Error(`no alert has proposed a run within ${ALERT_MS / 1000} s`);
+    await sleep(200, undefined, { signal });
   }
 }
 

@@ -6,6 +6,7 @@ interface DemoVerbOptions {
   keep?: boolean;
   name?: string;
   load?: string;
+  alert?: boolean;
 }
 
 /** `rampart demo` */
@@ -19,6 +20,7 @@ export async function run(cli: Cli, _args: string[], options: DemoVerbOptions): 
       keep: options.keep === true,
       name: options.name ?? 'demo',
       load,
+      alert: options.alert === true,
     });
     cli.answer(result);
     return result.result === 'passed' ? EXIT.done : EXIT.failed;
