@@ -1,6 +1,6 @@
 /** What a trigger's workflow asks of the control place: the topology, how its run stands, and to tell people. */
-import { Cron } from 'croner';
-import type { MaintenanceWindow, Trigger, TriggerAction } from '../topology/alerts.ts';
+import type { Trigger, TriggerAction } from '../topology/alerts.ts';
+import { quietUntilOf } from '../topology/maintenance.ts';
 import { lockOf } from '../topology/model.ts';
 import type { RunSeen, TriggerActivities } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -32,23 +32,4 @@ export function createTriggerActivities(deps: ActivityDeps, triggers: TriggerDep
       }),
     tellOfTrigger: (notice) => perform(deps, nobody(notice.service), null, () => triggers.tell(notice)),
   };
-}
-
-/**
- * Whether a maintenance window is on.
- * @param now milliseconds since the epoch
- * @returns its end, the latest where several are on; `null` when none is
- */
-export function quietUntilOf(windows: readonly MaintenanceWindow[], now: number): number | null {
-  const ends = windows.flatMap(({ cron, timeZone, durationMs }) => {
-    // The newest beginning that can still be on: the first one after a duration ago, then the ones after that.
-    let begin = new Cron(cron, { timezone: timeZone }).nextRun(new Date(now - durationMs));
-    let end: number | null = null;
-    while (begin !== null && begin.getTime() <= now) {
-      end = begin.getTime() + durationMs;
-      begin = new Cron(cron, { timezone: timeZone }).nextRun(begin);
-    }
-    return end !== null && end > now ? [end] : [];
-  });
-  return ends.length === 0 ? null : Math.max(...ends);
 }

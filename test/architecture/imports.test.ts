@@ -57,7 +57,14 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
   },
   // A world of its own that uses the real parts; nothing in production needs it.
   lab: {
-    run: FOLDERS.map((folder) => `${folder}/`).concat('node:', 'pg', 'commander', 'picocolors', '@temporalio/client'),
+    run: FOLDERS.map((folder) => `${folder}/`).concat(
+      'node:',
+      'pg',
+      'yaml',
+      'commander',
+      'picocolors',
+      '@temporalio/client',
+    ),
     types: [],
     lazy: [],
   },

@@ -24,9 +24,17 @@ describe('normal form', () => {
   });
 
   test('a trigger proposes an unplanned failover unless it says otherwise', () => {
-    const short = parse(`${BASE}${SOURCE}triggers:\n  t: {service: checkout, when: [{source: am}]}\n`).topology!;
+    const short = parse(`${BASE}${SOURCE}triggers:\n  t: {service: checkout, to: eu-central, when: [{source: am}]}\n`)
+      .topology!;
     expect(short.triggers.t).toEqual({
-      ...{ name: 't', service: 'checkout', action: 'failover', runMode: 'unplanned', mode: 'propose' },
+      ...{
+        name: 't',
+        service: 'checkout',
+        to: 'eu-central',
+        action: 'failover',
+        runMode: 'unplanned',
+        mode: 'propose',
+      },
       when: [{ source: 'am', labels: {} }],
       quorum: { atLeast: 1, withinMs: 300_000 },
       times: { atLeast: 1, withinMs: 300_000 },
@@ -47,7 +55,8 @@ describe('normal form', () => {
 });
 
 const SOURCE = 'alertSources:\n  am: {type: alertmanager, auth: {bearer: "${env:AM}"}}\n';
-const trigger = (fields: string): string => `${SOURCE}triggers:\n  t: {service: checkout, ${fields}}\n`;
+const trigger = (fields: string): string =>
+  `${SOURCE}triggers:\n  t: {service: checkout, ${fields}${/to:|halt/.test(fields) ? '' : ', to: eu-central'}}\n`;
 const source = (fields: string): string => `alertSources:\n  am: {${fields}}\n`;
 
 describe('each mistake is named at its place', () => {
@@ -91,6 +100,11 @@ describe('each mistake is named at its place', () => {
       "Rampart's own name",
       'alertSources:\n  guard: {type: grafana, auth: none}\n',
       '37:3: error: alertSources.guard: "guard" is Rampart\'s own source [reserved_name]',
+    ],
+    [
+      'a move to nowhere',
+      trigger('when: [{source: am}]').replace(', to: eu-central', ''),
+      '39:3: error: triggers.t.to: is required: the region to go to; an alert about one region must never move a service into it [required]',
     ],
     [
       'a service that is not there',
