@@ -40,11 +40,12 @@ export async function listen({ address, ...options }: ListenOptions): Promise<Li
     },
   }) as Server;
   server.on('clientError', refuse);
+  const close = closer(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);
   });
-  return { host, port, close: () => close(server) };
+  return { host, port, close };
 }
 
 /** Node would tell a slow sender 408, after which many do not send again. */
@@ -59,13 +60,22 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
   );
 }
 
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-    // Every answer is due by then; who has not read it will not.
-    setTimeout(() => server.closeAllConnections(), SLOWEST_MS).unref();
-  });
+/** Node ends connections that are idle when it closes, but not those that become idle after that. */
+function closer(server: Server): () => Promise<void> {
+  let closing = false;
+  server.on('request', (_request, response) =>
+    response.once('close', () => closing && setImmediate(() => server.closeIdleConnections())),
+  );
+  return () =>
+    new Promise((resolve) => {
+      closing = true;
+      // Every answer is due by then; who has not read it will not.
+      const force = setTimeout(() => server.closeAllConnections(), SLOWEST_MS);
+      server.close(() => {
+        clearTimeout(force);
+        resolve();
+      });
+    });
 }
 
 /** @throws Error when it is no `host:port` */

@@ -57,6 +57,9 @@ const PARSERS: Array<[string, Parser, unknown]> = [
   ],
 ];
 
+/** Raised by hand: `RAMPART_PROPERTY_RUNS=5000 npx vitest run test/webhooks/properties.test.ts`. */
+const RUNS = Number(process.env.RAMPART_PROPERTY_RUNS ?? 300);
+
 /** Any JSON, as `JSON.parse` makes it: with names that mean something to JavaScript. */
 const name = fc.oneof(
   fc.constantFrom(
@@ -144,7 +147,7 @@ describe.each(PARSERS)('%s', (_name, parse, good) => {
         alerts.forEach(expectWhole);
         expect(problem === null || problem.length > 0).toBe(true);
       }),
-      { numRuns: 300 },
+      { numRuns: RUNS },
     );
   });
 
@@ -154,9 +157,14 @@ describe.each(PARSERS)('%s', (_name, parse, good) => {
       fc.property(where, fc.oneof(json, fc.constant(undefined)), (path, to) => {
         parsed(parse, changed(good, path, to)).alerts.forEach(expectWhole);
       }),
-      { numRuns: 300 },
+      { numRuns: RUNS },
     );
   });
+});
+
+it('a number that is no number and cannot be made one hides nothing', () => {
+  const body = { ...JSON.parse(TRUNCATED), truncatedAlerts: { toString: null } };
+  expect(parsed(parseAlertmanager, body).alerts).toHaveLength(1);
 });
 
 it('no message changes what all objects have', () => {

@@ -72,14 +72,17 @@ export function parseGroup(message: Message, dialect: GroupDialect): Parsed {
       }),
     );
   }
-  const hidden = Number(body.truncatedAlerts) > 0 || listed.length > MOST_ALERTS;
-  if (hidden || body.status === 'resolved') alerts.push(groupAlert(message, body));
+  if (hiddenBy(body) > 0 || listed.length > MOST_ALERTS || body.status === 'resolved')
+    alerts.push(groupAlert(message, body));
   return { alerts, problem };
 }
 
+/** How many alerts the sender left out of its list. */
+const hiddenBy = ({ truncatedAlerts }: Fields): number => (typeof truncatedAlerts === 'number' ? truncatedAlerts : 0);
+
 function groupAlert(message: Message, body: Fields): Alert {
   const labels = { ...labelsOf(body.commonLabels), ...labelsOf(body.groupLabels) };
-  const hidden = Number(body.truncatedAlerts);
+  const hidden = hiddenBy(body);
   return alertOf(message, {
     key: `group ${textOf(body.groupKey) ?? labelsKey(labelsOf(body.groupLabels))}`,
     status: statusOf(body.status),
