@@ -16,6 +16,7 @@ export async function declareVerbs(program: Command, load: Load, argv: readonly 
   declareDark(program, load);
   program.commandsGroup('Set up:');
   declareSetUp(program, load);
+  declareServe(program, load);
   declareDemo(program, load);
   await declareLab(program, argv);
 }
@@ -264,6 +265,16 @@ function declareSetUp(program: Command, load: Load): void {
       .option('--metrics-address <host:port>', 'where Prometheus reads /metrics')
       .option('--health-address <host:port>', 'where /healthz and /readyz answer'),
     () => import('./verbs/worker.ts'),
+  );
+}
+
+function declareServe(program: Command, load: Load): void {
+  load(
+    program
+      .command('serve')
+      .description('take alerts: the webhooks of alertSources, until it is told to stop')
+      .option('--address <host:port>', 'where it listens', '127.0.0.1:8085'),
+    () => import('./verbs/serve.ts'),
   );
 }
 

@@ -8,6 +8,7 @@ import { parseGrafana } from './parsers/grafana.ts';
 import { parsePagerDuty } from './parsers/pagerduty.ts';
 import { parseSns } from './parsers/sns.ts';
 import { parseStandardWebhooks } from './parsers/standard-webhooks.ts';
+import type { Secrets } from './secrets.ts';
 
 const PARSERS: Record<Exclude<AlertSource['type'], 'generic'>, Parser> = {
   alertmanager: parseAlertmanager,
@@ -47,4 +48,18 @@ export class Prepared {
     this.#kept.set(source.name, { source, text, ready });
     return ready;
   }
+}
+
+/** What keeps a source from taking messages as it is configured, each in one sentence. */
+export async function problemsOf(source: AlertSource, secrets: Secrets, loopback: boolean): Promise<string[]> {
+  const problems: string[] = [];
+  try {
+    prepare(source);
+  } catch (error) {
+    problems.push((error as Error).message);
+  }
+  const { auth } = source;
+  if (auth.kind === 'none' && !loopback) problems.push('it has no authentication, and the listener is not on loopback');
+  if ('secrets' in auth) problems.push(...(await secrets.all(auth.secrets)).problems);
+  return problems;
 }
