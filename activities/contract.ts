@@ -8,6 +8,7 @@ import type {
   SampleReading,
   WorkloadObservation,
 } from '../drivers/ports.ts';
+import type { Assertion, AssertionRecord, RunRecord } from '../evidence/record.ts';
 import type { Health, HealthFinding, Memory } from '../plan/health/model.ts';
 import type { Material } from '../plan/material.ts';
 import type { CompileInput, Facts, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
@@ -139,6 +140,12 @@ export interface TriggerActivities {
   /** How a run stands that the trigger has started. */
   lookAtRun(call: { trigger: string; workflowId: string; runId: string }): Promise<RunSeen>;
   tellOfTrigger(call: { trigger: string; service: string; action: TriggerAction; text: string }): Promise<void>;
+}
+
+/** What a drill asks of the control place. */
+export interface DrillActivities {
+  /** Assertions are CEL, which workflow code does not evaluate. */
+  judgeDrill(call: { assertions: Assertion[]; record: RunRecord }): Promise<AssertionRecord[]>;
 }
 
 export interface RunSeen {

@@ -142,6 +142,42 @@ export interface DwellRecord {
   startedAt: Millis;
   /** `null` while it lasts. */
   endedAt: Millis | null;
+  /** What the service's checks said meanwhile, newest last; the latest ones where they are many. */
+  checks?: DwellCheck[];
+}
+
+export interface DwellCheck {
+  name: string;
+  at: Millis;
+  outcome: 'pass' | 'fail' | 'unknown';
+  observed: string;
+  threshold: string;
+}
+
+/** What became of a drill: there, a time on the other side, and back. */
+export interface DrillRecord {
+  version: 1;
+  workflowId: string;
+  runId: string;
+  service: string;
+  /** Name in the topology; `null` when somebody asked for it by hand. */
+  name: string | null;
+  from: string | null;
+  to: string;
+  by: string | null;
+  reason: string | null;
+  startedAt: Millis;
+  endedAt: Millis | null;
+  /** The runs of which it is made, in order: there, where need be a repair, and back. */
+  legs: RunRecord[];
+  dwell: DwellRecord | null;
+  /** `refused`: nothing was done; `escalated`: somebody made it the real thing. `null` while it is on. */
+  verdict: 'passed' | 'failed' | 'refused' | 'withdrawn' | 'escalated' | null;
+  /** The verdict in a sentence, with what to do next. */
+  text: string;
+  /** Why it has not passed, a sentence each. */
+  reasons: string[];
+  assertions: AssertionRecord[];
 }
 
 /** The way back: the run, or the leg, that returned the service. */

@@ -8,6 +8,7 @@ import { Client } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import type { ActivityDeps } from '../activities/deps.ts';
+import { createDrillActivities } from '../activities/drills.ts';
 import { createGuardingActivities } from '../activities/guarding.ts';
 import { createPlanningActivities } from '../activities/planning.ts';
 import { createStepActivities } from '../activities/steps.ts';
@@ -116,7 +117,14 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   const guardDeps = createGuardDeps(client, deps.topology, announcer);
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
   const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;
-  const activities = { ...createPlanningActivities(deps), ...createStepActivities(deps), ...guarding, ...triggering };
+  const drilling = place.region === null ? createDrillActivities(deps) : null;
+  const activities = {
+    ...createPlanningActivities(deps),
+    ...createStepActivities(deps),
+    ...guarding,
+    ...triggering,
+    ...drilling,
+  };
   const identity = `${process.pid}@${hostname()} ${placeName}`;
   const workers = await Promise.all(
     queuesOf(place).map((taskQueue) =>

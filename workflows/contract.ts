@@ -20,7 +20,16 @@ export const GUARD_QUEUE = 'rampart-guard';
 export const guardOf = (service: string): string => `guard/${service}`;
 
 /** Workflow types that people and programs start; `guard` is not among them: control workers keep it running. */
-export const WORKFLOWS = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'release', 'plan'] as const;
+export const WORKFLOWS = [
+  'failover',
+  'failback',
+  'trafficRamp',
+  'reprotect',
+  'refence',
+  'release',
+  'drill',
+  'plan',
+] as const;
 
 export const SEARCH_ATTRIBUTES = {
   RampartService: 'KEYWORD',

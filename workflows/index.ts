@@ -1,4 +1,5 @@
 /** The workflows by their wire names. The only file the worker bundles from. */
+export { drill } from './drill.ts';
 export { failback } from './failback.ts';
 export { failover } from './failover.ts';
 export { guard } from './guard.ts';

@@ -1,6 +1,6 @@
 /** drain, reprotect and settle: the source is emptied, protected again as far as it can be, and the run cleans up. */
 import type { RegionName } from '../../topology/model.ts';
-import { savedBy } from '../adopted.ts';
+import { adopted, savedBy } from '../adopted.ts';
 import type { Step } from '../model.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { isStaged, type Situation, targetNode } from '../situation.ts';
@@ -124,7 +124,9 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
   const { from, to, parts } = situation;
   const had = (id: string) => earlier.some((one) => one.id === id);
   const restored: Step[] = [];
-  for (const router of [...parts.endpoints, ...parts.edges].filter((one) => had(`save:${one.name}`))) {
+  // Also what only an earlier run has changed: with the journals that close here its originals are gone.
+  const changed = (id: string) => had(id) || adopted(situation, id) !== null;
+  for (const router of [...parts.endpoints, ...parts.edges].filter((one) => changed(`save:${one.name}`))) {
     restored.push(
       step(situation, 'settle', 'restoreRouter', {
         id: `settle:${router.name}`,

@@ -34,6 +34,7 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
       '@temporalio/activity',
       '@temporalio/common',
       '@temporalio/client',
+      'evidence/assertions.ts',
     ],
     types: ['workflows/contract.ts', 'evidence/'],
   },

@@ -12,6 +12,7 @@ import { loadTopology } from '../../topology/load.ts';
 import { parseTopology } from '../../topology/parse.ts';
 import { formatProblems } from '../../topology/problem.ts';
 import { SEARCH_ATTRIBUTES, WORKFLOWS } from '../../workflows/contract.ts';
+import { readDrill } from '../../workflows/drill/request.ts';
 import {
   EXAMPLES,
   type MessageVerb,
@@ -204,12 +205,14 @@ it('shows only request fields that are read', async () => {
   const { topology } = await loadTopology({ path: join(root, 'deploy/compose/rampart.yaml') }, drivers);
   const rows = [
     ...file('docs/temporal.md').matchAll(
-      /^\| `(failover|failback|trafficRamp|reprotect|refence|release|plan)`\s*\|[^|]*\| `(\{.*?\})`/gm,
+      /^\| `(failover|failback|trafficRamp|reprotect|refence|release|drill|plan)`\s*\|[^|]*\| `(\{.*?\})`/gm,
     ),
   ];
   expect(rows.map((r) => r[1]).sort()).toEqual([...WORKFLOWS].sort());
   for (const [, type, json] of rows)
     expect(() =>
-      readRequest({ input: JSON.parse(json!), workflowType: type!, workflowId: 'failover/checkout' }, topology!),
+      type === 'drill'
+        ? readDrill(JSON.parse(json!))
+        : readRequest({ input: JSON.parse(json!), workflowType: type!, workflowId: 'failover/checkout' }, topology!),
     ).not.toThrow();
 });

@@ -84,14 +84,15 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
     const blockers = facts.blockers.filter((b) => b.override === undefined || !run.overrides.has(b.override));
     const needs = needsOf(run, facts);
     const nobody =
-      gate.policy.required === 0 &&
+      (gate.policy.required === 0 || (run.covered !== null && gate.name === 'cutover')) &&
       run.plan!.request.proposed !== true &&
       flying === null &&
       blockers.length === 0 &&
       (facts.asks ?? []).length === 0 &&
       lossAccepted(run, facts.loss);
     if (nobody) {
-      run.note(`gate ${gate.name}: nobody is needed by policy, and nothing in the facts asks for a person`);
+      const why = run.covered ?? 'nobody is needed by policy';
+      run.note(`gate ${gate.name}: ${why}, and nothing in the facts asks for a person`);
       run.maxLoss ??= { seconds: 0, bytes: 0 };
       return;
     }

@@ -16,8 +16,12 @@ import { isWanted, runStage } from './stage.ts';
 import type { Run } from './state.ts';
 import { type End, endWithoutPlan, settleTrouble } from './trouble.ts';
 
-/** Runs to a closed record. Cancelling the workflow is an abort; nothing else leaves this function early. */
+/**
+ * Runs to a closed record. Cancelling the workflow is an abort; nothing else leaves this function early. A workflow
+ * that was cancelled before has been cancelled for something else: this run goes its way.
+ */
 export function execute(run: Run, raw: RawRequest): Promise<void> {
+  if (CancellationScope.current().consideredCancelled) return CancellationScope.nonCancellable(() => lead(run, raw));
   const cancelled = CancellationScope.current().cancelRequested.catch((error: unknown) => {
     if (!isCancellation(error)) throw error;
     run.raise({ kind: 'abort', by: 'temporal', reason: 'the workflow was cancelled' });

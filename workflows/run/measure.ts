@@ -98,21 +98,21 @@ async function observeComponent(out: Observations, component: Component, identit
   } else {
     const results = await Promise.all(
       regions.map(
-        async (region): Promise<[string, CheckResult]> => [
-          region,
-          await planning(queueOf(component, region), `check:${component.name}@${region}`)
-            .observeCheck({ ...call, region })
-            .catch((error: unknown) => ({
-              outcome: 'unknown' as const,
-              observed: 'no answer',
-              threshold: '',
-              at: Date.now(),
-              detail: causeOf(error).message,
-            })),
-        ],
+        async (region): Promise<[string, CheckResult]> => [region, await observeCheckAt(component, region, identity)],
       ),
     );
     out.checks[component.name] = Object.fromEntries(results);
+  }
+}
+
+/** One check in one region; no answer is an answer as well. */
+export async function observeCheckAt(component: Component, region: string, run: RunIdentity): Promise<CheckResult> {
+  try {
+    const call: ObserveCall = { run, component, region, nodes: null };
+    return await planning(queueOf(component, region), `check:${component.name}@${region}`).observeCheck(call);
+  } catch (error) {
+    const detail = causeOf(error).message;
+    return { outcome: 'unknown', observed: 'no answer', threshold: '', at: Date.now(), detail };
   }
 }
 

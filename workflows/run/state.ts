@@ -81,7 +81,14 @@ export class Run {
   private asked: Record<string, number> = {};
   private scope: { scope: CancellationScope; stops(kind: InterruptKind): boolean } | null = null;
 
-  constructor(action: string, request: Request) {
+  /** Whose word covers the first gate of this run: an approval of the leg before it, or a drill's policy. */
+  covered: string | null = null;
+  /** Before the names of its gates: a run that is one leg of several has gates of its own. */
+  private readonly gatePrefix: string;
+
+  /** @param gatePrefix `leg1.`: its gates are then `leg1.cutover.1`, … */
+  constructor(action: string, request: Request, gatePrefix = '') {
+    this.gatePrefix = gatePrefix;
     const info = workflowInfo();
     this.record = {
       version: 1,
@@ -145,7 +152,7 @@ export class Run {
   nextGateId(name: string): string {
     const n = (this.asked[name] ?? 0) + 1;
     this.asked[name] = n;
-    return `${name}.${n}`;
+    return `${this.gatePrefix}${name}.${n}`;
   }
 
   addDebt(debt: Debt): void {

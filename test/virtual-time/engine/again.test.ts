@@ -146,6 +146,22 @@ describe('every history lost once the settings were lowered: the originals come 
     expect(ttls(run)).toEqual([30, 60]);
   });
 
+  it('by a reprotect, which closes the journals that hold them', async () => {
+    const run = await until('bake@25');
+    await run.send('abort', { by: 'bob' });
+    await run.workflow.runUntilClosed();
+    expect([(await run.record()).outcome, ...ttls(run)]).toEqual(['needsHuman', 1, 1]);
+    // It has no gate of its own.
+    const reprotect = await run.harness.start('reprotect', {
+      workflowId: run.workflow.workflowId,
+      args: [{ service: 'checkout' }],
+    });
+    await reprotect.runUntilClosed();
+    expect(reprotect.outcome).toMatchObject({ status: 'completed' });
+    expect(run.model.openJournals).toEqual([]);
+    expect(ttls(run)).toEqual([30, 60]);
+  });
+
   it('by a traffic ramp', async () => {
     const { run } = await lost();
     await next(run, 'trafficRamp', { service: 'checkout', to: B, percent: 50, by: 'ann' });
