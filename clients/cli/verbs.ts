@@ -49,20 +49,53 @@ function declareSee(program: Command, load: Load): void {
   load(
     program
       .command('history')
-      .description('past runs of a service, newest first')
-      .argument('<service>')
-      .option('--limit <n>', 'at most so many', '20'),
+      .description('past runs of a service, newest first; without a service, when each was last proven to move')
+      .argument('[service]')
+      .option('--limit <n>', 'at most so many of each service that Temporal knows', '20')
+      .addOption(store()),
     () => import('./verbs/history.ts'),
   );
+  declareReport(program, load);
+}
+
+const store = (): Option =>
+  new Option('--store <folder>', 'report store (default: $RAMPART_REPORTS, else <state>/reports)');
+
+function declareReport(program: Command, load: Load): void {
+  const report = program
+    .command('report')
+    .description('the evidence of a run: decisions, measurements, objectives')
+    // What stands after `file` or `verify` is theirs.
+    .enablePositionalOptions()
+    .argument('[service]', 'service or workflow ID; needless when there is one service')
+    .option('--run <runId>', 'a past run (rampart history)')
+    .option('--format <format>', 'json, md, html or junit (default: by the ending of --out, else md)')
+    .option('--out <file>', 'write it there instead of printing it')
+    .option('--exit-code', 'exit 1 unless the run has passed, 3 while it is on')
+    .addOption(store());
+  load(report, () => import('./verbs/report.ts'));
   load(
-    program
-      .command('report')
-      .description('the evidence of a run: decisions, measurements, objectives')
-      .argument('[service]', 'service or workflow ID; needless when there is one service')
-      .option('--run <runId>', 'a past run (rampart history)')
-      .option('--format <format>', 'json, md, html or junit (default: by the ending of --out, else md)')
-      .option('--out <file>', 'write it there instead of printing it'),
-    () => import('./verbs/report.ts'),
+    report
+      .command('file')
+      .description('file the reports of runs that are over into the store; safe to repeat')
+      .argument('[service]')
+      .option('--run <runId>', 'only that run')
+      .addOption(store()),
+    () => import('./verbs/report-file.ts'),
+  );
+  load(
+    report
+      .command('verify')
+      .description('check that every report is as it was filed; exit 1 when one is not')
+      .argument('[service]')
+      .option(
+        '--public-key <file>',
+        'key that must have signed; may be repeated (default: $RAMPART_REPORT_PUBLIC_KEY)',
+        collect,
+      )
+      .option('--head <sha256>', 'a head that was kept elsewhere: the chain must hold it')
+      .addOption(store()),
+    () => import('./verbs/report-verify.ts'),
   );
 }
 

@@ -244,8 +244,8 @@ describe('a move', () => {
     expect(runs.map(({ outcome }) => outcome)).toEqual(['completed', 'withdrawn']);
     expect(keys(runs[0])).toEqual(
       [
-        ...['action', 'by', 'closedAt', 'from', 'link', 'mode', 'outcome', 'runId', 'startedAt', 'state', 'text', 'to'],
-        'workflowId',
+        ...['action', 'by', 'closedAt', 'from', 'link', 'mode', 'outcome', 'report', 'rpaMs', 'rtaMs', 'runId'],
+        ...['startedAt', 'state', 'text', 'to', 'verdict', 'workflowId'],
       ].sort(),
     );
     expect(runs[0]).toMatchObject({
@@ -270,6 +270,23 @@ describe('a move', () => {
     const none = await run(['report', 'checkout', '--run', '00000000-0000-4000-8000-000000000000']);
     expect(none.code).toBe(1);
     expect(none.err).toContain('there is no run of checkout with run ID 00000000-');
+  });
+
+  test('reports are filed once, and stay as they were filed', async () => {
+    const filed = await run(['report', 'file', '--json']);
+    expect(filed.json()).toMatchObject({ filed: [{ service: 'checkout', number: 1 }, { number: 2 }], left: [] });
+    expect(filed.code).toBe(0);
+    expect((await run(['report', 'file', 'checkout'])).out).toMatch(/^Nothing to file in /);
+    expect((await run(['report', 'verify'])).out).toMatch(/^checkout {2}as filed {2}2 reports, not signed\n/);
+    const { json } = await run(['history', '--json']);
+    expect(json()).toMatchObject({
+      services: [{ service: 'checkout', runs: 2, lastProven: { daysAgo: 0, mode: 'planned', to: 'eu-central' } }],
+      trouble: null,
+    });
+    expect((await run(['history', 'checkout', '--json'])).json()).toMatchObject({
+      runs: [{ report: 2 }, { report: 1 }],
+    });
+    expect((await run(['report', 'checkout', '--exit-code'])).code).toBe(0);
   });
 });
 

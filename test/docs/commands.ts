@@ -43,6 +43,8 @@ export function problemOf(root: Command, line: string, mention = false): string 
   while (COMMON.includes(given[0] ?? '')) given.splice(0, given[0] === '--config' ? 2 : 1);
   if (LAUNCHER.includes(given[0] ?? '')) return null;
   while (command.commands.length > 0) {
+    const takesOperands = command.registeredArguments.length > 0;
+    if (takesOperands && !command.commands.some((c) => c.name() === given[0])) break;
     const verb = given.shift();
     if (verb === undefined || verb === '…')
       return command === root || verb === '…' ? null : `${command.name()} needs a verb`;

@@ -2,10 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { RunRecord } from '../../../evidence/record.ts';
 import { type ReportFormat, renderReport } from '../../../evidence/render.ts';
-import type { Temporal } from '../../connection.ts';
+import { buildReport, type RunEvidence, type Verdict } from '../../../evidence/report.ts';
+import { type Temporal, TemporalAway } from '../../connection.ts';
 import { endingOf, findRun, queryEvidence, type RunRef } from '../../runs.ts';
 import type { Cli } from '../cli.ts';
-import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
+import { badInput, CliError, EXIT, type ExitCode, failed } from '../exit.ts';
+import { openStore, storedEvidence } from '../reports.ts';
 import { withTemporal } from '../session.ts';
 import { findTopology, lockFor } from '../topology.ts';
 
@@ -13,6 +15,8 @@ interface ReportOptions {
   run?: string;
   format?: string;
   out?: string;
+  store?: string;
+  exitCode?: boolean;
 }
 
 const FORMATS: Readonly<Record<string, ReportFormat>> = {
@@ -24,33 +28,58 @@ const FORMATS: Readonly<Record<string, ReportFormat>> = {
   xml: 'junit',
 };
 
+/** Exit codes with `--exit-code`: only what has passed is done. */
+const CODES: Record<Verdict, ExitCode> = {
+  passed: EXIT.done,
+  'passed with findings': EXIT.done,
+  failed: EXIT.failed,
+  'not judged': EXIT.failed,
+  running: EXIT.waiting,
+};
+
 /** `rampart report`: the evidence of a run, whether it is on or over. */
 export async function run(cli: Cli, args: string[], options: ReportOptions): Promise<ExitCode> {
   const format = readFormat(cli, options);
   const name = args[0] ?? (await onlyService(cli));
-  return withTemporal(cli, name, async (temporal) => {
-    // `plan/…` and other IDs are taken as they are; a plain name is a service.
-    const workflowId = name.includes('/') ? name : await lockFor(cli, name);
-    const ref = await findRun(temporal, workflowId, options.run);
-    if (ref === null) {
+  const evidence = await evidenceOf(cli, name, options);
+  const text = renderReport(evidence, format, { generatedAt: Date.now() });
+  const report = buildReport(evidence);
+  if (options.out === undefined) {
+    cli.io.out(text.endsWith('\n') ? text : `${text}\n`);
+  } else {
+    const path = resolve(cli.io.cwd, options.out);
+    await writeFile(path, text);
+    const { workflowId, runId } = report.record;
+    cli.answer({ workflowId, runId, format, path, verdict: report.verdict });
+    cli.print(`Wrote ${path}`);
+  }
+  return options.exitCode ? CODES[report.verdict] : EXIT.done;
+}
+
+/** From Temporal; from the report store when Temporal is away or has forgotten the run. */
+async function evidenceOf(cli: Cli, name: string, options: ReportOptions): Promise<RunEvidence> {
+  try {
+    return await withTemporal(cli, name, async (temporal) => {
+      // `plan/…` and other IDs are taken as they are; a plain name is a service.
+      const workflowId = name.includes('/') ? name : await lockFor(cli, name);
+      const ref = await findRun(temporal, workflowId, options.run);
+      if (ref !== null) return { record: await recordOf(temporal, ref) };
       throw failed(
         'noRun',
         `there is no run of ${name}${options.run === undefined ? '' : ` with run ID ${options.run}`} in namespace ${temporal.namespace}`,
         `rampart history ${name}`,
       );
-    }
-    const record = await recordOf(temporal, ref);
-    const text = renderReport(record, format, { generatedAt: Date.now() });
-    if (options.out === undefined) {
-      cli.io.out(text.endsWith('\n') ? text : `${text}\n`);
-    } else {
-      const path = resolve(cli.io.cwd, options.out);
-      await writeFile(path, text);
-      cli.answer({ workflowId: ref.workflowId, runId: ref.runId, format, path });
-      cli.print(`Wrote ${path}`);
-    }
-    return EXIT.done;
-  });
+    });
+  } catch (error) {
+    const forgotten = error instanceof CliError && error.code === 'noRun';
+    if (name.includes('/') || !(forgotten || error instanceof TemporalAway)) throw error;
+    const storage = openStore(cli, options.store);
+    const stored = await storedEvidence(storage, name, options.run);
+    if (stored === null) throw error;
+    const why = forgotten ? 'Temporal does not know the run any more' : 'Temporal does not answer';
+    cli.note(`rampart: ${why}; this is report ${stored.number} of ${storage.where}, as it was filed`);
+    return stored;
+  }
 }
 
 /** The format asked for, else by the ending of `--out`, else Markdown for people and JSON for programs. */
