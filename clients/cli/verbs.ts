@@ -286,7 +286,10 @@ function declareSetUp(program: Command, load: Load): void {
     () => import('./verbs/validate.ts'),
   );
   load(
-    program.command('schema').description('print the JSON Schema that editors use for the topology file'),
+    program
+      .command('schema')
+      .description('print a JSON Schema: of the topology file, for editors, or of the record of a run')
+      .argument('[what]', 'topology (the default) or record'),
     () => import('./verbs/schema.ts'),
   );
   load(

@@ -149,3 +149,11 @@ it('a signing key is a reference, and never shown', async () => {
     /^(?!.*hunter2)rampart: RAMPART_REPORT_KEY: .*ed25519/s,
   );
 });
+
+it('schema prints the one of the record too', async () => {
+  expect((await run('schema', 'record', '--json')).json()).toMatchObject({ title: 'Rampart run record' });
+  expect(await run('schema', 'plan')).toMatchObject({
+    code: 2,
+    err: 'rampart: there is no schema of plan: topology or record\n',
+  });
+});
