@@ -60,7 +60,7 @@ export function identityOf(record: RunRecord): Row[] {
   return rows({
     Service: orNot(record.service),
     Action: `${actionText(record.action)}, ${record.mode}`,
-    'Test type': context.testType === undefined ? NOT_RECORDED : TEST_TYPES[context.testType],
+    'Test type': context.testType === undefined ? NOT_RECORDED : (TEST_TYPES[context.testType] ?? context.testType),
     Direction: direction(record.from, record.to),
     Tier: orNot(record.tier),
     Owner: orNot(record.owner),

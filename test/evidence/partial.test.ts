@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { RunRecord } from '../../evidence/record.ts';
 import { FORMATS, renderReports } from '../../evidence/render.ts';
-import { plannedFailover, plannedLoad, rolledBack, unplannedFailover, waiting } from './records.ts';
+import { plannedFailover, plannedLoad, rolledBack, told, unplannedFailover, waiting } from './records.ts';
 import { expectWellFormed, parsePage } from './xml.ts';
 
 /** What may be `null`, by the name of the object that holds it; `''` is the record itself. */
 const NULLABLE: Record<string, string[]> = {
-  '': 'from to endedAt outcome loss dataReadyAt trafficCompleteAt impactStartAt detectedAt targets'.split(' '),
+  '': 'from to endedAt outcome loss dataReadyAt trafficCompleteAt impactStartAt detectedAt targets dwell failback context'.split(
+    ' ',
+  ),
   plans: ['from', 'resumeAt'],
   steps: ['component', 'region', 'endedAt', 'result', 'error'],
   undos: ['startedAt', 'endedAt'],
@@ -21,9 +23,14 @@ const NULLABLE: Record<string, string[]> = {
   findings: ['component', 'region'],
   debt: ['component', 'region'],
   lag: ['orders-db'],
+  assertions: ['met'],
+  dwell: ['endedAt'],
+  failback: ['endedAt', 'outcome'],
+  lagSamples: ['seconds'],
   'orders-db': ['bytes', 'seconds', 'systemId', 'timeline'],
   classified: ['region'],
 };
+const whole = (): RunRecord => ({ ...plannedFailover(), ...told() });
 const FREE_TEXT = new Set(
   'text summary note message remedy by comment reason name service owner tier type why what title'.split(' '),
 );
@@ -32,7 +39,7 @@ const NUMBERS = [0, -1, 1e18, 1e300, 1_793_502_720_000];
 /** A record with some leaves nulled, some texts and times replaced, some lists cut and some fields gone. */
 const partial = fc
   .tuple(
-    fc.constantFrom(plannedFailover, rolledBack, unplannedFailover, waiting),
+    fc.constantFrom(plannedFailover, rolledBack, unplannedFailover, waiting, whole),
     fc.infiniteStream(fc.nat(99)),
     fc.infiniteStream(fc.string({ unit: 'binary' })),
   )

@@ -430,3 +430,39 @@ export function waiting(): RunRecord {
     waits: [{ kind: 'gate', name: 'cutover.1', startedAt: T0 + 400, endedAt: null }],
   };
 }
+
+/** What a run cannot know by itself, and what others write into its record. */
+export function told(): Partial<RunRecord> {
+  const lag = (ms: number, seconds: number | null) => ({
+    at: T0 + ms,
+    component: 'orders-db',
+    region: 'eu-central',
+    seconds,
+  });
+  return {
+    impactStartAt: T0 - 60_000,
+    impactStartBasis: 'measured',
+    detectedAt: T0 - 10_000,
+    assertions: [
+      { name: 'dwell', expr: 'run.dwell >= duration("30m")', severity: 'warn', met: true, note: 'run.dwell = 45 min' },
+      { name: 'secrets', expr: 'checks["secrets"].passed', severity: 'fail', met: null, note: 'not recorded' },
+    ],
+    shown: [facts({ digest: 'at the gate', measuredAt: T0 + 40_000 })],
+    dwell: { startedAt: T0 + 58_000, endedAt: T0 + 2_758_000 },
+    failback: {
+      ...{ workflowId: 'failover/checkout', runId: 'back', outcome: 'completed' },
+      ...{ startedAt: T0 + 2_758_000, endedAt: T0 + 2_800_000 },
+    },
+    lagSamples: [lag(0, 0.2), lag(10_000, 0.4), lag(20_000, null), lag(30_000, 50), lag(47_000, 0)],
+    context: {
+      ...{ testType: 'full', scenario: 'eu-west is lost', expected: 'no order is lost', environment: 'production' },
+      ...{
+        assumptions: ['traffic of a weekday'],
+        references: ['BIA-7', 'CHG-1234'],
+        thirdParties: ['the DNS provider'],
+      },
+      ...{ version: '0.1.0', commit: '1a2b3c4', plannedStartAt: T0, plannedEndAt: T0 + 3_600_000 },
+      nextDueAt: T0 + 90 * 86_400_000,
+    },
+  };
+}

@@ -1,9 +1,18 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import type { RunRecord } from '../../evidence/record.ts';
 import { FORMATS, renderReport, renderReports } from '../../evidence/render.ts';
 import { buildReport } from '../../evidence/report.ts';
 import { canonicalJson } from '../../topology/canonical.ts';
-import { plannedFailover, plannedLoad, rolledBack, unplannedFailover, unplannedLoad, waiting } from './records.ts';
+import {
+  plannedFailover,
+  plannedLoad,
+  rolledBack,
+  told,
+  unplannedFailover,
+  unplannedLoad,
+  waiting,
+} from './records.ts';
 import { find, parsePage, parseXml } from './xml.ts';
 
 const demo = () => [
@@ -79,7 +88,7 @@ describe('HTML', () => {
 
   it('shows every value as text, however hostile', () => {
     const evil = `"'><script>alert(1)</script>&amp;<svg onload=x>\u0000\ud800`;
-    const record = replaceTexts(unplannedFailover(), evil);
+    const record = replaceTexts({ ...unplannedFailover(), ...told() }, evil);
     const page = parsePage(renderReport({ record, load: unplannedLoad }, 'html'));
     expect(find(page, 'script')).toEqual([]);
     expect(page.text).toContain(`"'><script>alert(1)</script>&amp;<svg onload=x>\ufffd\ufffd`);
@@ -97,6 +106,88 @@ describe('HTML', () => {
     );
     expect(classes(rolledBack())).toEqual(expect.arrayContaining(['g-bar g-undo', 'g-bar g-failed']));
     expect(classes(rolledBack())).not.toContain('g-pnr');
+  });
+});
+
+describe('what reviewers ask for', () => {
+  const rows = (record: Partial<RunRecord>) => {
+    const { identity, scenario, results, closing } = buildReport(record);
+    return Object.fromEntries(
+      [...identity, ...scenario, ...results, ...closing].map(({ label, value }) => [label, value]),
+    );
+  };
+
+  it('is said where somebody wrote it down', () => {
+    expect(rows({ ...plannedFailover(), ...told() })).toMatchObject({
+      'Test type': 'full: failover, dwell, failback',
+      Environment: 'production',
+      Version: '0.1.0',
+      'Topology commit': '1a2b3c4',
+      Planned: '2026-11-01 03:12:00.000 UTC to 2026-11-01 04:12:00.000 UTC',
+      Scenario: 'eu-west is lost',
+      References: 'BIA-7; CHG-1234',
+      'Dwell on the other side': '45 min, 2026-11-01 03:12:58.000 UTC to 2026-11-01 03:57:58.000 UTC',
+      Failback: 'completed, 2026-11-01 03:57:58.000 UTC to 2026-11-01 03:58:40.000 UTC, run back',
+      'Retest required': 'yes',
+      'Next test due': '2027-01-30 03:12:00.000 UTC',
+    });
+  });
+
+  it('is not recorded where nobody did', () => {
+    const said = rows(plannedFailover());
+    for (const label of [
+      'Test type',
+      'Environment',
+      'Version',
+      'Scenario',
+      'Expected outcome',
+      'Dwell on the other side',
+      'Failback',
+      'Data integrity',
+      'Next test due',
+    ])
+      expect(said[label], label).toBe('not recorded');
+    expect(buildReport(plannedFailover()).people.thirdParties).toBe('not recorded');
+    expect(buildReport({ ...rolledBack(), owner: '', debt: unplannedFailover().debt }).findings[0]!.owner).toBe(
+      'not recorded',
+    );
+  });
+
+  it('names the builds that answered', () => {
+    const record = plannedFailover();
+    record.steps[0]!.facts = { build: '1f2e3d' };
+    expect(rows(record)['Builds of the workers']).toBe('rampart.eu-west 1f2e3d');
+  });
+
+  it('shows the facts that a decision was bound to, never others', () => {
+    const record = { ...plannedFailover(), ...told() };
+    const decided = (digest: string) => {
+      record.decisions = [{ ...record.decisions[0]!, factsDigest: digest }];
+      return buildReport(record).people.decisions[0]!.facts;
+    };
+    expect(decided('at the gate')).toContainEqual({ label: 'Facts measured', value: '2026-11-01 03:12:40.000 UTC' });
+    expect(decided('gone')).toBeNull();
+    for (const format of ['markdown', 'html'] as const)
+      expect(renderReport(record, format)).toContain('the record keeps only the digest of the facts');
+  });
+});
+
+describe('the curve of the lag', () => {
+  const chart = (record: Partial<RunRecord>) =>
+    find(parsePage(renderReport(record, 'html')), 'svg').find((s) =>
+      s.attributes['aria-label']?.startsWith('Replication lag'),
+    );
+
+  it('breaks where nothing could be read, and shows the objective when it came near', () => {
+    const svg = chart({ ...plannedFailover(), ...told() })!;
+    const path = find(svg, 'path')[0]!.attributes.d!;
+    expect(path.match(/M/g)).toHaveLength(2);
+    expect(svg.text).toContain('no fresh reading');
+    expect(svg.text).toContain('RPO 1 min');
+  });
+
+  it('is not drawn from a single reading', () => {
+    expect(chart(plannedFailover())).toBeUndefined();
   });
 });
 
