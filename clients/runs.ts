@@ -7,7 +7,8 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
-import type { Outcome, RunRecord } from '../evidence/record.ts';
+import { isDrill } from '../evidence/drill.ts';
+import type { DrillRecord, Outcome, RunRecord } from '../evidence/record.ts';
 import type { Plan } from '../plan/model.ts';
 import { CONTROL_QUEUE, type GuardStatus, type RunStatus } from '../workflows/contract.ts';
 import type { Temporal } from './connection.ts';
@@ -43,6 +44,8 @@ export interface Ending {
   outcome: Outcome | 'terminated' | 'failed';
   text: string;
   record: RunRecord | null;
+  /** A drill has this instead of a record. */
+  drill?: DrillRecord;
 }
 
 /** Nobody answers a question because no worker polls the task queue. */
@@ -105,6 +108,10 @@ export const queryHealth = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' |
 /** The record of a run that is still open. @throws NoWorker */
 export const queryEvidence = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<RunRecord> =>
   query<RunRecord>(temporal, ref, 'evidence');
+
+/** A drill that is still on. @throws NoWorker */
+export const queryDrill = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<DrillRecord> =>
+  query<DrillRecord>(temporal, ref, 'drill');
 
 /** The frozen plan of a run. @throws NoWorker */
 export const queryPlan = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<Plan | null> =>
@@ -172,6 +179,8 @@ export async function endingOf(temporal: Temporal, ref: RunRef): Promise<Ending>
   const handle = temporal.client.workflow.getHandle(ref.workflowId, ref.runId, { followRuns: false });
   try {
     const result: unknown = await inTime(temporal, () => handle.result());
+    const drill = asDrill(result);
+    if (drill !== null) return endingOfDrill(drill);
     const record = asRecord(result);
     return { outcome: record?.outcome ?? 'completed', text: record?.text || textOf(result) || 'completed', record };
   } catch (error) {
@@ -186,6 +195,8 @@ export async function endingOf(temporal: Temporal, ref: RunRef): Promise<Ending>
 
 function endingFrom(cause: unknown): Ending {
   if (cause instanceof ApplicationFailure || cause instanceof CancelledFailure) {
+    const drill = asDrill(cause.details?.[0]);
+    if (drill !== null) return endingOfDrill(drill);
     const record = asRecord(cause.details?.[0]);
     const closed = cause instanceof CancelledFailure ? 'cancelled' : (OUTCOMES[cause.type ?? ''] ?? 'failed');
     return { outcome: record?.outcome ?? closed, text: record?.text || cause.message || closed, record };
@@ -205,6 +216,17 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
   InvalidInput: 'refused',
   NeedsHuman: 'needsHuman',
 };
+
+/** A drill that has not passed has failed, as its workflow has; one that did nothing was refused or withdrawn. */
+function endingOfDrill(drill: DrillRecord): Ending {
+  const { verdict, text } = drill;
+  const did = verdict === 'refused' || verdict === 'withdrawn';
+  return { outcome: verdict === 'passed' ? 'completed' : did ? verdict : 'failed', text, record: null, drill };
+}
+
+function asDrill(value: unknown): DrillRecord | null {
+  return typeof value === 'object' && value !== null && isDrill(value) ? value : null;
+}
 
 function asRecord(value: unknown): RunRecord | null {
   return typeof value === 'object' && value !== null && 'steps' in value && 'outcome' in value

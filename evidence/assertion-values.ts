@@ -257,6 +257,8 @@ function checkValues(record: RunRecord): Record<string, Check> {
         if (name !== undefined) add(name, step.region ?? record.to, { at, outcome: result!, observed: seen! });
       }
   }
+  for (const { name, at, outcome, observed } of record.dwell?.checks ?? [])
+    add(name, record.to, { at, outcome, observed });
   return Object.fromEntries(
     [...found].map(([name, list]) => [name, new Check(checkOf(list.sort((a, b) => a.at - b.at)))]),
   );

@@ -93,8 +93,11 @@ function clock(id: ClockId, name: string, [at, basis, source]: Reading, without 
   return at === null ? { id, name, at, basis: 'unknown', source: without } : { id, name, at, basis, source };
 }
 
+/** A drill's gates begin with their leg: `leg1.cutover.1`. */
+const CUTOVER = /^(leg\d+\.)?cutover\./;
+
 function declaredOf(record: RunRecord): Reading {
-  const approved = record.decisions.findLast((d) => d.decision === 'approve' && d.gate.startsWith('cutover'));
+  const approved = record.decisions.findLast((d) => d.decision === 'approve' && CUTOVER.test(d.gate));
   if (approved !== undefined) return [approved.at, 'measured', `approved by ${approved.by}`];
   if (record.steps.some((s) => s.stage !== 'preflight'))
     return [record.startedAt, 'measured', 'the start of the run: nobody had to decide'];

@@ -2,9 +2,11 @@
  * The report as JUnit XML, so that a drill passes or fails like a test: one suite per run; its outcome, each objective,
  * each assertion and each step are test cases. A step that failed in a run that went on to complete is `skipped`, with its error.
  */
+
+import { drillTitle, verdictOfDrill } from './drill.ts';
 import { outcomeText } from './format.ts';
 import { html, type Markup, NOTHING } from './html/escape.ts';
-import type { RunRecord, StepRecord } from './record.ts';
+import type { DrillRecord, RunRecord, StepRecord } from './record.ts';
 import { buildReport, type Report, type RunEvidence } from './report.ts';
 
 type Result = { kind: 'passed' } | { kind: 'failed' | 'skipped'; message: string };
@@ -17,8 +19,9 @@ interface Case {
 }
 
 /** @returns a `<testsuites>` document; times in seconds */
-export function renderJunit(runs: Array<Partial<RunRecord> | RunEvidence>): string {
-  const suites = runs.map((r) => suiteOf(buildReport(r)));
+export function renderJunit(runs: Array<Partial<RunRecord> | RunEvidence>, drill?: DrillRecord): string {
+  const legs = runs.map((r) => suiteOf(buildReport(r)));
+  const suites = drill === undefined ? legs : [drillSuite(drill), ...legs];
   const all = suites.flatMap((s) => s.cases);
   const seconds = suites.reduce((sum, s) => sum + s.seconds, 0);
   const xml = html`<testsuites name="rampart" ${counts(all)} time="${fixed(seconds)}">${suites.map((s) => s.xml)}
@@ -46,6 +49,20 @@ function suiteOf(report: Report): { xml: Markup; cases: Case[]; seconds: number 
     )}
     </properties>${cases.map((c) => caseOf(r.service || 'run', c))}
     <system-out>${r.log.map((l) => `${l.text}\n`).join('')}</system-out>
+  </testsuite>`;
+  return { xml, cases, seconds };
+}
+
+/** The whole drill as one test: its legs have suites of their own. */
+function drillSuite(drill: DrillRecord): ReturnType<typeof suiteOf> {
+  const seconds = drill.endedAt === null ? 0 : (drill.endedAt - drill.startedAt) / 1000;
+  const verdict = verdictOfDrill(drill);
+  const message = [drill.text, ...drill.reasons].join(' ');
+  const result: Result =
+    verdict === 'passed' ? { kind: 'passed' } : { kind: verdict === 'failed' ? 'failed' : 'skipped', message };
+  const cases: Case[] = [{ group: 'drill', name: 'verdict', seconds, result }];
+  const xml = html`
+  <testsuite name="${drillTitle(drill)}" ${counts(cases)} time="${fixed(seconds)}">${cases.map((c) => caseOf(drill.service, c))}
   </testsuite>`;
   return { xml, cases, seconds };
 }

@@ -2,6 +2,7 @@
 import { STAGES } from '../plan/model.ts';
 import type { Row, ShownDecision } from './audit.ts';
 import { lastKnown } from './clocks.ts';
+import { drillRows, verdictOfDrill } from './drill.ts';
 import {
   capital,
   dateTime,
@@ -15,7 +16,7 @@ import {
 } from './format.ts';
 import { recordDigest } from './json.ts';
 import { lossInShort } from './objectives.ts';
-import type { RunRecord } from './record.ts';
+import type { DrillRecord, RunRecord } from './record.ts';
 import { buildReport, isEvidence, type Report, type RunEvidence } from './report.ts';
 
 /** GitHub draws no chart whose source is longer than 50,000 characters. */
@@ -24,13 +25,14 @@ const CHART_LIMIT = 45_000;
 /** @param options `title` for several runs; `generatedAt` in milliseconds since the epoch, left out when absent */
 export function renderMarkdown(
   runs: Array<Partial<RunRecord> | RunEvidence>,
-  options: { title?: string; generatedAt?: number | null } = {},
+  options: { title?: string; generatedAt?: number | null; drill?: DrillRecord } = {},
 ): string {
   const reports = runs.map((r) => buildReport(r));
   const title = options.title ?? (reports.length === 1 ? reports[0]!.title : `Rampart: ${reports.length} runs`);
   const parts = [
     `# ${md(title)}`,
     `Evidence report${options.generatedAt == null ? '' : `, ${dateTime(options.generatedAt)}`}. All times UTC.`,
+    ...(options.drill === undefined ? [] : [drillPart(options.drill)]),
     ...(reports.length > 1 ? [overview(reports)] : []),
     ...reports.map((r) => runPart(r, reports.length > 1)),
     '---',
@@ -67,6 +69,16 @@ function code(value: string): string {
 function table(head: string[], rows: string[][]): string {
   if (rows.length === 0) return '';
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function drillPart(drill: DrillRecord): string {
+  return [
+    `**${capital(verdictOfDrill(drill))}.** ${md(drill.text)}`,
+    drill.reasons.map((reason) => `- ${md(reason)}`).join('\n'),
+    facts(drillRows(drill)),
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n');
 }
 
 function overview(reports: Report[]): string {

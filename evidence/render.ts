@@ -1,9 +1,10 @@
 /** Every format a report is written in. */
+import { drillEvidence, drillTitle } from './drill.ts';
 import { renderHtml } from './html.ts';
 import { renderJson } from './json.ts';
 import { renderJunit } from './junit.ts';
 import { renderMarkdown } from './markdown.ts';
-import type { RunRecord } from './record.ts';
+import type { DrillRecord, RunRecord } from './record.ts';
 import type { RunEvidence } from './report.ts';
 
 export const FORMATS = ['json', 'markdown', 'html', 'junit'] as const;
@@ -22,6 +23,8 @@ export interface RenderOptions {
   title?: string;
   /** When the report is made, in milliseconds since the epoch; absent: the same runs give the same bytes. */
   generatedAt?: number | null;
+  /** The drill whose legs the runs are: its verdict stands above theirs. */
+  drill?: DrillRecord;
 }
 
 /**
@@ -35,13 +38,13 @@ export function renderReports(
 ): string {
   switch (format) {
     case 'json':
-      return renderJson(runs, options.generatedAt ?? null);
+      return renderJson(runs, options.generatedAt ?? null, options.drill);
     case 'markdown':
       return renderMarkdown(runs, options);
     case 'html':
       return renderHtml(runs, options);
     case 'junit':
-      return renderJunit(runs);
+      return renderJunit(runs, options.drill);
   }
 }
 
@@ -52,4 +55,9 @@ export function renderReport(
   options: RenderOptions = {},
 ): string {
   return renderReports([run], format, options);
+}
+
+/** Renders a drill: its verdict, and its legs. */
+export function renderDrill(drill: DrillRecord, format: ReportFormat, options: RenderOptions = {}): string {
+  return renderReports(drillEvidence(drill), format, { title: drillTitle(drill), ...options, drill });
 }

@@ -251,7 +251,21 @@ const fields = {
     .optional(),
   shown: z.array(facts).optional().meta({ description: 'Facts that gates showed, by their digests' }),
   dwell: z
-    .object({ startedAt: at('Its begin'), endedAt: at('Its end').nullable() })
+    .object({
+      startedAt: at('Its begin'),
+      endedAt: at('Its end').nullable(),
+      checks: z
+        .array(
+          z.object({
+            name: z.string(),
+            at: at('When'),
+            outcome: z.enum(['pass', 'fail', 'unknown']),
+            observed: z.string(),
+            threshold: z.string(),
+          }),
+        )
+        .optional(),
+    })
     .nullable()
     .optional(),
   failback: z

@@ -1,11 +1,13 @@
 /** What the verbs about reports share: where the store is, and which keys count. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { DrillRecord } from '../../evidence/record.ts';
 import type { RunEvidence } from '../../evidence/report.ts';
 import { resolveSecret, stateDirectory } from '../local-context.ts';
 import { readChain } from '../reports/file.ts';
 import { folderStorage } from '../reports/folder.ts';
 import type { StoredRun } from '../reports/history.ts';
+import type { Subject } from '../reports/manifest.ts';
 import { type Signer, signerFrom, trustedKeyId } from '../reports/signature.ts';
 import type { ReportStorage } from '../reports/storage.ts';
 import type { Cli } from './cli.ts';
@@ -62,16 +64,20 @@ export async function storedRuns(storage: ReportStorage, service: string): Promi
 }
 
 /** What a report in the store was made from; `null` when it holds none of that run. */
-export async function storedEvidence(
+export async function storedReport(
   storage: ReportStorage,
   service: string,
   runId: string | undefined,
-): Promise<(RunEvidence & { number: number }) | null> {
+): Promise<{ subject: Subject; number: number } | null> {
   const runs = await storedRuns(storage, service);
   const found = runId === undefined ? runs.at(-1) : runs.find(({ summary }) => summary.runId === runId);
   if (found === undefined) return null;
   const bytes = await storage.read(service, found.number, 'report.json');
   if (bytes === null) return null;
-  const { runs: [run] = [] } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { runs?: RunEvidence[] };
-  return run === undefined ? null : { record: run.record, load: run.load ?? null, number: found.number };
+  const { drill, runs: [run] = [] } = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
+    drill?: DrillRecord;
+    runs?: RunEvidence[];
+  };
+  if (drill !== undefined) return { subject: drill, number: found.number };
+  return run === undefined ? null : { subject: { record: run.record, load: run.load ?? null }, number: found.number };
 }

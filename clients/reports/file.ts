@@ -1,6 +1,7 @@
 /** Files a report: the next one in its service's chain. */
+import { isDrill } from '../../evidence/drill.ts';
 import { isEvidence, type RunEvidence } from '../../evidence/report.ts';
-import { buildFiles, MANIFEST, type Manifest, readManifest, sha256 } from './manifest.ts';
+import { buildFiles, MANIFEST, type Manifest, readManifest, type Subject, sha256 } from './manifest.ts';
 import type { Signer } from './signature.ts';
 import type { ReportStorage } from './storage.ts';
 
@@ -22,11 +23,12 @@ const TRIES = 50;
  */
 export async function fileReport(
   storage: ReportStorage,
-  run: RunEvidence | RunEvidence['record'],
+  run: Subject | RunEvidence['record'],
   options: { signer?: Signer | null; now?: number } = {},
 ): Promise<Filed> {
-  const evidence = isEvidence(run) ? run : { record: run };
-  const { service, runId, outcome } = evidence.record;
+  const subject: Subject = isDrill(run) || isEvidence(run) ? run : { record: run };
+  const { service, runId } = isDrill(subject) ? subject : subject.record;
+  const outcome = isDrill(subject) ? subject.verdict : subject.record.outcome;
   if (!service || !runId) throw new Error('a record without a service and a run ID cannot be filed');
   if (outcome == null) throw new Error(`run ${runId} of ${service} is not over; its report is filed when it is`);
   const { signer = null, now = Date.now() } = options;
@@ -39,7 +41,7 @@ export async function fileReport(
     }
     await markUnmarked(storage, service, chain);
     const { number, previous } = nextOf(storage, service, chain);
-    const files = buildFiles(evidence, { service, number, previous, filedAt: now }, signer);
+    const files = buildFiles(subject, { service, number, previous, filedAt: now }, signer);
     if (!(await storage.put(service, number, files))) continue;
     const head = sha256(files.get(MANIFEST)!);
     await storage.mark(service, number, head);

@@ -2,8 +2,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { phasesOf, timesOf } from '../../evidence/clocks.ts';
+import { drillEvidence, isDrill, verdictOfDrill } from '../../evidence/drill.ts';
 import { recoveryPointMs } from '../../evidence/objectives.ts';
-import { ENDINGS, FORMATS, renderReport } from '../../evidence/render.ts';
+import type { DrillRecord } from '../../evidence/record.ts';
+import { ENDINGS, FORMATS, renderDrill, renderReport } from '../../evidence/render.ts';
 import { buildReport, type Report, type RunEvidence } from '../../evidence/report.ts';
 import { canonicalJson } from '../../topology/canonical.ts';
 import type { Signer } from './signature.ts';
@@ -67,22 +69,29 @@ export function readManifest(bytes: Uint8Array): Manifest | null {
   }
 }
 
+/** What a report is made of. */
+export type Subject = RunEvidence | DrillRecord;
+
 /** Files of a report, the manifest with its signature among them. */
 export function buildFiles(
-  evidence: RunEvidence,
+  subject: Subject,
   place: { service: string; number: number; previous: string | null; filedAt: number },
   signer: Signer | null,
 ): Map<string, Uint8Array> {
   const artefacts = new Map<string, Uint8Array>(
     FORMATS.map((format) => [
       `report.${ENDINGS[format]}`,
-      Buffer.from(renderReport(evidence, format, { generatedAt: place.filedAt })),
+      Buffer.from(
+        isDrill(subject)
+          ? renderDrill(subject, format, { generatedAt: place.filedAt })
+          : renderReport(subject, format, { generatedAt: place.filedAt }),
+      ),
     ]),
   );
   const manifest: Manifest = {
     schema: 'rampart.manifest/1',
     ...place,
-    run: summaryOf(buildReport(evidence)),
+    run: isDrill(subject) ? summaryOfDrill(subject) : summaryOf(buildReport(subject)),
     artefacts: Object.fromEntries(
       [...artefacts].map(([name, bytes]) => [name, { bytes: bytes.length, sha256: sha256(bytes) }]),
     ),
@@ -93,7 +102,7 @@ export function buildFiles(
   return new Map([...artefacts, [MANIFEST, bytes], ...signature]);
 }
 
-const MOVES = ['failover', 'failback', 'drill'];
+const MOVES = ['failover', 'failback'];
 
 /** The line of a run in a history. */
 export function summaryOf(report: Report): Summary {
@@ -124,5 +133,33 @@ export function summaryOf(report: Report): Summary {
       record.outcome === 'completed' &&
       ['passed', 'passed with findings'].includes(report.verdict),
     nextDueAt: at(record.context?.nextDueAt),
+  };
+}
+
+/** A drill in a line: recovery time and point are those of the way there, which is what was rehearsed. */
+export function summaryOfDrill(drill: DrillRecord): Summary {
+  const legs = drillEvidence(drill).map((leg) => summaryOf(buildReport(leg)));
+  const sum = (key: 'machineMs' | 'peopleMs') => legs.reduce((total, leg) => total + (leg[key] ?? 0), 0);
+  const there = legs[0];
+  return {
+    workflowId: drill.workflowId,
+    runId: drill.runId,
+    action: 'drill',
+    mode: 'planned',
+    from: drill.from,
+    to: drill.to,
+    by: drill.by,
+    outcome: drill.verdict === 'passed' ? 'completed' : (drill.verdict ?? 'running'),
+    verdict: verdictOfDrill(drill),
+    startedAt: drill.startedAt,
+    endedAt: drill.endedAt,
+    rtaMs: there?.rtaMs ?? null,
+    rpaMs: there?.rpaMs ?? null,
+    rtoMs: there?.rtoMs ?? null,
+    rpoMs: there?.rpoMs ?? null,
+    machineMs: sum('machineMs'),
+    peopleMs: sum('peopleMs'),
+    proves: drill.verdict === 'passed',
+    nextDueAt: there?.nextDueAt ?? null,
   };
 }

@@ -77,7 +77,7 @@ export function facts(title: string, rows: Row[]): Markup {
   return rows.length === 0 ? NOTHING : html`<h3>${title}</h3>${list(rows)}`;
 }
 
-function list(rows: Row[]): Markup {
+export function list(rows: Row[]): Markup {
   return html`<dl class="facts">${rows.map(
     (r) =>
       html`<div><dt>${r.label}</dt><dd>${r.value === NOT_RECORDED ? html`<span class="soft">${r.value}</span>` : /digest|^Run$|^Workflow$|commit$/i.test(r.label) ? html`<code>${r.value}</code>` : r.value}</dd></div>`,

@@ -31,6 +31,12 @@ describe('clocks', () => {
     expect(clocksOf(alerted)[0]).toMatchObject({ source: 'the start of the alert', basis: 'measured' });
   });
 
+  it('knows the approval of a leg of a drill', () => {
+    const record = plannedFailover();
+    record.decisions = [{ ...record.decisions[0]!, gate: 'leg1.cutover.2' }];
+    expect(clocksOf(record)[2]).toMatchObject({ at: T0 + 47_600, source: 'approved by bob@example.com' });
+  });
+
   it('tells whose time each phase was', () => {
     const record = { ...plannedFailover(), impactStartAt: T0 - 60_000, detectedAt: T0 - 10_000 };
     const phases = Object.fromEntries(phasesOf(record).map(({ name, from: _f, to: _t, ...p }) => [name, p]));

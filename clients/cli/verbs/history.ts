@@ -2,7 +2,7 @@ import { buildReport } from '../../../evidence/report.ts';
 import { lockOf } from '../../../topology/model.ts';
 import { runLink, type Temporal, TemporalAway } from '../../connection.ts';
 import { historyOf, type PastRun, type ServiceHistory, type StoredRun } from '../../reports/history.ts';
-import { summaryOf } from '../../reports/manifest.ts';
+import { summaryOf, summaryOfDrill } from '../../reports/manifest.ts';
 import { type Ending, endingOf, listRuns, type RunRef } from '../../runs.ts';
 import type { Cli } from '../cli.ts';
 import { badInput, EXIT, type ExitCode } from '../exit.ts';
@@ -107,10 +107,10 @@ function pastRun(
   ending: Ending | null,
   stored: readonly StoredRun[],
 ): { run: PastRun; of: string | null } {
-  const record = ending?.record ?? null;
+  const { record = null, drill } = ending ?? {};
   const filed = stored.find(({ summary }) => summary.runId === one.runId)?.summary ?? null;
   return {
-    of: record?.service ?? null,
+    of: (drill ?? record)?.service ?? null,
     run: {
       workflowId: one.workflowId,
       runId: one.runId,
@@ -121,7 +121,7 @@ function pastRun(
       outcome: ending?.outcome ?? filed?.outcome ?? null,
       text: ending?.text ?? '',
       link: runLink(temporal, one.workflowId, one.runId),
-      summary: record === null ? filed : summaryOf(buildReport(record)),
+      summary: drill !== undefined ? summaryOfDrill(drill) : record === null ? filed : summaryOf(buildReport(record)),
       report: null,
     },
   };

@@ -1,5 +1,6 @@
+import { isDrill } from '../../../evidence/drill.ts';
 import { actionText, outcomeText } from '../../../evidence/format.ts';
-import type { RunRecord } from '../../../evidence/record.ts';
+import type { DrillRecord, RunRecord } from '../../../evidence/record.ts';
 import { lockOf } from '../../../topology/model.ts';
 import type { Temporal } from '../../connection.ts';
 import { type Filed, fileReport } from '../../reports/file.ts';
@@ -37,11 +38,12 @@ export async function run(cli: Cli, args: string[], options: { store?: string; r
     for (const lock of locks) {
       for (const ref of await closedRuns(temporal, lock, options.run)) {
         if (known.has(ref.runId)) continue;
-        const { record, text } = await endingOf(temporal, ref);
-        if (record === null) left.push({ workflowId: ref.workflowId, runId: ref.runId, why: text });
+        const { drill, record, text } = await endingOf(temporal, ref);
+        const subject = drill ?? record;
+        if (subject === null) left.push({ workflowId: ref.workflowId, runId: ref.runId, why: text });
         // Services of one group share the lock.
-        else if (!known.has(record.runId) && (service === undefined || record.service === service))
-          filed.push({ ...(await file(cli, storage, record, signer)), runId: record.runId });
+        else if (!known.has(subject.runId) && (service === undefined || subject.service === service))
+          filed.push({ ...(await file(cli, storage, subject, signer)), runId: subject.runId });
       }
     }
     cli.answer({ store: storage.where, filed, left });
@@ -68,9 +70,17 @@ async function closedRuns(temporal: Temporal, lock: string, runId: string | unde
   return [found];
 }
 
-async function file(cli: Cli, storage: ReportStorage, record: RunRecord, signer: Signer | null): Promise<Filed> {
-  const filed = await fileReport(storage, record, { signer });
-  const what = `${actionText(record.action)}, ${outcomeText(record.outcome)}, run ${record.runId}`;
-  cli.print(`${filed.already ? 'Was filed' : 'Filed'} ${storage.nameOf(record.service, filed.number)}: ${what}`);
+async function file(
+  cli: Cli,
+  storage: ReportStorage,
+  subject: RunRecord | DrillRecord,
+  signer: Signer | null,
+): Promise<Filed> {
+  const filed = await fileReport(storage, subject, { signer });
+  const what = isDrill(subject)
+    ? `drill, ${subject.verdict}`
+    : `${actionText(subject.action)}, ${outcomeText(subject.outcome)}`;
+  const where = storage.nameOf(subject.service, filed.number);
+  cli.print(`${filed.already ? 'Was filed' : 'Filed'} ${where}: ${what}, run ${subject.runId}`);
   return filed;
 }

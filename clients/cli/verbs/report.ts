@@ -1,13 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { RunRecord } from '../../../evidence/record.ts';
-import { type ReportFormat, renderReport } from '../../../evidence/render.ts';
-import { buildReport, type RunEvidence, type Verdict } from '../../../evidence/report.ts';
+import { isDrill, verdictOfDrill } from '../../../evidence/drill.ts';
+import { type ReportFormat, renderDrill, renderReport } from '../../../evidence/render.ts';
+import { buildReport, type Verdict } from '../../../evidence/report.ts';
 import { type Temporal, TemporalAway } from '../../connection.ts';
-import { endingOf, findRun, queryEvidence, type RunRef } from '../../runs.ts';
+import type { Subject } from '../../reports/manifest.ts';
+import { endingOf, findRun, queryDrill, queryEvidence, type RunRef } from '../../runs.ts';
 import type { Cli } from '../cli.ts';
 import { badInput, CliError, EXIT, type ExitCode, failed } from '../exit.ts';
-import { openStore, storedEvidence } from '../reports.ts';
+import { openStore, storedReport } from '../reports.ts';
 import { withTemporal } from '../session.ts';
 import { findTopology, lockFor } from '../topology.ts';
 
@@ -41,29 +42,30 @@ const CODES: Record<Verdict, ExitCode> = {
 export async function run(cli: Cli, args: string[], options: ReportOptions): Promise<ExitCode> {
   const format = readFormat(cli, options);
   const name = args[0] ?? (await onlyService(cli));
-  const evidence = await evidenceOf(cli, name, options);
-  const text = renderReport(evidence, format, { generatedAt: Date.now() });
-  const report = buildReport(evidence);
+  const subject = await subjectOf(cli, name, options);
+  const made = { generatedAt: Date.now() };
+  const text = isDrill(subject) ? renderDrill(subject, format, made) : renderReport(subject, format, made);
+  const { workflowId, runId } = isDrill(subject) ? subject : buildReport(subject).record;
+  const verdict = isDrill(subject) ? verdictOfDrill(subject) : buildReport(subject).verdict;
   if (options.out === undefined) {
     cli.io.out(text.endsWith('\n') ? text : `${text}\n`);
   } else {
     const path = resolve(cli.io.cwd, options.out);
     await writeFile(path, text);
-    const { workflowId, runId } = report.record;
-    cli.answer({ workflowId, runId, format, path, verdict: report.verdict });
+    cli.answer({ workflowId, runId, format, path, verdict });
     cli.print(`Wrote ${path}`);
   }
-  return options.exitCode ? CODES[report.verdict] : EXIT.done;
+  return options.exitCode ? CODES[verdict] : EXIT.done;
 }
 
 /** From Temporal; from the report store when Temporal is away or has forgotten the run. */
-async function evidenceOf(cli: Cli, name: string, options: ReportOptions): Promise<RunEvidence> {
+async function subjectOf(cli: Cli, name: string, options: ReportOptions): Promise<Subject> {
   try {
     return await withTemporal(cli, name, async (temporal) => {
       // `plan/…` and other IDs are taken as they are; a plain name is a service.
       const workflowId = name.includes('/') ? name : await lockFor(cli, name);
       const ref = await findRun(temporal, workflowId, options.run);
-      if (ref !== null) return { record: await recordOf(temporal, ref) };
+      if (ref !== null) return await inTemporal(temporal, ref);
       throw failed(
         'noRun',
         `there is no run of ${name}${options.run === undefined ? '' : ` with run ID ${options.run}`} in namespace ${temporal.namespace}`,
@@ -74,11 +76,11 @@ async function evidenceOf(cli: Cli, name: string, options: ReportOptions): Promi
     const forgotten = error instanceof CliError && error.code === 'noRun';
     if (name.includes('/') || !(forgotten || error instanceof TemporalAway)) throw error;
     const storage = openStore(cli, options.store);
-    const stored = await storedEvidence(storage, name, options.run);
+    const stored = await storedReport(storage, name, options.run);
     if (stored === null) throw error;
     const why = forgotten ? 'Temporal does not know the run any more' : 'Temporal does not answer';
     cli.note(`rampart: ${why}; this is report ${stored.number} of ${storage.where}, as it was filed`);
-    return stored;
+    return stored.subject;
   }
 }
 
@@ -93,11 +95,13 @@ function readFormat(cli: Cli, { format, out }: ReportOptions): ReportFormat {
   return ending ?? (cli.json && out === undefined ? 'json' : 'markdown');
 }
 
-async function recordOf(temporal: Temporal, ref: RunRef): Promise<RunRecord> {
-  if (ref.closedAt === null) return queryEvidence(temporal, ref);
-  const ending = await endingOf(temporal, ref);
-  if (ending.record !== null) return ending.record;
-  throw failed('failed', `run ${ref.runId} of ${ref.workflowId} left no record: ${ending.text}`);
+async function inTemporal(temporal: Temporal, ref: RunRef): Promise<Subject> {
+  if (ref.closedAt === null)
+    return ref.type === 'drill' ? queryDrill(temporal, ref) : { record: await queryEvidence(temporal, ref) };
+  const { drill, record, text } = await endingOf(temporal, ref);
+  if (drill !== undefined) return drill;
+  if (record !== null) return { record };
+  throw failed('failed', `run ${ref.runId} of ${ref.workflowId} left no record: ${text}`);
 }
 
 /** A topology with one service needs no name. */

@@ -1,0 +1,65 @@
+/** A drill as a report: its legs as runs, and above them what became of the whole. Pure. */
+import { actionText, capital, direction, NOT_RECORDED } from './format.ts';
+import type { DrillRecord, RunRecord } from './record.ts';
+import type { RunEvidence, Verdict } from './report.ts';
+
+export function isDrill(value: object): value is DrillRecord {
+  return 'legs' in value && Array.isArray(value.legs);
+}
+
+const VERDICTS: Record<NonNullable<DrillRecord['verdict']>, Verdict> = {
+  passed: 'passed',
+  failed: 'failed',
+  refused: 'not judged',
+  withdrawn: 'not judged',
+  // It ended as the real thing: nothing was shown about the way back.
+  escalated: 'failed',
+};
+
+export function verdictOfDrill({ verdict }: DrillRecord): Verdict {
+  return verdict === null ? 'running' : VERDICTS[verdict];
+}
+
+/** `Drill quarterly of checkout, eu-west → eu-central` */
+export function drillTitle({ name, service, from, to }: DrillRecord): string {
+  return `Drill${name === null ? '' : ` ${name}`} of ${service}, ${direction(from, to)}`;
+}
+
+/**
+ * The legs as runs. The way there carries what the drill knows besides: the time on the other side, the way back and
+ * what was asserted, as it was judged.
+ */
+export function drillEvidence(drill: DrillRecord): RunEvidence[] {
+  const [there, ...rest] = drill.legs;
+  if (there === undefined) return [];
+  const back = rest.at(-1);
+  const first: RunRecord = {
+    ...there,
+    dwell: drill.dwell,
+    failback:
+      back === undefined
+        ? null
+        : {
+            workflowId: back.workflowId,
+            runId: back.runId,
+            startedAt: back.startedAt,
+            endedAt: back.endedAt,
+            outcome: back.outcome,
+          },
+    assertions: drill.assertions,
+    context: { testType: 'full', ...there.context },
+  };
+  return [first, ...rest].map((record) => ({ record }));
+}
+
+/** What the drill says of itself, in rows. */
+export function drillRows(drill: DrillRecord): Array<{ label: string; value: string }> {
+  return [
+    { label: 'Drill', value: drill.name ?? 'by hand' },
+    { label: 'Requested by', value: drill.by ?? NOT_RECORDED },
+    { label: 'Reason', value: drill.reason ?? NOT_RECORDED },
+    { label: 'Legs', value: drill.legs.map((l) => capital(actionText(l.action))).join(', ') || 'none' },
+    { label: 'Workflow', value: drill.workflowId },
+    { label: 'Run', value: drill.runId },
+  ];
+}
