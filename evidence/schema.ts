@@ -19,15 +19,17 @@ const outcome = z.enum([
   'completed', 'nothingToDo', 'rolledBack', 'refused', 'needsHuman', 'withdrawn', 'cancelled',
 ]); // biome-ignore format: a list
 
-const finding = z.object({
-  code: text('Stable name'),
-  severity: z.enum(['blocker', 'warning', 'info']),
-  component: z.string().nullable(),
-  region,
-  message: text('What is so'),
-  remedy: text('What to do about it'),
-  override: z.string().optional().meta({ description: 'Code by which a person may accept it' }),
-});
+const finding = z
+  .object({
+    code: text('Stable name'),
+    severity: z.enum(['blocker', 'warning', 'info']),
+    component: z.string().nullable(),
+    region,
+    message: text('What is so'),
+    remedy: text('What to do about it'),
+    override: z.string().optional().meta({ description: 'Code by which a person may accept it' }),
+  })
+  .meta({ id: 'finding' });
 
 const loss = z
   .object({
@@ -39,9 +41,11 @@ const loss = z
     atMostBytes: z.number().nullable(),
     note: z.string(),
   })
-  .meta({ description: 'What may be lost: a window of time' });
+  .meta({ id: 'loss', description: 'What may be lost: a window of time' });
 
-const position = z.object({ text: z.string(), order: z.string(), timeline: z.number() });
+const position = z
+  .object({ text: z.string(), order: z.string(), timeline: z.number() })
+  .meta({ id: 'position', description: "A place in a store's stream of changes" });
 
 const facts = z
   .object({
@@ -80,7 +84,7 @@ const facts = z
     blockers: z.array(finding),
     warnings: z.array(finding),
   })
-  .meta({ description: 'What people decide on' });
+  .meta({ id: 'facts', description: 'What people decide on' });
 
 const stage = z.string().meta({ examples: [...STAGES] });
 
@@ -310,5 +314,5 @@ export type RecordShape = z.input<typeof recordSchema>;
 
 /** @returns a JSON Schema, draft 2020-12, that takes fields it does not know */
 export function recordJsonSchema(): object {
-  return z.toJSONSchema(recordSchema, { io: 'input', reused: 'ref' });
+  return z.toJSONSchema(recordSchema, { io: 'input' });
 }
