@@ -34,12 +34,10 @@ export async function fileReport(
   const { signer = null, now = Date.now() } = options;
   for (let i = 0; i < TRIES; i += 1) {
     const chain = await readChain(storage, service);
-    const found = chain.reports.find((one) => one.manifest?.run.runId === runId);
-    if (found !== undefined) {
-      await markUnmarked(storage, service, chain);
-      return { service, number: found.number, head: found.sha256, already: true };
-    }
     await markUnmarked(storage, service, chain);
+    const found =
+      chain.reports.find((one) => one.manifest?.run.runId === runId) ?? (await damaged(storage, service, chain, runId));
+    if (found !== undefined) return { service, number: found.number, head: found.sha256, already: true };
     const { number, previous } = nextOf(storage, service, chain);
     const files = buildFiles(subject, { service, number, previous, filedAt: now }, signer);
     if (!(await storage.put(service, number, files))) continue;
@@ -48,6 +46,22 @@ export async function fileReport(
     return { service, number, head, already: false };
   }
   throw new Error(`${storage.where}: others took ${TRIES} numbers of ${service} in a row; try again`);
+}
+
+/** The run's report when its manifest cannot be read: filed again it would be there twice once that is mended. */
+async function damaged(
+  storage: ReportStorage,
+  service: string,
+  { reports, without }: Chain,
+  runId: string,
+): Promise<Pick<Link, 'number' | 'sha256'> | undefined> {
+  const unread = reports.filter(({ manifest }) => manifest === null);
+  for (const one of [...unread, ...without.map((number) => ({ number, sha256: '' }))]) {
+    const bytes = await storage.read(service, one.number, 'report.json');
+    // A run ID is nothing that could stand anywhere else in a report.
+    if (bytes !== null && Buffer.from(bytes).includes(`"runId":${JSON.stringify(runId)}`)) return one;
+  }
+  return undefined;
 }
 
 export interface Link {

@@ -121,6 +121,14 @@ describe('filing', () => {
     expect(await verify()).toMatchObject({ reports: 5, problems: [], notes: [] });
   });
 
+  it('does not file a run again whose manifest is damaged or gone', async () => {
+    write(at('000002', MANIFEST), '{}');
+    rmSync(at('000003', MANIFEST));
+    expect(await fileReport(folderStorage(store), runNumber(2))).toMatchObject({ number: 2, already: true });
+    expect(await fileReport(folderStorage(store), runNumber(3))).toMatchObject({ number: 3, already: true });
+    expect(await fileReport(folderStorage(store), runNumber(5))).toMatchObject({ number: 5, already: false });
+  });
+
   it('never takes away what another process is writing', async () => {
     mkdirSync(at('.tmp-other'));
     await fileReport(folderStorage(store), runNumber(5));
