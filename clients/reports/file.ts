@@ -1,5 +1,6 @@
 /** Files a report: the next one in its service's chain. */
 import { isDrill } from '../../evidence/drill.ts';
+import type { DrillRecord } from '../../evidence/record.ts';
 import { isEvidence, type RunEvidence } from '../../evidence/report.ts';
 import { buildFiles, MANIFEST, type Manifest, readManifest, type Subject, sha256 } from './manifest.ts';
 import type { Signer } from './signature.ts';
@@ -58,10 +59,22 @@ async function damaged(
   const unread = reports.filter(({ manifest }) => manifest === null);
   for (const one of [...unread, ...without.map((number) => ({ number, sha256: '' }))]) {
     const bytes = await storage.read(service, one.number, 'report.json');
-    // A run ID is nothing that could stand anywhere else in a report.
-    if (bytes !== null && Buffer.from(bytes).includes(`"runId":${JSON.stringify(runId)}`)) return one;
+    if (bytes !== null && runOf(bytes) === runId) return one;
   }
   return undefined;
+}
+
+/** The run that a report.json is about; `null` when that is damaged as well. */
+function runOf(bytes: Uint8Array): string | null {
+  try {
+    const { drill, runs } = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
+      drill?: DrillRecord;
+      runs?: RunEvidence[];
+    };
+    return drill?.runId ?? runs?.[0]?.record.runId ?? null;
+  } catch {
+    return null;
+  }
 }
 
 export interface Link {
