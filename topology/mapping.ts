@@ -3,6 +3,7 @@
  * compiled once, when the topology is checked and when the webhook server learns of the source, never for a message.
  */
 import { Environment, Optional } from '@marcbachmann/cel-js';
+import type { AlertMapping } from './alerts.ts';
 
 /** What an expression sees. */
 export interface MappingScope {
@@ -68,6 +69,21 @@ export function mappingProblem(expression: string, place: ExpressionPlace = {}):
   } catch (error) {
     return (error as Error).message;
   }
+}
+
+/** What is wrong with the expressions of a mapping, each with its place in it. */
+export function mappingProblems(map: Partial<AlertMapping>): Array<{ path: string[]; message: string }> {
+  const { each, labels = {}, ...fields } = map;
+  const item = each !== undefined;
+  const places: Array<[path: string[], expression: string | undefined, place: ExpressionPlace]> = [
+    [['each'], each, { gives: 'list' }],
+  ];
+  for (const [name, expression] of Object.entries(fields)) places.push([[name], expression, { item }]);
+  for (const [name, expression] of Object.entries(labels)) places.push([['labels', name], expression, { item }]);
+  return places.flatMap(([path, expression, place]) => {
+    const message = expression === undefined ? null : mappingProblem(expression, place);
+    return message === null ? [] : [{ path, message }];
+  });
 }
 
 /** The first line of an error of the language, and where in the expression it is. Never a value of a message. */

@@ -5,6 +5,7 @@ import { alertSourceSchema, triggerSchema } from './alert-schema.ts';
 import type { AlertSource, SourceAuth, Trigger } from './alerts.ts';
 import type { Drafts } from './drafts.ts';
 import { INVALID, type Validator } from './issues.ts';
+import { mappingProblems } from './mapping.ts';
 import type { Source } from './source.ts';
 import { hint } from './suggest.ts';
 
@@ -57,6 +58,8 @@ export function readAlertSource(name: string, raw: unknown, validator: Validator
     validator.missing([...path, 'map'], 'is required: what each field of an alert is in the body');
   if (!MAPPED.includes(type) && map !== undefined)
     say('map', 'wrong_field', `${type} has a form of its own: use generic to map fields`);
+  for (const problem of mappingProblems(map ?? {}))
+    validator.report([...path, 'map', ...problem.path], 'invalid_expression', problem.message);
   if (validator.isBroken(path)) return undefined;
   return {
     name,

@@ -92,6 +92,21 @@ describe('each mistake is named at its place', () => {
       '37:3: error: alertSources.am.map: is required: what each field of an alert is in the body [required]',
     ],
     [
+      'an expression that names nothing',
+      source('type: generic, auth: none, map: {status: bdy.state, key: body.id}'),
+      '37:49: error: alertSources.am.map.status: Unknown variable: bdy (at character 1) [invalid_expression]',
+    ],
+    [
+      'a label by an expression that gives no text',
+      source("type: generic, auth: none, map: {status: body.s, key: body.id, labels: {a: '[1]'}}"),
+      '37:83: error: alertSources.am.map.labels.a: gives list<int>, and one text or number is needed [invalid_expression]',
+    ],
+    [
+      'an entry of a list that is not named',
+      source('type: generic, auth: none, map: {status: body.s, key: item.id}'),
+      '37:62: error: alertSources.am.map.key: Unknown variable: item (at character 1) [invalid_expression]',
+    ],
+    [
       'a kind nobody knows',
       source('type: alertmanger, auth: none'),
       '37:14: error: alertSources.am.type: expected one of "alertmanager", "grafana", "pagerduty", "sns", "standardWebhooks", "cloudEvents", "generic", got "alertmanger"; did you mean "alertmanager"? [invalid_value]',
