@@ -401,6 +401,36 @@ describe('when it cannot be kept', () => {
     expect(b.delivered).toEqual([]);
   });
 
+  it('more bodies at once than there is room for: 503 for those that come later, until there is room again', async () => {
+    const b = bench([AM], { deadlineMs: 60_000 });
+    const ends: Array<() => void> = [];
+    let received = 0;
+    const open = Array.from({ length: 128 }, () => {
+      const body = new ReadableStream(
+        {
+          start: (controller) => {
+            controller.enqueue(Buffer.alloc(BODY_LIMIT, 32));
+            ends.push(() => controller.close());
+          },
+          // Asked for more: what there was has been taken.
+          pull: () => {
+            received += 1;
+          },
+        },
+        { highWaterMark: 0 },
+      );
+      return b.send('/hooks/alertmanager', body, withToken());
+    });
+    while (received < 128) await new Promise((resolve) => setImmediate(resolve));
+    const stream = () => new Response(FIRING).body!;
+    const refused = await b.send('/hooks/alertmanager', stream(), withToken());
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(b.lines.join()).toContain('too many bodies are being received');
+    for (const end of ends) end();
+    expect(new Set((await Promise.all(open)).map(({ status }) => status))).toEqual(new Set([400]));
+    expect((await b.send('/hooks/alertmanager', stream(), withToken())).status).toBe(202);
+  });
+
   it('a body that breaks off: 503', async () => {
     const broken = new ReadableStream({
       pull: (controller) => controller.error(new Error('gone')),
