@@ -60,6 +60,14 @@ describe('Alertmanager', () => {
     expect(alerts[1]!.annotations).toMatchObject({ truncatedAlerts: '1' });
   });
 
+  it('when all of it is resolved the group is too, whether or not the list was cut this time', () => {
+    const body = { ...JSON.parse(RESOLVED), truncatedAlerts: 0 };
+    expect(brief(read(parseAlertmanager, body)).alerts).toEqual([
+      { ...listed, status: 'resolved' },
+      { ...group, status: 'resolved' },
+    ]);
+  });
+
   it('a list that is too long for us is cut like one that was cut by the sender', () => {
     const body = JSON.parse(FIRING);
     body.alerts = Array.from({ length: 1_200 }, (_, i) => ({ ...body.alerts[0], fingerprint: String(i) }));

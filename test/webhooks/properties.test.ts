@@ -176,6 +176,12 @@ it('no message changes what all objects have', () => {
   expect(alerts[0]!.key).toBe(digestOf());
 });
 
+it('a label that is called as what objects inherit from is none', () => {
+  const { alerts } = parsed(parseAlertmanager, JSON.parse('{"alerts":[{"labels":{"__proto__":"x","a":"1","":"2"}}]}'));
+  expectWhole(alerts[0]!);
+  expect(Object.keys(alerts[0]!.labels)).toEqual(['a']);
+});
+
 it.each<[unknown, number | null]>([
   ['2026-11-21T01:40:57.221023025Z', 1_795_225_257_221],
   ['2026-11-21T01:40:57.221+0000', 1_795_225_257_221],

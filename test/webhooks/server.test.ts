@@ -235,6 +235,16 @@ describe('secrets', () => {
     expect(b.lines[1]).toContain('${env:MISSING_NEW} is not set on this machine');
   });
 
+  it('that could not be read are asked for again by the next message', async () => {
+    let there = false;
+    const secret = async () => (there ? 'one' : Promise.reject(new Error('${file:/t} cannot be read')));
+    const b = bench([{ ...AM, auth: { kind: 'bearer', secrets: ['${file:/t}'] } }], { secret, now: () => 0 });
+    const send = () => b.send('/hooks/alertmanager', FIRING, { authorization: 'Bearer one' });
+    expect((await send()).status).toBe(503);
+    there = true;
+    expect((await send()).status).toBe(202);
+  });
+
   it('that are empty let nobody in', async () => {
     const b = bench([{ ...AM, auth: { kind: 'header', header: 'x-token', secrets: ['${env:EMPTY}'] } }], {
       secret: async () => '',
