@@ -61,9 +61,7 @@ export function temporalInbox({ client, topology, now }: TemporalInboxOptions): 
         }),
       );
     } catch (error) {
-      throw new Unavailable(
-        `Temporal does not take the alert: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      throw new Unavailable(`Temporal does not take the alert: ${reasonOf(error)}`);
     }
   };
 
@@ -126,6 +124,12 @@ export function temporalInbox({ client, topology, now }: TemporalInboxOptions): 
       return news.includes(true) ? 'accepted' : 'duplicate';
     },
   };
+}
+
+/** The client's own error says which call failed; why, says its cause. */
+function reasonOf(error: unknown): string {
+  const { cause } = (error ?? {}) as { cause?: unknown };
+  return cause instanceof Error ? cause.message : error instanceof Error ? error.message : String(error);
 }
 
 /** Whether the alert comes from that source and has all these labels. */

@@ -74,6 +74,9 @@ describe('without Temporal', () => {
         fetch(`http://127.0.0.1:${port}${where}`, { method: 'POST', body: FIRING, headers: { authorization } });
       const answer = await post('/hooks/am');
       expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '2']);
+      expect(lines.find(({ status }) => status === 503)!.reason).toMatch(
+        /^Temporal does not take the alert: .*(UNAVAILABLE|DEADLINE_EXCEEDED|ECONNREFUSED|[Dd]eadline)/,
+      );
       expect((await post('/hooks/am', 'Bearer wrong')).status).toBe(401);
       expect((await post('/hooks/nobody')).status).toBe(404);
       expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
