@@ -51,7 +51,25 @@ export async function serve(options: ServeOptions): Promise<void> {
   const file = new TopologyFile({ path: options.path, load: options.load, log, now: Date.now });
   const topology = await file.current();
   const secret = (reference: string): Promise<string> => resolveSecret(reference, env);
-  const client = new Client({ connection, namespace: server.namespace });
+  // Calls that nobody waits for any more: the client's own retries must not meet a closed channel.
+  const calls = new Set<Promise<unknown>>();
+  const client = new Client({
+    connection,
+    namespace: server.namespace,
+    interceptors: {
+      workflow: [
+        {
+          signalWithStart: (input, next) => {
+            const call = next(input);
+            calls.add(call);
+            const settled = (): boolean => calls.delete(call);
+            call.then(settled, settled);
+            return call;
+          },
+        },
+      ],
+    },
+  });
   const listener = await listen({
     ...{ address, secret, log, count: options.count },
     inbox: temporalInbox({ client, topology: () => file.current(), now: Date.now }),
@@ -65,6 +83,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   } finally {
     await listener.close();
+    await Promise.allSettled(calls);
     await connection.close();
   }
 }

@@ -74,8 +74,10 @@ describe('without Temporal', () => {
         fetch(`http://127.0.0.1:${port}${where}`, { method: 'POST', body: FIRING, headers: { authorization } });
       const answer = await post('/hooks/am');
       expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '2']);
-      expect(lines.find(({ status }) => status === 503)!.reason).toMatch(
-        /^Temporal does not take the alert: .*(UNAVAILABLE|DEADLINE_EXCEEDED|ECONNREFUSED|[Dd]eadline)/,
+      // The client's own retries may take longer than senders wait.
+      const { reason } = lines.find(({ status }) => status === 503)!;
+      expect(reason).toMatch(
+        /^Temporal does not take the alert: .*(UNAVAILABLE|DEADLINE_EXCEEDED)|^it was not done within/,
       );
       expect((await post('/hooks/am', 'Bearer wrong')).status).toBe(401);
       expect((await post('/hooks/nobody')).status).toBe(404);
@@ -90,6 +92,8 @@ describe('without Temporal', () => {
         problem: 'the environment variable NOT_SET is not set on this machine',
       });
       expect(JSON.stringify(lines)).not.toContain('t0ken');
+      // It ends while the client is still trying for this one, which must not bring the process down.
+      await post('/hooks/am');
     } finally {
       stop.abort();
       await ended;
