@@ -9,7 +9,7 @@ import { parseDocument } from 'yaml';
 import { installDebianPart } from './parts/debian.ts';
 import { built } from './paths.ts';
 import { freePorts } from './ports.ts';
-import { startProcess } from './processes.ts';
+import { type ProcessOptions, startProcess } from './processes.ts';
 import type { WorldReport } from './world/running.ts';
 import { recordOf } from './world/spec.ts';
 import { untilAnswers } from './world/temporal.ts';
@@ -88,24 +88,23 @@ export async function startAlerting({ dir, world, service, to, log }: AlertingOp
       ],
     }),
   );
-  const start = (name: string, command: string, args: string[], env: Record<string, string> = {}): void => {
+  const start = (name: string, command: string, args: string[], rest: Pick<ProcessOptions, 'env' | 'cwd'>): void => {
     const files = { log: join(dir, 'logs', `${name}.log`), record: recordOf(dir) };
-    startProcess({ name, command, args, env, cwd: folder, ...files });
+    startProcess({ name, command, args, cwd: folder, ...rest, ...files });
   };
-  start('serve', process.execPath, [built('clients/cli/main.js'), 'serve', '--address', `127.0.0.1:${hooks}`], {
+  const env = {
     RAMPART_CONFIG: world.config,
     RAMPART_LAB_ALERTS: token,
     TEMPORAL_ADDRESS: world.temporal.address,
     TEMPORAL_NAMESPACE: world.temporal.namespace,
-  });
-  start('alertmanager', alertmanager.bin, [
-    ...[`--config.file=${routing}`, `--storage.path=${join(folder, 'alertmanager')}`],
-    ...[`--web.listen-address=127.0.0.1:${manager}`, '--cluster.listen-address='],
-  ]);
-  start('prometheus', prometheus.bin, [
-    ...[`--config.file=${scraping}`, `--storage.tsdb.path=${join(folder, 'prometheus')}`],
-    `--web.listen-address=127.0.0.1:${scraper}`,
-  ]);
+  };
+  const serve = [built('clients/cli/main.js'), 'serve', '--address', `127.0.0.1:${hooks}`];
+  start('serve', process.execPath, serve, { env });
+  const storing = [`--config.file=${routing}`, `--storage.path=${join(folder, 'alertmanager')}`];
+  const alone = [`--web.listen-address=127.0.0.1:${manager}`, '--cluster.listen-address='];
+  start('alertmanager', alertmanager.bin, [...storing, ...alone], { cwd: alertmanager.cwd });
+  const series = [`--config.file=${scraping}`, `--storage.tsdb.path=${join(folder, 'prometheus')}`];
+  start('prometheus', prometheus.bin, [...series, `--web.listen-address=127.0.0.1:${scraper}`], {});
   const of = (name: string): string => `${name}; its log is ${join(dir, 'logs', `${name}.log`)}`;
   await Promise.all([
     untilAnswers(`http://127.0.0.1:${scraper}/-/ready`, READY_MS, of('prometheus')),

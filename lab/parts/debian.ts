@@ -4,7 +4,16 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { labHome } from '../paths.ts';
 import type { InstallOptions, ProgramPart } from './install.ts';
@@ -22,6 +31,13 @@ interface DebianPart {
   program: string;
   /** Environment variable that names an own program. */
   own: string;
+  /** A folder that the program was built to read files from: it then reads them below its working directory. */
+  reads?: string;
+}
+
+export interface DebianProgram extends ProgramPart {
+  /** Working directory that it must be started in. */
+  cwd: string;
 }
 
 const PROMETHEUS = {
@@ -39,6 +55,7 @@ export const DEBIAN_PARTS: Record<DebianPartName, DebianPart> = {
     sha256: '4fb9aed15cfe8e0c32408e643ab32a1e41ee87d2cc26f18aeba928b1b0b98ae7',
     program: 'usr/bin/prometheus-alertmanager',
     own: 'RAMPART_ALERTMANAGER',
+    reads: '/usr/share/prometheus/alertmanager',
   },
   prometheus: { ...PROMETHEUS, program: 'usr/bin/prometheus', own: 'RAMPART_PROMETHEUS' },
   promtool: { ...PROMETHEUS, program: 'usr/bin/promtool', own: 'RAMPART_PROMTOOL' },
@@ -48,12 +65,12 @@ export const DEBIAN_PARTS: Record<DebianPartName, DebianPart> = {
  * The program, fetched and unpacked if it is not there yet. Two callers at once, also in two processes, fetch once.
  * @throws Error with what is missing and what can be used instead
  */
-export async function installDebianPart(name: DebianPartName, options: InstallOptions = {}): Promise<ProgramPart> {
+export async function installDebianPart(name: DebianPartName, options: InstallOptions = {}): Promise<DebianProgram> {
   const part = DEBIAN_PARTS[name];
   const own = process.env[part.own];
   if (own) {
     if (!existsSync(own)) throw new Error(`${part.own}=${own}: there is no such program`);
-    return { bin: own };
+    return { bin: own, cwd: '/' };
   }
   if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new Error(`${part.title} is fetched for linux-x64 only: set ${part.own} to your own program`);
@@ -65,7 +82,7 @@ export async function installDebianPart(name: DebianPartName, options: InstallOp
       fetchPart(part, folder, options.log ?? ((line) => process.stderr.write(`${line}\n`))),
     );
   }
-  return { bin: join(folder, part.program) };
+  return { bin: join(folder, part.program), cwd: folder };
 }
 
 async function fetchPart(part: DebianPart, folder: string, log: (line: string) => void): Promise<void> {
@@ -98,11 +115,26 @@ async function fetchPart(part: DebianPart, folder: string, log: (line: string) =
       );
     await run('dpkg-deb', ['-x', file, 'tree'], draft);
     chmodSync(join(draft, 'tree'), 0o755);
+    if (part.reads !== undefined) relocate(join(draft, 'tree', part.program), part.reads);
     // The rename is last, so a folder with the final name is always complete.
     renameSync(join(draft, 'tree'), folder);
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
+}
+
+/**
+ * Lets a program that is not installed find its files: the absolute path that it was built with becomes the relative one
+ * of the same length (Go keeps texts by their length).
+ */
+function relocate(program: string, folder: string): void {
+  const bytes = readFileSync(program);
+  const from = Buffer.from(folder);
+  const to = Buffer.from(`${folder.slice(1)}/`);
+  let at = bytes.indexOf(from);
+  if (at < 0) throw new Error(`${program} does not read ${folder}: it is not the program this was written for`);
+  for (; at >= 0; at = bytes.indexOf(from, at)) to.copy(bytes, at);
+  writeFileSync(program, bytes);
 }
 
 function run(command: string, args: string[], cwd: string): Promise<void> {
