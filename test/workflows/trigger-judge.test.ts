@@ -36,7 +36,7 @@ function alert(at: number, over: Partial<Alert> = {}): Alert {
   } as Alert;
 }
 
-const after = (trigger: Trigger, ...alerts: Alert[]): Memory =>
+const told = (trigger: Trigger, ...alerts: Alert[]): Memory =>
   alerts.reduce((memory, one) => take(memory, one, trigger).memory, EMPTY_MEMORY);
 const ask = (memory: Memory, at: number, trigger = TRIGGER, quiet: number | null = null): Verdict =>
   judge(memory, trigger, T0 + at, quiet).verdict;
@@ -44,7 +44,7 @@ const kindOf = (memory: Memory, at: number, trigger = TRIGGER): string => ask(me
 
 describe('one source', () => {
   test('is enough where nothing else is asked, and says since when', () => {
-    const memory = after(TRIGGER, alert(0));
+    const memory = told(TRIGGER, alert(0));
     expect(ask(memory, MINUTE)).toEqual({
       kind: 'due',
       text: 'RegionDown (am) since 2026-03-29T03:00:00.000Z',
@@ -62,12 +62,12 @@ describe('one source', () => {
   });
 
   test('what it does not know any more says nothing about what it said', () => {
-    const memory = after(TRIGGER, alert(0), alert(MINUTE, { status: 'unknown' }));
+    const memory = told(TRIGGER, alert(0), alert(MINUTE, { status: 'unknown' }));
     expect(kindOf(memory, 2 * MINUTE)).toBe('due');
   });
 
   test('an end that overtakes its beginning ends it all the same; a new beginning counts', () => {
-    const late = after(
+    const late = told(
       TRIGGER,
       alert(MINUTE, { status: 'resolved', startsAt: T0 }),
       alert(0, { receivedAt: T0 + 2 * MINUTE }),
@@ -77,9 +77,17 @@ describe('one source', () => {
   });
 });
 
+test('an alert that fires again with the beginning it had before is no late copy of it', () => {
+  const ended = told(TRIGGER, alert(0), alert(MINUTE, { status: 'resolved', startsAt: T0, receivedAt: T0 + MINUTE }));
+  const copy = take(ended, alert(0, { receivedAt: T0 + 2 * MINUTE }), TRIGGER).memory;
+  expect(kindOf(copy, 3 * MINUTE)).toBe('calm');
+  const again = take(ended, alert(0, { receivedAt: T0 + 20 * MINUTE }), TRIGGER).memory;
+  expect(kindOf(again, 21 * MINUTE)).toBe('due');
+});
+
 test('hold-down: it must stay so for the whole time, and begins anew when it did not', () => {
   const trigger = { ...TRIGGER, forMs: 3 * MINUTE };
-  let memory = after(trigger, alert(0));
+  let memory = told(trigger, alert(0));
   const at = (minutes: number): Verdict => {
     const judged = judge(memory, trigger, T0 + minutes * MINUTE, null);
     memory = judged.memory;
@@ -95,7 +103,7 @@ test('hold-down: it must stay so for the whole time, and begins anew when it did
 
 test('quorum: different sources, near each other; two alerts of one source are one voice', () => {
   const trigger = { ...TRIGGER, quorum: { atLeast: 2, withinMs: 5 * MINUTE } };
-  const same = after(trigger, alert(0), alert(0, { key: 'SitesDown' }));
+  const same = told(trigger, alert(0), alert(0, { key: 'SitesDown' }));
   expect(ask(same, MINUTE, trigger)).toMatchObject({ kind: 'calm', text: expect.stringContaining('1 of 2 sources') });
   const other = alert(4 * MINUTE, { source: 'cw', key: 'canary' });
   expect(kindOf(take(same, other, trigger).memory, 5 * MINUTE, trigger)).toBe('due');
@@ -105,7 +113,7 @@ test('quorum: different sources, near each other; two alerts of one source are o
 
 test('times: three failures in two minutes', () => {
   const trigger = { ...TRIGGER, times: { atLeast: 3, withinMs: 2 * MINUTE } };
-  const two = after(trigger, alert(0), alert(30_000));
+  const two = told(trigger, alert(0), alert(30_000));
   expect(kindOf(two, MINUTE, trigger)).toBe('calm');
   const three = take(two, alert(50_000), trigger).memory;
   expect(kindOf(three, MINUTE + 30_000, trigger)).toBe('due');
@@ -113,7 +121,7 @@ test('times: three failures in two minutes', () => {
 });
 
 describe('held', () => {
-  const memory = after(TRIGGER, alert(0));
+  const memory = told(TRIGGER, alert(0));
 
   test('by a cooldown, by the most in a day, by a maintenance window, by the longest of them', () => {
     expect(ask({ ...memory, calmUntil: T0 + 50 * MINUTE }, MINUTE)).toMatchObject({
@@ -138,7 +146,7 @@ describe('held', () => {
     const flaps = [0, 1, 2, 3, 4].map((minute) =>
       alert(minute * MINUTE, { status: minute % 2 === 0 ? 'firing' : 'resolved', receivedAt: T0 + minute * MINUTE }),
     );
-    const flapped = judge(after(trigger, ...flaps), trigger, T0 + 5 * MINUTE, null);
+    const flapped = judge(told(trigger, ...flaps), trigger, T0 + 5 * MINUTE, null);
     expect(flapped.verdict).toMatchObject({ kind: 'held', until: T0 + 14 * MINUTE });
     expect(judge(flapped.memory, trigger, T0 + 14 * MINUTE + 1, null).verdict.kind).toBe('due');
     // One more change before it was calm holds it again, although four in ten minutes it is no more.
@@ -164,7 +172,7 @@ test('whatever comes in whatever order: it never follows without enough sources 
   fc.assert(
     fc.property(fc.array(one, { maxLength: 40 }), fc.integer({ min: 1, max: 3 }), (list, atLeast) => {
       const trigger = { ...TRIGGER, quorum: { atLeast, withinMs: 5 * MINUTE } };
-      const memory = after(trigger, ...list.map((given) => alert(0, given)));
+      const memory = told(trigger, ...list.map((given) => alert(0, given)));
       const firing = new Set(memory.alerts.filter((seen) => seen.firing).map(({ source }) => source));
       if (ask(memory, 30 * MINUTE, trigger).kind === 'due') expect(firing.size).toBeGreaterThanOrEqual(atLeast);
       // Said again, word for word, it changes nothing.
@@ -178,7 +186,7 @@ test('memory stays bounded, and what fires is kept before what does not', () => 
   const many = Array.from({ length: 3_000 }, (_, i) =>
     alert(i, { key: `k${i}`, status: 'firing', receivedAt: T0 + i }),
   );
-  const memory = after(
+  const memory = told(
     TRIGGER,
     ...many.slice(0, 400),
     ...many.slice(0, 390).map((a) => ({ ...a, delivery: `${a.delivery}r`, status: 'resolved' as const })),

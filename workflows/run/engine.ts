@@ -40,6 +40,9 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
   Object.assign(run.record, { request, service: request.service, owner: service.owner, tier: service.tier.name });
   run.record.impactStartAt = request.impactStartAt ?? null;
   run.record.detectedAt = request.detectedAt ?? null;
+  // An alert says since when it fires; what a person gives is what they think.
+  if (request.impactStartAt !== undefined)
+    run.record.impactStartBasis = request.by?.startsWith('trigger/') ? 'measured' : 'estimated';
   for (let why = 'start'; ; ) {
     showProgress(run);
     let end: End;

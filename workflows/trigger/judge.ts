@@ -55,6 +55,8 @@ const MOST_ALERTS = 500;
 const MOST_DELIVERIES = 2_000;
 const MOST_NAMED = 6;
 const DAY_MS = 24 * 3_600_000;
+/** So long after its end a firing with the old beginning is a late copy, in milliseconds: what senders retry within. */
+const OVERTAKEN_MS = 300_000;
 
 const last = <T>(list: readonly T[], n: number): T[] => list.slice(-n);
 
@@ -70,8 +72,10 @@ export function take(memory: Memory, alert: Alert, trigger: Trigger): { memory: 
   // What a source does not know says nothing about what it said before.
   if (alert.status === 'unknown') return { memory: { ...memory, deliveries }, news: false };
   const firing = alert.status === 'firing';
-  const late =
-    firing && alert.startsAt !== null && alert.startsAt <= (known?.resolvedStart ?? Number.NEGATIVE_INFINITY);
+  // A copy that was overtaken comes within minutes; an alert that fires again may say the same beginning, and counts.
+  const begun = alert.startsAt ?? Number.POSITIVE_INFINITY;
+  const over = known !== undefined && !known.firing && alert.receivedAt - known.lastAt < OVERTAKEN_MS;
+  const late = firing && over && begun <= (known.resolvedStart ?? Number.NEGATIVE_INFINITY);
   if (late || (known === undefined && !firing)) {
     // Its end may have overtaken its beginning: then the beginning, when it comes, is over.
     const ended = known === undefined && alert.startsAt !== null ? [endedBefore(alert)] : [];
