@@ -176,7 +176,7 @@ describe.each(pages)('%s', (page) => {
         const type = value('--type');
         expect(WORKFLOWS).toContain(type);
         const raw = { input, workflowType: type, workflowId: value('--workflow-id') };
-        expect(() => readRequest(raw, topology!), line).not.toThrow();
+        expect(() => (type === 'drill' ? readDrill(input) : readRequest(raw, topology!)), line).not.toThrow();
       } else {
         const verb = value('--name') as MessageVerb;
         expect(parseMessage(verb, input), line).toMatchObject({ ok: true });

@@ -124,5 +124,5 @@ triggers:
     flapping: {changes: 4, within: 20m}
     correlate: 10m
     maintenance: [{cron: 0 2 * * 0, duration: 2h, timeZone: Europe/Berlin}]
-  corrupt: {service: checkout, action: halt, when: [{source: guard}]}
+  corrupt: {service: checkout, action: page, when: [{source: guard}]}
 `;

@@ -56,7 +56,7 @@ describe('normal form', () => {
 
 const SOURCE = 'alertSources:\n  am: {type: alertmanager, auth: {bearer: "${env:AM}"}}\n';
 const trigger = (fields: string): string =>
-  `${SOURCE}triggers:\n  t: {service: checkout, ${fields}${/to:|halt/.test(fields) ? '' : ', to: eu-central'}}\n`;
+  `${SOURCE}triggers:\n  t: {service: checkout, ${fields}${/to:|page/.test(fields) ? '' : ', to: eu-central'}}\n`;
 const source = (fields: string): string => `alertSources:\n  am: {${fields}}\n`;
 
 describe('each mistake is named at its place', () => {
@@ -147,9 +147,9 @@ describe('each mistake is named at its place', () => {
       '39:32: warning: triggers.t.mode: one source alone starts a run that nobody is asked about: name a quorum of at least two, or propose [execute_without_quorum]',
     ],
     [
-      'a halt with somewhere to go',
-      trigger('action: halt, to: eu-central, when: [{source: am}]'),
-      '39:40: error: triggers.t.to: halt moves nothing: it has no to [wrong_field]',
+      'a page with somewhere to go',
+      trigger('action: page, to: eu-central, when: [{source: am}]'),
+      '39:40: error: triggers.t.to: page moves nothing: it has no to [wrong_field]',
     ],
     [
       'a window that is no time',
