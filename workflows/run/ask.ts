@@ -8,8 +8,9 @@ import { causeOf, GateClosed, type Interrupt, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
 import { couldLetGo, holdsLivingSource } from './held.ts';
 import { approvalStands, storesOf } from './look-again.ts';
+import { lookFurther, needsMore } from './look-further.ts';
 import { leftBehindText, lossText } from './loss-text.ts';
-import { compileBase, probeAgain } from './measure.ts';
+import { compileBase } from './measure.ts';
 import { measureAgain, watcher, withDirection } from './prepare.ts';
 import { showProgress } from './progress.ts';
 import { freshenProofs, unfenceInFlight, weakness, weakProof } from './proof.ts';
@@ -284,9 +285,8 @@ async function keepFactsAlive(run: Run, open: OpenGate, observations: Observatio
       return;
     }
     try {
-      // Whether a worker is there only the workflow can ask: one that has come back must not be missed for ever.
-      const absent = Object.values(first.places).some(({ build }) => build === null);
-      const watchMs = absent ? quietMs(probes) : WATCH_MS;
+      const stuck = needsMore(first);
+      const watchMs = stuck ? quietMs(probes) : WATCH_MS;
       const facts = await watcher.watchFacts({
         compile: compileBase(withDirection(run.resolved!, run.plan!)),
         run: identityOf(run),
@@ -295,8 +295,8 @@ async function keepFactsAlive(run: Run, open: OpenGate, observations: Observatio
         quietMs: quietMs(news),
         forMs: Math.max(watchMs, quietMs(news)),
       });
-      if (absent) {
-        first = { ...first, places: await probeAgain(first.places) };
+      if (stuck) {
+        first = await lookFurther(run, first);
         probes += 1;
       }
       if (facts === null) continue;

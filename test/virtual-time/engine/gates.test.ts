@@ -57,6 +57,25 @@ describe('approve and reject', () => {
   });
 });
 
+describe('what the preflight of a store finds while somebody decides', () => {
+  it('is asked for again until it is mended', async () => {
+    await start();
+    await run.gate();
+    const found = { component: 'orders-db', region: B, message: 'read ECONNRESET', remedy: 'Look at it.' };
+    run.model.findings = [{ ...found, code: 'postgres.unreachable', severity: 'blocker' }];
+    await approve('bob');
+    await run.harness.runUntil(() => run.workflow.trace.some(({ name }) => name === 'assessFacts'));
+    const again = await run.gate();
+    expect(again.facts.blockers.map(({ code }) => code)).toEqual(['postgres.unreachable']);
+    run.model.findings = [];
+    await run.harness.advance(2 * MINUTE);
+    const now = await run.gate();
+    expect([now.id, now.facts.blockers]).toEqual([again.id, []]);
+    await approve('bob', { gate: now.id });
+    expect((await run.end()).outcome).toBe('completed');
+  });
+});
+
 describe('a worker that is away while somebody decides', () => {
   it('is asked for again until it is back: nobody waits before a blocker that is none any more', async () => {
     await start();
