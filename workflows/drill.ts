@@ -53,7 +53,7 @@ function begin({ service, name, to, by, reason }: DrillRequest): DrillRecord {
 }
 
 async function play(request: DrillRequest, record: DrillRecord): Promise<void> {
-  const there = leg(request, record, 'failover', request.to);
+  const there = leg(request, record, 'failover', request.to, null);
   if (request.approvals === 'auto') there.covered = 'a drill whose policy asks nobody';
   const why = await run(there);
   record.from = there.record.from;
@@ -73,16 +73,18 @@ async function play(request: DrillRequest, record: DrillRecord): Promise<void> {
     return close(record, 'failed', `the way there needs people, and nothing goes back by itself: ${there.record.text}`);
 
   const from = there.record.from!;
-  const goBack = (): Run => leg(request, record, from === there.resolved!.service.home ? 'failback' : 'failover', from);
+  const goBack = (after: Run): Run =>
+    leg(request, record, from === there.resolved!.service.home ? 'failback' : 'failover', from, after);
   let back: Run;
   if (stopped) {
     record.reasons.push(`the way there was stopped: ${there.record.text}`);
-    if (!(await repaired(request, record)))
+    const repair = leg(request, record, 'reprotect', request.to, there);
+    if (!(await repaired(repair)))
       return close(record, 'failed', 'the old side could not be made to follow again: going back would lose writes');
-    back = goBack();
+    back = goBack(repair);
   } else {
     // Made before the time on the other side, because it takes people's words meanwhile.
-    back = goBack();
+    back = goBack(there);
     back.resolved = there.resolved;
     const { record: time, word, trouble } = await stay(back, there, request);
     record.dwell = time;
@@ -114,7 +116,7 @@ async function stay(back: Run, there: Run, request: DrillRequest): Promise<Dwelt
 }
 
 /** A leg takes people's words from the moment it is made. */
-function leg(request: DrillRequest, record: DrillRecord, action: Action, to: string): Run {
+function leg(request: DrillRequest, record: DrillRecord, action: Action, to: string, after: Run | null): Run {
   const { service, by, reason } = request;
   const asked: Request = {
     action,
@@ -125,6 +127,7 @@ function leg(request: DrillRequest, record: DrillRecord, action: Action, to: str
     ...(by === null ? {} : { by }),
   };
   const made = new Run(action, asked, `leg${record.legs.length + 1}.`);
+  if (after !== null) made.tokens.continueAfter(after.tokens);
   record.legs.push(made.record);
   registerMessages(made);
   return made;
@@ -154,8 +157,7 @@ async function run(one: Run): Promise<string | null> {
 }
 
 /** After a way there that was stopped past its point of no return: the old side follows the new one again. */
-async function repaired(request: DrillRequest, record: DrillRecord): Promise<boolean> {
-  const repair = leg(request, record, 'reprotect', request.to);
+async function repaired(repair: Run): Promise<boolean> {
   if ((await run(repair)) !== null) return false;
   return repair.record.outcome === 'completed' || repair.record.outcome === 'nothingToDo';
 }

@@ -1,6 +1,7 @@
 /** What people send wrong: requests, messages, decisions. Each gets a sentence that says what would be right. */
 import { WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { DrillRecord } from '../../evidence/record.ts';
 import { expectPlanned } from './expectations.ts';
 import { LOCK, openTestWorld, PERSON, type TestRun, type TestWorld } from './world.ts';
 
@@ -224,3 +225,25 @@ test('abort in the ramp leaves the data, cancel before the promotion puts everyt
   const orders = await world.verifyOrders();
   expect([orders.lost, orders.duplicated]).toEqual([[], 0]);
 }, 360_000);
+
+test('a drill goes there and back on one approval, loses nothing, and leaves all as it was', async () => {
+  const before = await world.sides();
+  const input = { service: 'checkout', to: before.other, dwellMs: 1_500, intervalMs: 200, by: 'bo' };
+  const drill = await world.start('drill', {
+    ...input,
+    assertions: [{ name: 'dwell', expr: 'run.dwell >= duration("1s")' }],
+  });
+  await drill.approve('cutover');
+  const record = (await drill.handle.result()) as unknown as DrillRecord;
+  expect(record.reasons).toEqual([]);
+  expect(record).toMatchObject({ verdict: 'passed', from: before.active, to: before.other });
+  expect(record.legs.map(({ action, outcome, debt }) => [action, outcome, debt])).toEqual([
+    ['failover', 'completed', []],
+    ['failback', 'completed', []],
+  ]);
+  expect(record.dwell!.checks!.every(({ outcome }) => outcome === 'pass')).toBe(true);
+  expect(record.assertions).toMatchObject([{ name: 'dwell', met: true }]);
+  expect(await world.sides()).toEqual(before);
+  const orders = await world.verifyOrders();
+  expect([orders.lost, orders.duplicated]).toEqual([[], 0]);
+}, 180_000);

@@ -14,6 +14,15 @@ export class Tokens {
     this.runId = runId;
   }
 
+  /**
+   * Goes on where a run that has ended stopped: two runs of one workflow carry the same run id, and a system that only
+   * compares the numbers of that must not take the second for a late first.
+   */
+  continueAfter(earlier: Tokens): void {
+    this.seq = earlier.seq;
+    this.seen = Math.max(this.seen, earlier.seen, earlier.epoch);
+  }
+
   /** Notes an epoch that was read on some side: from an observation, or from `readClaim`. */
   found(claim: Claim | null | undefined): void {
     this.seen = Math.max(this.seen, claim?.epoch ?? 0);

@@ -119,6 +119,10 @@ describe('a drill', () => {
       'covered by the approval of the way there (bob)',
     );
     expect(record.legs[1]!.decisions).toEqual([]);
+    // Both carry one run id: no number comes twice, or a system would take the way back for a late way there.
+    const seqs = run.model.tokens;
+    expect(seqs.length).toBeGreaterThan(30);
+    expect(new Set(seqs).size).toBe(seqs.length);
     expect(run.home).toBe(true);
     expect(run.workflow.outcome).toMatchObject({ result: { verdict: 'passed' } });
   });

@@ -60,6 +60,8 @@ export class ModelWorld {
   readonly databases: Record<string, Database>;
   /** What the stores' own preflight finds. */
   findings: Finding[] = [];
+  /** Numbers of the tokens that steps were scheduled with, in order. */
+  readonly tokens: number[] = [];
   /** What the server does when the run asks for its own cancellation. */
   cancelRun: () => Promise<void> = async () => undefined;
   #now: () => number = () => 0;
@@ -181,6 +183,7 @@ export class ModelWorld {
     if (planning !== undefined)
       return this.#run(call.type, PLANNING_MS, call, {} as StepCall, () => planning(call, input));
     const step = input as StepCall;
+    if (step.token !== null && call.attempt === 1) this.tokens.push(step.token.seq);
     return this.#run(step.step.id, this.#pace * (TAKES[call.type] ?? ORDINARY_MS), call, step, () =>
       this.#work(call, step),
     );
