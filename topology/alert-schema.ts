@@ -134,7 +134,7 @@ export const triggerSchema = z
       .meta({ description: 'Mode of the run; default unplanned, because an alert is about something that is broken' }),
     mode: z.enum(['propose', 'execute']).optional().meta({
       description:
-        'propose (the default): a run that waits for people, having changed nothing; execute: it goes on by itself, after a look of its own at the source',
+        "propose (the default): a run that waits for people, having changed nothing; execute: the service's own approvals decide whom it asks",
     }),
     when: z
       .array(
@@ -172,9 +172,10 @@ export const triggerSchema = z
         within: durationBetween(1_000).meta({ examples: ['30m'] }),
       })
       .optional()
-      .meta({ description: 'So many changes in a time hold the automation and tell people; default 6 in 30m' }),
+      .meta({ description: 'So many changes in a time hold the automation; default 6 in 30m' }),
     correlate: durationSchema.optional().meta({
-      description: 'Alerts within this time of the first belong to one incident; default 15m',
+      description:
+        'Alerts within this time of the run belong to one incident; of later ones people are told besides; default 15m',
       examples: ['15m'],
     }),
     maintenance: z

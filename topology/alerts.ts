@@ -102,11 +102,11 @@ export interface Trigger {
   name: string;
   service: string;
   action: TriggerAction;
-  /** Region to go to; absent: as the action chooses it. */
+  /** Region to go to; always there for what moves. */
   to?: string;
   /** Mode of the run; absent: `unplanned`, because an alert is about something that is broken. */
   runMode: 'planned' | 'unplanned';
-  /** `propose`: a run that waits for people, having changed nothing; `execute`: it goes on by itself. */
+  /** `propose`: somebody must approve, whatever the policy says; `execute`: the service's own approvals decide. */
   mode: 'propose' | 'execute';
   when: AlertMatch[];
   /** So many of the sources in `when` must be firing at the same time, within `withinMs` of each other. */
@@ -121,7 +121,7 @@ export interface Trigger {
   maxPerDay: number;
   /** So many changes in a time hold the automation until it has been calm for that time. */
   flapping: { changes: number; withinMs: number };
-  /** Alerts of one incident: what comes within this time of the first one is told of in the same run. */
+  /** Alerts of one incident come within this time of the run; what comes later may be another, and people are told. */
   correlateMs: number;
   maintenance: MaintenanceWindow[];
 }

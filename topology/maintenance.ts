@@ -10,11 +10,12 @@ import type { MaintenanceWindow } from './alerts.ts';
 export function quietUntilOf(windows: readonly MaintenanceWindow[], now: number): number | null {
   const ends = windows.flatMap(({ cron, timeZone, durationMs }) => {
     // The newest beginning that can still be on: the first one after a duration ago, then the ones after that.
-    let begin = new Cron(cron, { timezone: timeZone }).nextRun(new Date(now - durationMs));
+    const times = new Cron(cron, { timezone: timeZone });
+    let begin = times.nextRun(new Date(now - durationMs));
     let end: number | null = null;
     while (begin !== null && begin.getTime() <= now) {
       end = begin.getTime() + durationMs;
-      begin = new Cron(cron, { timezone: timeZone }).nextRun(begin);
+      begin = times.nextRun(begin);
     }
     return end !== null && end > now ? [end] : [];
   });

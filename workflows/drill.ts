@@ -21,7 +21,7 @@ import { type Dwelt, dwell } from './drill/dwell.ts';
 import { type DrillRequest, readDrill } from './drill/request.ts';
 import { shortcomings } from './drill/verdict.ts';
 import { execute } from './run/engine.ts';
-import { RefusedRun } from './run/errors.ts';
+import { causeOf, RefusedRun } from './run/errors.ts';
 import { registerMessages } from './run/messages.ts';
 import { showProgress } from './run/progress.ts';
 import { Run } from './run/state.ts';
@@ -88,12 +88,15 @@ async function play(request: DrillRequest, record: DrillRecord): Promise<void> {
     back.resolved = there.resolved;
     const { record: time, word, trouble } = await stay(back, there, request);
     record.dwell = time;
-    if (word?.kind === 'escalate')
+    if (word?.kind === 'escalate') {
+      // It took words, and never ran.
+      record.legs.pop();
       return close(
         record,
         'escalated',
         `escalate by ${word.by} on the other side: ${word.reason}. ${request.to} is active and stays so.`,
       );
+    }
     if (word !== null) record.reasons.push(`${word.kind} by ${word.by} on the other side: ${word.reason}`);
     if (trouble !== null) record.reasons.push(trouble);
   }
@@ -138,6 +141,7 @@ async function run(one: Run): Promise<string | null> {
   const { action, service, to, mode, reason, by } = one.record.request;
   // It may have been made long before, to take people's words.
   one.record.startedAt = Date.now();
+  one.record.text = '';
   const input = {
     service,
     to,
@@ -179,11 +183,15 @@ function coverOf({ record }: Run): string | null {
 async function judge(request: DrillRequest, record: DrillRecord): Promise<void> {
   record.reasons.push(...shortcomings(record, request.dwellMs));
   if (request.assertions.length > 0) {
-    const judged = await CancellationScope.nonCancellable(() =>
-      control.judgeDrill({ assertions: request.assertions, record: whole(record) }),
-    );
-    record.assertions = judged;
-    for (const { name, met, note, severity } of judged)
+    try {
+      record.assertions = await CancellationScope.nonCancellable(() =>
+        control.judgeDrill({ assertions: request.assertions, record: whole(record) }),
+      );
+    } catch (error) {
+      // What has been done stays told, whatever becomes of its judgement.
+      record.reasons.push(`the assertions could not be judged: ${causeOf(error).message}`);
+    }
+    for (const { name, met, note, severity } of record.assertions)
       if (met !== true && severity === 'fail')
         record.reasons.push(`assertion "${name}" is ${met === null ? 'not known to hold' : 'not met'}: ${note}`);
   }

@@ -76,6 +76,7 @@ export function temporalInbox({ client, topology, now }: TemporalInboxOptions): 
       keep = resolve;
       lose = reject;
     });
+    // Whoever waits for it hears of it; here only so that nobody waiting is no unhandled rejection.
     kept.catch(() => undefined);
     for (const alert of alerts) {
       const id = `${trigger.name} ${alert.source} ${alert.key}`;

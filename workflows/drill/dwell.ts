@@ -4,6 +4,7 @@ import type { CheckResult } from '../../drivers/ports.ts';
 import type { DwellRecord } from '../../evidence/record.ts';
 import type { Interrupt } from '../run/errors.ts';
 import { observeCheckAt } from '../run/measure.ts';
+import { showProgress } from '../run/progress.ts';
 import { identityOf, type Run } from '../run/state.ts';
 import type { DrillRequest } from './request.ts';
 
@@ -28,6 +29,9 @@ export async function dwell(next: Run, first: Run, { dwellMs, intervalMs }: Dril
   const failed = new Map<string, number>();
   const heard = () => next.interrupt !== null;
   let over = record.startedAt + dwellMs;
+  // Without it people would read for half an hour that the way back is being planned.
+  next.record.text = `On the other side until ${new Date(over).toISOString()}, longer by every pause. abort: go back now; escalate: this is the real thing, stay.`;
+  showProgress(next);
   let trouble: string | null = null;
   while (!heard() && trouble === null && Date.now() < over) {
     if (next.paused !== null) {

@@ -57,8 +57,21 @@ export function readDrill(given: unknown): DrillRequest {
     name: text('name'),
     by: text('by'),
     reason: text('reason'),
-    assertions: Array.isArray(o.assertions) ? (o.assertions as Assertion[]) : [],
+    assertions: assertionsIn(o.assertions ?? []),
   };
+}
+
+/** Refused before anything moves, not found out when all is over. */
+function assertionsIn(given: unknown): Assertion[] {
+  const right = (one: unknown): boolean => {
+    const { name, expr, severity = 'fail' } = (one ?? {}) as Partial<Assertion>;
+    return typeof name === 'string' && typeof expr === 'string' && (severity === 'fail' || severity === 'warn');
+  };
+  if (!Array.isArray(given) || !given.every(right))
+    throw invalid(
+      '"assertions" must be a list of {"name":"…","expr":"…"}, each with "severity" "fail" or "warn" if at all',
+    );
+  return given as Assertion[];
 }
 
 function invalid(message: string): ApplicationFailure {

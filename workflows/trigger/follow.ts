@@ -26,7 +26,7 @@ export async function follow(
   if (verdict === null) return null;
   if (run !== null) {
     if (verdict.kind === 'calm') await withdraw(state);
-    else await tellRun(state);
+    else await tellRun(state, resolved, control);
     return null;
   }
   if (verdict.kind !== 'due') return null;
@@ -99,14 +99,25 @@ const idOf = ({ source, key }: { source: string; key: string }): string => `${so
 
 const firing = ({ memory }: TriggerState): string[] => memory.alerts.filter((one) => one.firing).map(idOf);
 
-/** Alerts that the run has not heard of yet are noted in it: one incident, one run. */
-async function tellRun(state: TriggerState): Promise<void> {
+/**
+ * Alerts that the run has not heard of yet are noted in it: one incident, one run. What comes long after it began may be
+ * another incident, and whoever decides about the first may not be looking any more.
+ */
+async function tellRun(state: TriggerState, resolved: ResolvedTrigger, control: TriggerActivities): Promise<void> {
   const run = state.run!;
   const fresh = state.memory.alerts.filter((one) => one.firing && !run.told.includes(idOf(one)));
   if (fresh.length === 0) return;
   state.run = { ...run, told: [...run.told, ...fresh.map(idOf)] };
+  const late = fresh.filter(({ heardAt }) => heardAt - run.startedAt > resolved.trigger.correlateMs);
   const reason = `further alerts: ${textOfAll(fresh)}`.slice(0, 1_000);
   await signal(state, run.workflowId, run.runId, 'note', { by: `trigger/${state.name}`, reason });
+  if (late.length > 0)
+    await tell(
+      state,
+      control,
+      resolved,
+      `${textOfAll(late)}, while ${run.workflowId} is open: perhaps another incident`,
+    );
 }
 
 /** Taken by the run only while nobody has decided and nothing has happened; later it is a note in its log. */

@@ -107,6 +107,8 @@ describe('a drill', () => {
     expect(await run.approve()).toBe('leg1.cutover.1');
     await run.until('the other side', (_, { legs }) => legs[0]?.dwell != null);
     expect(run.model.traffic.routers.writer!.weights).toEqual({ [A]: 0, [B]: 100 });
+    expect((await run.status()).text).toMatch(/^On the other side until .*abort: go back now/);
+    expect(await run.workflow.currentDetails()).toContain('On the other side until');
     const record = await run.end();
     expect([record.verdict, record.reasons]).toEqual(['passed', []]);
     expect(record.legs.map(({ action, from, to, outcome }) => [action, from, to, outcome])).toEqual([
@@ -163,6 +165,7 @@ describe('a drill', () => {
     [{ service: 'checkout', to: B }, /dwellMs.* must say how long/],
     [{ ...ASKED, dwell: '30m' }, /unknown field dwell/],
     [{ ...ASKED, dwellMs: -1 }, /whole milliseconds/],
+    [{ ...ASKED, assertions: [{ expr: 'true' }] }, /assertions.* must be a list of/],
     ['checkout', /one JSON object/],
   ])('refuses what it cannot read: %j', async (input, text) => {
     await open(input);
@@ -194,6 +197,7 @@ describe('on the other side', () => {
     await there();
     await run.send('escalate', { by: 'eve', reason: `${A} is on fire` });
     const record = await run.end();
+    expect(record.legs.map(({ outcome }) => outcome)).toEqual(['completed']);
     expect(record).toMatchObject({
       verdict: 'escalated',
       text: expect.stringContaining(`${B} is active and stays so`),

@@ -221,6 +221,18 @@ describe('an alert', () => {
   });
 });
 
+it('of another time is told to the run and to people: it may be another incident', async () => {
+  await open();
+  run.model.lose(A);
+  await run.alert();
+  await run.gate();
+  await run.harness.advance(16 * MINUTE);
+  await run.alert({ key: 'DiskFull', labels: { alertname: 'DiskFull' } });
+  await run.harness.advance(1_000);
+  expect(run.told).toEqual([expect.stringMatching(/DiskFull \(am\).*perhaps another incident/)]);
+  expect((await run.record()).messages.filter(({ verb }) => verb === 'note')).toHaveLength(1);
+});
+
 describe('a lock that is held', () => {
   it('is told once, people as well, and the trigger has its turn when it is free', async () => {
     await open({ runMode: 'planned' });
