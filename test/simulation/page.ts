@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { repositoryRoot } from '../../lab/paths.ts';
 import { PREDICATES } from '../judge/judge.ts';
 import { ENGINE_SCENARIOS } from '../virtual-time/engine/scenarios.ts';
-import { SCENARIOS } from '../virtual-time/samples/scenarios.ts';
+import { OUTAGES, SCENARIOS } from '../virtual-time/samples/scenarios.ts';
 import { type Found, type MutationsFile, readJson, resultsFolder, type SeedsFile, type Versions } from './results.ts';
 import { ATTEMPT_FAULTS, WORDS } from './scenario.ts';
 
@@ -175,7 +175,7 @@ function open(): string {
 }
 
 function calibration(): string {
-  const names = [...SCENARIOS, ...ENGINE_SCENARIOS].map(({ name }) => `* ${name}`);
+  const names = [...SCENARIOS, ...OUTAGES, ...ENGINE_SCENARIOS].map(({ name }) => `* ${name}`);
   return `## Calibration
 
 The simulation runs on a model of Temporal. Each of these ${names.length} scenarios is played on the model and on a real

@@ -5,7 +5,8 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RealServer, startRealServer } from './samples/real.ts';
-import { SCENARIOS } from './samples/scenarios.ts';
+import { runThroughOutage } from './samples/real-outage.ts';
+import { OUTAGES, SCENARIOS } from './samples/scenarios.ts';
 import { type Observed, runVirtually } from './samples/virtual.ts';
 
 describe('virtual time against a real server', () => {
@@ -23,11 +24,12 @@ describe('virtual time against a real server', () => {
       }
     };
     await Promise.all(Array.from({ length: 8 }, lane));
+    for (const [name, observed] of await runThroughOutage(OUTAGES)) real.set(name, observed);
   }, 120_000);
 
   afterAll(() => server?.stop(), 30_000);
 
-  it.each(SCENARIOS)('$name', async (scenario) => {
+  it.each([...SCENARIOS, ...OUTAGES])('$name', async (scenario) => {
     const virtual = await runVirtually(scenario);
     expect(virtual).toEqual(real.get(scenario.name));
   });

@@ -1,10 +1,15 @@
 /** Runs rows of the calibration's table on a real Temporal dev server. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import {
+  WorkflowFailedError,
+  type WorkflowHandle,
+  type WorkflowHandleWithFirstExecutionRunId,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
 import { answer, realCall, startServer } from './real-server.ts';
 import type { Act, Scenario } from './scenarios.ts';
 import { eventLine, type Observed, SAMPLE_WORKFLOWS } from './virtual.ts';
@@ -21,28 +26,51 @@ export interface RealServer {
 
 /** A dev server with one worker for all scenarios, which may run at the same time. */
 export async function startRealServer(scenarios: Scenario[]): Promise<RealServer> {
-  // Hung activities end in errors at shutdown; they are part of the scenarios.
-  Runtime.install({ logger: new DefaultLogger('ERROR', () => {}) });
+  quietRuntime();
   const environment = await startServer([defineSearchAttributeKey('RampartService', 'KEYWORD')]);
-  const bundle = await bundleWorkflowCode({ workflowsPath: SAMPLE_WORKFLOWS, logger: new DefaultLogger('WARN') });
+  const stopWorker = await startWorker(environment, scenarios);
+  return {
+    run: (scenario) => runScenario(environment, scenario),
+    async stop() {
+      await stopWorker();
+      await environment.teardown();
+    },
+  };
+}
+
+let installed = false;
+/** Before anything else of Temporal's in this process, once. */
+export function quietRuntime(): void {
+  // Hung activities end in errors at shutdown; they are part of the scenarios.
+  if (installed) return;
+  const logging = { filter: makeTelemetryFilterString({ core: 'ERROR' }) };
+  Runtime.install({ logger: new DefaultLogger('ERROR', () => {}), telemetryOptions: { logging } });
+  installed = true;
+}
+
+let bundle: ReturnType<typeof bundleWorkflowCode> | null = null;
+
+/** @returns what stops it */
+export async function startWorker(
+  environment: TestWorkflowEnvironment,
+  scenarios: Scenario[],
+): Promise<() => Promise<void>> {
+  bundle ??= bundleWorkflowCode({ workflowsPath: SAMPLE_WORKFLOWS, logger: new DefaultLogger('WARN') });
+  const workflowBundle = await bundle;
   const worker = await Worker.create({
     connection: environment.nativeConnection,
     taskQueue: TASK_QUEUE,
-    workflowBundle: bundle,
+    workflowBundle,
     activities: { default: (...args: unknown[]) => runActivity(scenarios, args) },
     // Hung activities are part of the scenarios: do not wait for them.
     shutdownForceTime: 500,
     maxConcurrentActivityTaskExecutions: 200,
   });
   const running = worker.run();
-  return {
-    run: (scenario) => runScenario(environment, scenario),
-    async stop() {
-      worker.shutdown();
-      // Forced shutdown of a worker with hung activities ends in an error that says just that.
-      await running.catch(() => {});
-      await environment.teardown();
-    },
+  return async () => {
+    worker.shutdown();
+    // Forced shutdown of a worker with hung activities ends in an error that says just that.
+    await running.catch(() => {});
   };
 }
 
@@ -59,14 +87,26 @@ function runActivity(scenarios: Scenario[], args: unknown[]): unknown {
 }
 
 async function runScenario(environment: TestWorkflowEnvironment, scenario: Scenario): Promise<Observed> {
-  const workflowId = workflowIdOf(scenario);
-  const handle = await environment.client.workflow.start(scenario.workflow, {
-    workflowId,
-    taskQueue: TASK_QUEUE,
-    args: scenario.args ?? [],
-  });
+  const handle = await begin(environment, scenario);
   const updates: string[] = [];
   for (const act of scenario.acts ?? []) await perform(handle, act, updates);
+  return { ...(await observe(environment, handle)), updates };
+}
+
+export function begin(
+  environment: TestWorkflowEnvironment,
+  scenario: Scenario,
+): Promise<WorkflowHandleWithFirstExecutionRunId> {
+  const workflowId = workflowIdOf(scenario);
+  const options = { workflowId, taskQueue: TASK_QUEUE, args: scenario.args ?? [] };
+  return environment.client.workflow.start(scenario.workflow, options);
+}
+
+/** Waits for its end. */
+export async function observe(
+  environment: TestWorkflowEnvironment,
+  handle: WorkflowHandleWithFirstExecutionRunId,
+): Promise<Omit<Observed, 'updates'>> {
   const outcome = await Promise.race([
     handle.result().then(
       (result) => `completed ${JSON.stringify(result)}`,
@@ -74,7 +114,7 @@ async function runScenario(environment: TestWorkflowEnvironment, scenario: Scena
     ),
     sleep<string>(DEADLINE_MS, 'still open', { ref: false }),
   ]);
-  return { events: await eventsOf(environment, workflowId, handle.firstExecutionRunId), outcome, updates };
+  return { events: await eventsOf(environment, handle.workflowId, handle.firstExecutionRunId), outcome };
 }
 
 function failedLine(error: unknown): string {
@@ -89,14 +129,7 @@ function failedLine(error: unknown): string {
 type Arguments = [unknown, ...unknown[]];
 
 async function perform(handle: WorkflowHandle, act: Act, updates: string[]): Promise<void> {
-  const { event, name: of, count = 1 } = act.after;
-  const deadline = Date.now() + DEADLINE_MS;
-  for (;;) {
-    const seen = (await historyLines(handle)).filter((line) => line.event === event && (!of || line.name === of));
-    if (seen.length >= count) break;
-    if (Date.now() > deadline) throw new Error(`${handle.workflowId}: no ${event} ${of ?? ''} in its history`);
-    await sleep(20);
-  }
+  await reached(handle, act.after);
   await sleep(act.delay ?? 0);
   if (act.signal) await handle.signal(act.signal[0], ...act.signal.slice(1));
   if (act.update) {
@@ -110,6 +143,17 @@ async function perform(handle: WorkflowHandle, act: Act, updates: string[]): Pro
   }
   if (act.cancel) await handle.cancel();
   if (act.terminate) await handle.terminate();
+}
+
+/** Waits until its history has got so far. */
+export async function reached(handle: WorkflowHandle, { event, name: of, count = 1 }: Act['after']): Promise<void> {
+  const deadline = Date.now() + DEADLINE_MS;
+  for (;;) {
+    const seen = (await historyLines(handle)).filter((line) => line.event === event && (!of || line.name === of));
+    if (seen.length >= count) break;
+    if (Date.now() > deadline) throw new Error(`${handle.workflowId}: no ${event} ${of ?? ''} in its history`);
+    await sleep(20);
+  }
 }
 
 interface Line {

@@ -17,6 +17,8 @@ export interface Act {
   update?: [name: string, ...args: unknown[]];
   cancel?: true;
   terminate?: true;
+  /** The server dies, and comes back after so many milliseconds. */
+  outage?: number;
 }
 
 export interface Scenario {
@@ -475,5 +477,80 @@ export const SCENARIOS: Scenario[] = [
       },
       other: () => 'ordinary',
     },
+  },
+];
+
+/** Where the server dies, 300 ms after what is under way began. The same for all: on the real one they die together. */
+export const OUTAGE_MS = 3_000;
+const outage = (event: EventName): Act[] => [{ after: { event }, delay: 300, outage: OUTAGE_MS }];
+/** So that no limit but the one in question runs out, whatever the server takes to come back. */
+const ample = { startToCloseTimeout: 60_000 };
+
+/** What goes on while the server is away. */
+export const OUTAGES: Scenario[] = [
+  {
+    name: 'server away: an activity answers meanwhile',
+    workflow: 'oneActivity',
+    args: [ample],
+    activities: {
+      work: async (call) => {
+        await call.sleep(1_500);
+        return `attempt ${call.attempt}`;
+      },
+    },
+    acts: outage('activityTaskScheduled'),
+  },
+  {
+    name: 'server away: an activity fails meanwhile and is tried again',
+    workflow: 'oneActivity',
+    args: [ample],
+    activities: {
+      work: async (call) => {
+        await call.sleep(1_500);
+        return failing('no', 2)(call);
+      },
+    },
+    acts: outage('activityTaskScheduled'),
+  },
+  {
+    name: 'server away: a limit runs out meanwhile',
+    workflow: 'oneActivity',
+    args: [{ startToCloseTimeout: 2_500 }],
+    activities: { work: ({ attempt }) => (attempt === 1 ? 'never' : `attempt ${attempt}`) },
+    acts: outage('activityTaskScheduled'),
+  },
+  {
+    name: 'server away: a heartbeat fails to come',
+    workflow: 'oneActivity',
+    args: [{ ...ample, heartbeatTimeout: 2_500 }],
+    activities: {
+      work: async (call) => {
+        if (call.attempt > 1) return call.heartbeatDetails;
+        call.heartbeat({ at: 1 });
+        return 'never';
+      },
+    },
+    acts: outage('activityTaskScheduled'),
+  },
+  {
+    name: 'server away: nobody takes it meanwhile',
+    workflow: 'oneActivity',
+    args: [{ ...ample, taskQueue: 'nobody', scheduleToStartTimeout: 1_500 }],
+    activities: {},
+    acts: outage('activityTaskScheduled'),
+  },
+  {
+    name: 'server away: a back-off is over meanwhile',
+    workflow: 'oneActivity',
+    args: [{ ...ample, retry: { initialInterval: 1_500 } }],
+    activities: { work: failing('no', 2) },
+    acts: outage('activityTaskScheduled'),
+  },
+  { name: 'server away: a timer is due meanwhile', workflow: 'patient', args: [1_500], acts: outage('timerStarted') },
+  {
+    name: 'server away: two timers are due meanwhile',
+    workflow: 'inOrder',
+    args: [[1_700, 1_000]],
+    acts: outage('timerStarted'),
   },
 ];

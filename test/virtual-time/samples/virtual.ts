@@ -60,6 +60,11 @@ async function perform(world: World, workflow: Workflow, act: Act, updates: stri
   }
   if (act.cancel) await workflow.cancel();
   if (act.terminate) await workflow.terminate();
+  if (act.outage !== undefined) {
+    world.stopServer();
+    await world.advance(act.outage);
+    world.resumeServer();
+  }
 }
 
 /** One event in a form that is the same in both worlds; attempts count where the server tells them. */

@@ -222,6 +222,13 @@ export async function patient(ms: number): Promise<unknown> {
   }
 }
 
+/** Which of several timers fires first, second, … */
+export async function inOrder(lengths: number[]): Promise<unknown> {
+  const fired: number[] = [];
+  await Promise.all(lengths.map((ms) => wf.sleep(ms).then(() => fired.push(ms))));
+  return fired;
+}
+
 export async function messagesToOthers(): Promise<unknown> {
   const id = `${wf.workflowInfo().workflowId}/child`;
   const missing = wf.getExternalWorkflowHandle('nobody/at-home');
