@@ -16,7 +16,7 @@ export interface GuardDeps {
   /** The run under a lock, and the last one there that went through to its end. */
   lock(workflowId: string): Promise<{ run: LiveRun | null; lastProof: LastProof | null }>;
   /** Shows the health in the process's metrics; `null`: this process no longer watches the service. */
-  publish(service: string, health: Health | null, lookMs: number): void;
+  publish(service: string, health: Health | null, look: { ms: number; everyMs: number }): void;
   /** Tells people. @throws when the notify command failed */
   tell(finding: HealthFinding, about: { service: string; state: 'opened' | 'cleared' }): Promise<void>;
 }
@@ -63,6 +63,7 @@ async function watchService(
 ): Promise<WatchServiceAnswer> {
   const { service } = call.guarded;
   const end = context.now() + call.forMs;
+  const everyMs = service.guard?.intervalMs ?? 2_000;
   // A watch that moves to another worker goes on remembering since when things stand.
   const before = activityInfo().heartbeatDetails as { memory?: Memory } | undefined;
   let memory = before?.memory ?? call.memory;
@@ -84,7 +85,7 @@ async function watchService(
         judged = judgeHealth(look(), memory, context.now());
       }
       memory = judged.memory;
-      guard.publish(service.name, judged.health, clock.monotonic() - started);
+      guard.publish(service.name, judged.health, { ms: clock.monotonic() - started, everyMs });
       context.heartbeat({ verdict: judged.health.verdict, memory: memory as unknown as Json });
       if (isHealthNews(call.shown, judged.health)) return { why: 'changed', ...judged };
       if (context.now() >= end) return { why: 'time', ...judged };
@@ -98,11 +99,11 @@ async function watchService(
           topologyError = error instanceof Error ? error.message : String(error);
         }
       }
-      const wait = (service.guard?.intervalMs ?? 2_000) - (context.now() - began);
+      const wait = everyMs - (context.now() - began);
       await clock.sleep(Math.max(wait, 50), context.signal);
     }
   } finally {
-    guard.publish(service.name, null, 0);
+    guard.publish(service.name, null, { ms: 0, everyMs });
   }
 }
 

@@ -41,8 +41,8 @@ async function lookOften(): Promise<number[]> {
   const { watchService } = createGuardingActivities(depsWith(instant(Object.values(found.components))), {
     topology: async () => ({ ...topology!, services: { checkout: service } }),
     lock: async () => ({ run: null, lastProof: null }),
-    publish: (_service, health, lookMs) => {
-      if (health !== null) looks.push(lookMs);
+    publish: (_service, health, look) => {
+      if (health !== null) looks.push(look.ms);
     },
     tell: async () => {},
   });

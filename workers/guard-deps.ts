@@ -1,15 +1,18 @@
 /** What guards need of a control worker's process: who holds a lock, a topology that is not read by each of them, word to people. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { GuardDeps } from '../activities/guarding.ts';
-import type { Health, LastProof, LiveRun } from '../plan/health/model.ts';
+import { metrics } from '../metrics/process.ts';
+import type { LastProof, LiveRun } from '../plan/health/model.ts';
 import type { Topology } from '../topology/model.ts';
-import { gauge } from './gauge.ts';
 import type { Announcer } from './watchdog.ts';
 
 /** Age up to which a topology that was read serves every guard, in milliseconds. */
 const TOPOLOGY_MS = 25_000;
 /** Past runs looked at for one that went through. */
 const LOOK_BACK = 5;
+/** What a watch has read is shown no more when nothing is read again within this time at least, in milliseconds. */
+const FRESH_MS = 60_000;
+const OF_THE_WATCH = ['rampart_guard_look_seconds', 'rampart_last_proof_timestamp_seconds'] as const;
 
 export function createGuardDeps(
   client: Client,
@@ -30,7 +33,7 @@ export function createGuardDeps(
       proofs.set(workflowId, { latest: key, proof });
       return { run: latest.open ? latest.run : null, lastProof: proof };
     },
-    publish: publisher(),
+    publish,
     tell: ({ code, since: _, ...finding }, about) =>
       announcer.tell({ ...finding, ...about, kind: code, source: 'guard' }, Date.now()),
   };
@@ -81,38 +84,24 @@ function shared(read: () => Promise<Topology>): () => Promise<Topology> {
 }
 
 /** Shows a guard's health as gauges, and takes back what no longer holds. */
-function publisher(): GuardDeps['publish'] {
-  const findings = new Map<string, Map<string, Record<string, string>>>();
-  return (service, health, lookMs) => {
-    gauge('rampart_guard_watching', 'Whether this process watches the service').set(health === null ? 0 : 1, {
-      service,
-    });
-    const before = findings.get(service) ?? new Map();
-    const now = new Map<string, Record<string, string>>(
-      (health?.findings ?? []).map(({ code, severity, component }) => [
-        `${code}/${severity}/${component}`,
-        { service, code, severity, component: component ?? '' },
-      ]),
-    );
-    const finding = gauge('rampart_guard_finding', 'What the guard finds: 1 while it stands');
-    for (const [key, tags] of before) if (!now.has(key)) finding.set(0, tags);
-    for (const tags of now.values()) finding.set(1, tags);
-    findings.set(service, now);
-    if (health === null) return;
-    gauge('rampart_guard_look_seconds', "One look at the service, the systems' own time included").set(lookMs / 1000, {
-      service,
-    });
-    if (health.lastProof !== null)
-      gauge('rampart_last_proof_timestamp_seconds', 'End of the last completed failover or failback').set(
-        health.lastProof.at / 1000,
-        { service },
-      );
-    publishWeights(service, health.weights);
-  };
-}
-
-function publishWeights(service: string, weights: Health['weights']): void {
-  const weight = gauge('rampart_traffic_weight_percent', 'Share of the traffic, as the router says');
-  for (const [component, shares] of Object.entries(weights))
-    for (const [region, percent] of Object.entries(shares ?? {})) weight.set(percent, { service, component, region });
-}
+const publish: GuardDeps['publish'] = (service, health, look) => {
+  const freshMs = Math.max(FRESH_MS, 3 * look.everyMs);
+  metrics.set('rampart_guard_watching', { service }, health === null ? 0 : 1);
+  metrics.clear('rampart_guard_finding', { service });
+  metrics.clear('rampart_traffic_weight_percent', { service });
+  // Another process watches now, and shows the rest.
+  if (health === null) {
+    for (const name of OF_THE_WATCH) metrics.clear(name, { service });
+    metrics.clear('rampart_reading_timestamp_seconds', { service, reader: 'guard' });
+    return;
+  }
+  for (const { code, severity, component } of health.findings)
+    metrics.set('rampart_guard_finding', { service, code, severity, component: component ?? '' }, 1, freshMs);
+  metrics.set('rampart_reading_timestamp_seconds', { service, reader: 'guard' }, health.at / 1000);
+  metrics.set('rampart_guard_look_seconds', { service }, look.ms / 1000, freshMs);
+  if (health.lastProof !== null)
+    metrics.set('rampart_last_proof_timestamp_seconds', { service }, health.lastProof.at / 1000);
+  for (const [component, shares] of Object.entries(health.weights))
+    for (const [region, percent] of Object.entries(shares ?? {}))
+      metrics.set('rampart_traffic_weight_percent', { service, component, region }, percent, freshMs);
+};

@@ -16,13 +16,15 @@ import { createTriggerActivities } from '../activities/triggers.ts';
 import { RampartError } from '../drivers/errors.ts';
 import type { Driver } from '../drivers/ports.ts';
 import { drivers as builtIn } from '../drivers/registry.ts';
+import { metrics } from '../metrics/process.ts';
 import { loadTopology } from '../topology/load.ts';
 import { formatProblems } from '../topology/problem.ts';
 import { CONTROL_QUEUE, GUARD_QUEUE } from '../workflows/contract.ts';
 import { createGuardDeps } from './guard-deps.ts';
 import { keepGuards } from './guards.ts';
-import { serveHealth, splitAddress } from './health.ts';
+import { serveHealth } from './health.ts';
 import { createLog } from './log.ts';
+import { exporterAddress, exporterOptions, serveMetrics } from './metrics-server.ts';
 import { Sampler } from './sampler.ts';
 import { ensureSearchAttributes, registeredSearchAttributes } from './search-attributes.ts';
 import { createTriggerDeps } from './trigger-deps.ts';
@@ -60,17 +62,13 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   const place = { region: options.region ?? null, place: options.place ?? null };
   const placeName = [place.region ?? 'control', place.place].filter((p) => p !== null).join('.');
   const log = createLog({ place: placeName });
-  const metrics =
-    options.metricsAddress === undefined
-      ? {}
-      : {
-          metrics: {
-            prometheus: { bindAddress: splitAddress(options.metricsAddress).join(':'), useSecondsForDurations: true },
-          },
-        };
+  const exporter = options.metricsAddress === undefined ? null : await exporterAddress();
   Runtime.install({
     logger: log.temporal,
-    telemetryOptions: { logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} }, ...metrics },
+    telemetryOptions: {
+      logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} },
+      ...(exporter === null ? {} : { metrics: { prometheus: exporterOptions(exporter) } }),
+    },
     shutdownSignals: ['SIGINT', 'SIGTERM'],
   });
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
@@ -174,12 +172,18 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     guarding === null ? null : keepGuards({ client, topology: guardDeps.topology, log: log.own, signal: stop.signal });
   const health =
     options.healthAddress === undefined ? null : await serveHealth(options.healthAddress, workers[0]!, connection);
+  metrics.set('rampart_info', { version: deps.build, place: placeName }, 1);
+  const scraped =
+    options.metricsAddress === undefined || exporter === null
+      ? null
+      : await serveMetrics({ address: options.metricsAddress, registry: metrics, exporter, log: log.own });
   log.own.info('worker started', { queues: queuesOf(place), build: deps.build, namespace });
   try {
     await Promise.all(workers.map((worker) => worker.run()));
   } finally {
     stop.abort();
     health?.close();
+    scraped?.close();
     await Promise.all([watching, keeping]);
     await connection.close();
   }

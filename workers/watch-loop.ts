@@ -4,8 +4,8 @@ import type { ActivityDeps } from '../activities/deps.ts';
 import { open } from '../activities/perform.ts';
 import { resolveSecret } from '../activities/secrets.ts';
 import type { DriverContext, NodeObservation, SampleReading } from '../drivers/ports.ts';
+import { metrics } from '../metrics/process.ts';
 import type { Component, Topology } from '../topology/model.ts';
-import { gauge } from './gauge.ts';
 import { lagOf } from './lag.ts';
 import type { Sampler } from './sampler.ts';
 import { type Announcer, judge, type Watched, type WatchState } from './watchdog.ts';
@@ -21,6 +21,8 @@ export interface WatchLoopOptions {
 
 /** A changed topology file is read again at most this often, in milliseconds. */
 const RELOAD_MS = 30_000;
+/** A reading that is not repeated within this time is shown no more, in milliseconds: a look may wait for a dead side. */
+const FRESH_MS = 15_000;
 
 /** Runs until the signal aborts; an error in one look never ends the loop. */
 export async function watchLoop(options: WatchLoopOptions): Promise<void> {
@@ -84,11 +86,12 @@ async function lookAt(
   publish(watched, nodes, sampler.of(component.name), now);
   const alarms = judge(watched, nodes, state, now);
   for (const kind of ['noneWritable', 'twoWritable', 'fenceForgotten'] as const)
-    gauge('rampart_alarm', 'Whether the watchdog alarms now').set(alarms.some((a) => a.kind === kind) ? 1 : 0, {
-      kind,
-      service: watched.service,
-      component: watched.component,
-    });
+    metrics.set(
+      'rampart_alarm',
+      { kind, service: watched.service, component: watched.component },
+      alarms.some((a) => a.kind === kind) ? 1 : 0,
+      FRESH_MS,
+    );
   for (const alarm of alarms) announcer.announce(alarm, now);
 }
 
@@ -99,20 +102,19 @@ function publish(
   now: number,
 ): void {
   const writable = nodes.filter((n) => n.state === 'writable');
-  gauge('rampart_writable_sides', 'Writable sides of a store; more than 1 is a split brain').set(writable.length, {
-    service,
-    component,
-  });
+  metrics.set('rampart_writable_sides', { service, component }, writable.length, FRESH_MS);
   for (const region of new Set(nodes.map((n) => n.region)))
-    gauge('rampart_active_region', 'Whether the region has the writable side').set(
-      writable.some((n) => n.region === region) ? 1 : 0,
+    metrics.set(
+      'rampart_active_region',
       { service, component, region },
+      writable.some((n) => n.region === region) ? 1 : 0,
+      FRESH_MS,
     );
   for (const node of nodes) {
     const lag = lagOf(node, nodes, readings, now);
     if (lag === null) continue;
-    const tags = { service, component, region: node.region };
-    gauge('rampart_replication_lag_bytes', 'Replication lag').set(lag.bytes, tags);
-    if (lag.seconds !== null) gauge('rampart_replication_lag_seconds', 'Replication lag').set(lag.seconds, tags);
+    const labels = { service, component, region: node.region };
+    metrics.set('rampart_replication_lag_bytes', labels, lag.bytes, FRESH_MS);
+    if (lag.seconds !== null) metrics.set('rampart_replication_lag_seconds', labels, lag.seconds, FRESH_MS);
   }
 }

@@ -6,7 +6,7 @@ import { repositoryRoot } from '../../lab/paths.ts';
 import { circles, closure, type Import, importsBelow, importsOf, sourcesBelow } from './imports.ts';
 
 const FOLDERS = [
-  'topology', 'plan', 'workflows', 'activities', 'drivers', 'workers', 'clients', 'evidence', 'lab', 'bench', 'examples',
+  'topology', 'plan', 'workflows', 'activities', 'drivers', 'workers', 'clients', 'evidence', 'metrics', 'lab', 'bench', 'examples',
 ]; // biome-ignore format: a list
 
 /** A closed run judges itself, so that its result says it without a report: pure, and tested with the reports. */
@@ -20,7 +20,15 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
   topology: { run: ['zod', 'yaml', 'croner', '@marcbachmann/cel-js', 'node:'], types: ['drivers/ports.ts'] },
   plan: { run: ['topology/', 'node:'], types: ['drivers/ports.ts'] },
   workflows: {
-    run: ['plan/', 'topology/', 'drivers/errors.ts', ...JUDGING, '@temporalio/workflow', '@temporalio/common'],
+    run: [
+      'plan/',
+      'topology/',
+      'drivers/errors.ts',
+      'metrics/names.ts',
+      ...JUDGING,
+      '@temporalio/workflow',
+      '@temporalio/common',
+    ],
     types: ['activities/contract.ts', 'drivers/ports.ts', 'evidence/'],
   },
   drivers: { run: ['topology/', 'zod', 'yaml', 'node:'], types: ['pg'], lazy: ['pg'] },
@@ -29,6 +37,7 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
       'drivers/',
       'plan/',
       'topology/',
+      'metrics/',
       'zod',
       'node:',
       '@temporalio/activity',
@@ -40,16 +49,17 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
   },
   workers: {
     run: [
-      'activities/', 'drivers/', 'plan/', 'topology/', 'workflows/contract.ts', 'node:', 'pino',
+      'activities/', 'drivers/', 'plan/', 'topology/', 'metrics/', 'workflows/contract.ts', 'node:', 'pino',
       '@temporalio/worker', '@temporalio/envconfig', '@temporalio/common', '@temporalio/client', '@temporalio/activity',
     ], // biome-ignore format: a list
     types: [],
     lazy: ['pg'],
   },
+  metrics: { run: [], types: [] },
   evidence: { run: ['plan/', 'topology/', 'node:', 'zod', '@marcbachmann/cel-js'], types: ['drivers/ports.ts'] },
   clients: {
     run: [
-      'topology/', 'plan/', 'evidence/', 'drivers/registry.ts', 'drivers/errors.ts', 'workflows/contract.ts',
+      'topology/', 'plan/', 'evidence/', 'metrics/', 'drivers/registry.ts', 'drivers/errors.ts', 'workflows/contract.ts',
       '@temporalio/client', '@temporalio/common', '@temporalio/envconfig', '@temporalio/proto', 'commander', 'picocolors', 'yaml', 'zod',
       'hono', '@hono/node-server', 'pino', 'node:',
     ], // biome-ignore format: a list
@@ -171,7 +181,7 @@ describe('import directions', () => {
     const workflows = sourcesBelow(repositoryRoot(), 'workflows');
     const reached = closure(imports, workflows, ['run', 'lazy']);
     const may = [
-      ...['workflows/', 'plan/', 'topology/', 'drivers/errors.ts', ...JUDGING],
+      ...['workflows/', 'plan/', 'topology/', 'drivers/errors.ts', 'metrics/names.ts', ...JUDGING],
       ...['@temporalio/workflow', '@temporalio/common'],
     ];
     const wrong = [...reached].filter(([target]) => !covers(may, target)).map(([, by]) => show(by!));

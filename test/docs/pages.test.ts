@@ -7,6 +7,7 @@ import { grantsFor } from '../../drivers/postgres/grants.ts';
 import { drivers } from '../../drivers/registry.ts';
 import { VARIABLES } from '../../evidence/assertion-values.ts';
 import { repositoryRoot } from '../../lab/paths.ts';
+import { METRICS, type MetricName, specOf } from '../../metrics/names.ts';
 import { topologyJsonSchema } from '../../topology/json-schema.ts';
 import { loadTopology } from '../../topology/load.ts';
 import { parseTopology } from '../../topology/parse.ts';
@@ -36,7 +37,7 @@ function filesBelow(folder: string): string[] {
   });
 }
 
-const sources = ['clients', 'workers', 'activities', 'workflows', 'drivers', 'lab', 'topology', 'plan']
+const sources = ['clients', 'workers', 'activities', 'workflows', 'drivers', 'lab', 'topology', 'plan', 'metrics']
   .flatMap(filesBelow)
   .filter((path) => path.endsWith('.ts'))
   .map(file)
@@ -102,6 +103,15 @@ describe('generated parts', () => {
       'variables',
       ['| variable | type | what |', '| --- | --- | --- |', ...rows].join('\n'),
     );
+  });
+
+  it('docs/metrics.md lists every metric', () => {
+    const rows = (Object.keys(METRICS) as MetricName[]).map((name) => {
+      const { type, labels, from, help } = specOf(name);
+      return `| \`${name}\` | ${type} | ${labels.join(', ')} | ${from} | ${help} |`;
+    });
+    const head = ['| metric | type | labels | from | meaning |', '| --- | --- | --- | --- | --- |'];
+    expectGenerated('docs/metrics.md', 'metrics', [...head, ...rows].join('\n'));
   });
 
   it('docs/temporal.md lists every message with its example', () => {

@@ -6,7 +6,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { Runtime } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Guarded, WatchServiceAnswer } from '../../activities/contract.ts';
 import type { ActivityDeps } from '../../activities/deps.ts';
@@ -14,6 +13,7 @@ import { createGuardingActivities, type GuardDeps } from '../../activities/guard
 import { drivers } from '../../drivers/registry.ts';
 import { LAB_PASSWORDS } from '../../lab/postgres/pair.ts';
 import { killPostgres, startPostgres } from '../../lab/postgres/server.ts';
+import { metrics } from '../../metrics/process.ts';
 import { EMPTY_MEMORY } from '../../plan/health/judge.ts';
 import type { Health } from '../../plan/health/model.ts';
 import type { Service, Topology } from '../../topology/model.ts';
@@ -135,7 +135,6 @@ test('the watch asks who holds the lock before it says anything', async () => {
 });
 
 test('the watchdog alarms where no guard and no Temporal is', async () => {
-  Runtime.install({});
   const said: string[] = [];
   const log = { ...quiet, error: (message: string) => said.push(message) };
   const stop = new AbortController();
@@ -151,4 +150,8 @@ test('the watchdog alarms where no guard and no Temporal is', async () => {
     .toMatch(/ALARM twoWritable: 2 writable sides of orders-db/);
   stop.abort();
   await looping;
+  // Prometheus is told the same, by the readings themselves.
+  const shown = metrics.render();
+  expect(shown).toContain('rampart_alarm{kind="twoWritable",service="checkout",component="orders-db"} 1\n');
+  expect(shown).toContain('rampart_writable_sides{service="checkout",component="orders-db"} 2\n');
 });
