@@ -8,11 +8,13 @@ import type {
   SampleReading,
   WorkloadObservation,
 } from '../drivers/ports.ts';
+import type { NewsEvent, RunCard } from '../evidence/card.ts';
 import type { Assertion, AssertionRecord, RunRecord } from '../evidence/record.ts';
 import type { Health, HealthFinding, Memory } from '../plan/health/model.ts';
 import type { Material } from '../plan/material.ts';
 import type { CompileInput, Facts, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
 import type { Trigger, TriggerAction } from '../topology/alerts.ts';
+import type { NotifyView } from '../topology/channels.ts';
 import type { Component, Service } from '../topology/model.ts';
 
 export interface RawRequest {
@@ -33,6 +35,8 @@ export interface Resolved {
   /** Prefix for links into the Web UI, without a trailing slash; `null` when not configured. */
   ui: string | null;
   namespace: string;
+  /** Whom the service's runs tell; absent: nobody. */
+  notify?: NotifyView;
 }
 
 export interface ObserveCall {
@@ -146,6 +150,26 @@ export interface TriggerActivities {
 export interface DrillActivities {
   /** Assertions are CEL, which workflow code does not evaluate. */
   judgeDrill(call: { assertions: Assertion[]; record: RunRecord }): Promise<AssertionRecord[]>;
+}
+
+export interface NotifyCall {
+  run: StepCall['run'];
+  /** Name of the channel in the topology. */
+  channel: string;
+  /** `event`: one message for it; `card`: the message that shows how the run stands; `thread`: a line beneath that. */
+  part: 'event' | 'card' | 'thread';
+  event: NewsEvent;
+  card: RunCard;
+  /** What the channel's last answer gave to be kept, for example where its message stands. */
+  kept: Kept | null;
+}
+
+/** What a channel wants to be given again with its next call of the same run. No secrets: it is in the history. */
+export type Kept = Record<string, string>;
+
+/** Tells people on one channel, in one attempt. */
+export interface NotifyActivities {
+  notify(call: NotifyCall): Promise<{ kept: Kept | null }>;
 }
 
 export interface RunSeen {

@@ -6,6 +6,7 @@ import { drivers as registered } from '../drivers/registry.ts';
 import { compilePlan } from '../plan/compile.ts';
 import { assess } from '../plan/facts.ts';
 import type { CompileInput } from '../plan/model.ts';
+import { notifyViewOf } from '../topology/channels.ts';
 import type { Component } from '../topology/model.ts';
 import { lockOf } from '../topology/model.ts';
 import type { ObserveCall, PlanningActivities } from './contract.ts';
@@ -29,6 +30,7 @@ export function createPlanningActivities(deps: ActivityDeps): PlanningActivities
         const names = [...service.components, ...service.checks, ...service.ramp.analysis];
         const components: Record<string, Component> = {};
         for (const name of names) components[name] = topology.components[name]!;
+        const notify = notifyViewOf(topology.notifications, service.name);
         return {
           request,
           service,
@@ -38,6 +40,7 @@ export function createPlanningActivities(deps: ActivityDeps): PlanningActivities
           searchAttributes: await deps.searchAttributes(),
           ui: deps.ui,
           namespace: deps.namespace,
+          ...(notify === null ? {} : { notify }),
         };
       }),
     observeStore: (call) =>

@@ -180,6 +180,23 @@ export interface DrillRecord {
   assertions: AssertionRecord[];
 }
 
+/** What must be said to whom while the run is on. */
+export interface ChecklistItem {
+  text: string;
+  /** `null` before somebody has said that it is done. */
+  done: { by: string; at: Millis } | null;
+}
+
+/** One telling of people, or the failure of it. */
+export interface NotificationRecord {
+  at: Millis;
+  channel: string;
+  event: string;
+  result: 'sent' | 'failed' | 'dropped';
+  /** Why it was not sent; empty when it was. */
+  text: string;
+}
+
 /** The way back: the run, or the leg, that returned the service. */
 export interface FailbackRecord {
   workflowId: string;
@@ -277,4 +294,7 @@ export interface RunRecord {
   failback?: FailbackRecord | null;
   lagSamples?: LagSample[];
   context?: ContextRecord | null;
+  /** Absent when the topology has no notifications for the service. */
+  notifications?: NotificationRecord[];
+  checklist?: ChecklistItem[];
 }

@@ -302,6 +302,22 @@ const fields = {
     })
     .nullable()
     .optional(),
+  notifications: z
+    .array(
+      z.object({
+        at: at('When'),
+        channel: z.string(),
+        event: z.string(),
+        result: z.enum(['sent', 'failed', 'dropped']),
+        text: text('Why it was not sent'),
+      }),
+    )
+    .optional()
+    .meta({ description: 'Who was told of what; absent: nobody was to be told' }),
+  checklist: z
+    .array(z.object({ text: z.string(), done: z.object({ by: z.string(), at: at('When') }).nullable() }))
+    .optional()
+    .meta({ description: 'What had to be said to whom' }),
 } satisfies Record<keyof RunRecord, z.ZodType>;
 
 const recordSchema = z.object(fields).meta({

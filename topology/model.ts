@@ -5,6 +5,7 @@
 
 import type { Capabilities, FenceStrength, Json, Role } from '../drivers/ports.ts';
 import type { AlertSource, Trigger } from './alerts.ts';
+import type { Notifications } from './channels.ts';
 
 export type RegionName = string;
 export type ServiceName = string;
@@ -161,6 +162,8 @@ export interface Topology {
   /** Who may tell that something is wrong, and what follows. No plan depends on them: they are not part of the digest. */
   alertSources: Record<string, AlertSource>;
   triggers: Record<string, Trigger>;
+  /** Whom the runs tell; absent: nobody. No part of the digest either. */
+  notifications?: Notifications;
 }
 
 /** The lock a service's runs hold: its group's if it has one. */

@@ -54,6 +54,10 @@ export interface ByInput {
   by: string;
   reason?: string;
 }
+export interface NoteInput extends ByInput {
+  /** An item of the run's checklist that is done now, counted from 1. */
+  done?: number;
+}
 export interface StepInput extends ByInput {
   /** Step id, for example `drain:app@eu-west`. `retry` may leave it out: all failed steps. */
   step?: string;

@@ -183,8 +183,13 @@ function openGate(run: Run, gate: Gate, reason: string, facts: Facts, loss: Loss
   };
   run.gate = open;
   run.note(`gate ${id} opened${reason ? `: ${reason}` : ''}`);
+  run.tell('approval-required', asking(open));
   showProgress(run);
   return open;
+}
+
+function asking({ id, gate, reason, facts, loss }: OpenGate): string {
+  return `gate ${id}, ${gate.title}${reason ? ` (${reason})` : ''}: ${facts.classified.text}; loss ${lossText(loss)}`;
 }
 
 /** At this gate people accept a weak fence of these stores and this loss, for this plan; nothing more. */
@@ -227,6 +232,7 @@ async function decide(run: Run, open: OpenGate, observations: Observations, watc
   const held = open.mode === 'unplanned' && holdsLivingSource(run);
   let lookAt = held ? since + run.plan!.policy.freezeBudgetMs : Number.POSITIVE_INFINITY;
   let looks = 0;
+  run.news?.remind(open);
   try {
     for (;;) {
       const answered = () => open.state !== 'open' || run.interrupt !== null;
@@ -261,18 +267,25 @@ function unanswered(run: Run, { id }: OpenGate): Interrupt {
 async function expired(run: Run, open: OpenGate): Promise<boolean> {
   const policy = open.gate.policy;
   const unasked = run.plan!.request.proposed !== true && open.needsOverride.length === 0;
+  const say = (then: string): void => {
+    const text = `gate ${open.id}: nobody decided in time; the policy says ${then}`;
+    run.note(text);
+    run.tell('approval-expired', text);
+  };
   if (policy.onTimeout === 'proceed' && unasked) {
-    run.note(`gate ${open.id}: nobody decided in time; the policy says proceed`);
     open.state = 'approved';
+    say('proceed');
     return true;
   }
   if (policy.onTimeout === 'hold') {
-    run.note(`gate ${open.id}: nobody decided in time; the policy says hold, so it keeps waiting`);
     open.expiresAt = Date.now() + policy.timeoutMs;
+    say('hold, so it keeps waiting');
     return false;
   }
   open.state = 'expired';
-  throw new GateClosed(open.id, 'expired', `gate ${open.id}: nobody decided within ${policy.timeoutMs / 1000} s`);
+  const text = `gate ${open.id}: nobody decided within ${policy.timeoutMs / 1000} s`;
+  run.tell('approval-expired', text);
+  throw new GateClosed(open.id, 'expired', text);
 }
 
 async function keepFactsAlive(run: Run, open: OpenGate, observations: Observations): Promise<void> {
@@ -331,6 +344,7 @@ function showFacts(run: Run, open: OpenGate, facts: Facts): void {
     open.expiresAt = Date.now() + open.gate.policy.timeoutMs;
     open.reason = `asked again: ${facts.classified.text}; loss ${lossText(facts.loss)}`;
     run.note(`gate ${was} is asked again as ${open.id}: the facts changed: ${facts.classified.text}`);
+    run.tell('approval-required', asking(open));
   }
   showProgress(run);
 }

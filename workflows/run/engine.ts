@@ -9,6 +9,7 @@ import { lossNow, passGate } from './ask.ts';
 import { causeOf, Interrupted, RefusedRun } from './errors.ts';
 import { close, finish, restoreSettings } from './finish.ts';
 import { checkpoint } from './hold.ts';
+import { News } from './news.ts';
 import { escalated, makePlan, type Planned } from './planning.ts';
 import { resolve } from './prepare.ts';
 import { showProgress } from './progress.ts';
@@ -36,7 +37,9 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
   } catch (error) {
     throw new RefusedRun(causeOf(error).type, causeOf(error).message);
   }
-  const { request, service } = run.resolved;
+  const { request, service, notify } = run.resolved;
+  if (run.news !== null) run.news.follow(run);
+  else if (notify !== undefined) run.news = new News(run, notify);
   Object.assign(run.record, { request, service: request.service, owner: service.owner, tier: service.tier.name });
   run.record.impactStartAt = request.impactStartAt ?? null;
   run.record.detectedAt = request.detectedAt ?? null;
@@ -56,6 +59,7 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
     }
     if (end.kind !== 'escalate') return;
     why = `escalated by ${end.interrupt.by}: ${end.interrupt.reason}`;
+    run.tell('run-escalated', why);
     run.resolved = { ...run.resolved, request: escalated(run, end.interrupt) };
   }
 }

@@ -23,10 +23,12 @@ export async function hold(run: Run, reason: string, failed: Step[], stage: Stag
   };
   run.phase = 'holding';
   run.note(`holding: ${reason}`);
+  run.tell('run-held', reason);
   try {
     await condition(() => run.holding!.answer !== null || run.interrupt !== null);
     if (run.interrupt !== null) throw new Interrupted(run.takeInterrupt()!);
     const answer = run.holding.answer!;
+    run.tell('run-resumed', answer.kind === 'retry' ? 'trying again' : `${answer.step} skipped by ${answer.by}`);
     if (answer.kind === 'retry') return { kind: 'retry' };
     run.skipped.add(answer.step);
     const record = run.record.steps.findLast((s) => s.id === answer.step);
@@ -56,7 +58,9 @@ export async function waitWhilePaused(run: Run, stage: Stage): Promise<void> {
     const since = Date.now();
     const { by } = run.paused;
     run.note(`paused by ${by}`);
+    run.tell('run-paused', `paused by ${by}`);
     await condition(() => run.paused === null || run.interrupt !== null);
     run.waited('pause', `paused by ${by}`, since);
+    if (run.paused === null) run.tell('run-resumed', 'going on after the pause');
   }
 }

@@ -15,9 +15,26 @@ import {
 import type { Json } from '../../drivers/ports.ts';
 import type { RunRecord } from '../../evidence/record.ts';
 import { type Plan, type Verb as StepVerb, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
-import type { ByInput, DecideInput, EscalateInput, MessageAnswer, RunStatus, StepInput } from '../contract.ts';
+import type {
+  ByInput,
+  DecideInput,
+  EscalateInput,
+  MessageAnswer,
+  NoteInput,
+  RunStatus,
+  StepInput,
+} from '../contract.ts';
 import { applyDecision, approvalsNeeded, refuseDecision } from './gate.ts';
-import { EXAMPLES, type MessageVerb, type Parsed, parseBy, parseDecide, parseEscalate, parseStep } from './parse.ts';
+import {
+  EXAMPLES,
+  type MessageVerb,
+  type Parsed,
+  parseBy,
+  parseDecide,
+  parseEscalate,
+  parseNote,
+  parseStep,
+} from './parse.ts';
 import { showProgress, statusOf } from './progress.ts';
 import type { Run } from './state.ts';
 
@@ -39,7 +56,9 @@ function decideVerb(verb: 'decide' | 'approve' | 'reject', help: string): Verb<D
       const decision = applyDecision(gate, input, Date.now(), currentUpdateInfo()?.id ?? null);
       run.record.decisions.push(decision);
       const open = gate.state === 'open' ? `; ${approvalsNeeded(gate) - gate.approvals.length} more needed` : '';
-      return `gate ${gate.id}: ${input.decision} by ${input.by}${open}`;
+      const said = `gate ${gate.id}: ${input.decision} by ${input.by}${open}`;
+      run.tell(input.decision === 'approve' ? 'approval-granted' : 'approval-denied', said);
+      return said;
     },
   };
 }
@@ -55,7 +74,7 @@ interface Verbs {
   abort: Verb<ByInput>;
   escalate: Verb<EscalateInput>;
   withdraw: Verb<ByInput>;
-  note: Verb<ByInput>;
+  note: Verb<NoteInput>;
 }
 
 const VERBS: Verbs = {
@@ -150,13 +169,29 @@ const VERBS: Verbs = {
     },
   },
   note: {
-    help: 'Write something into the log of the run, for its report; changes nothing',
-    parse: (input) => parseBy('note', input),
-    refuse: (run, input: ByInput) =>
-      closed(run) ?? (input.reason === undefined ? '"reason" must hold what is to be written down' : null),
-    apply: (_, input: ByInput) => input.reason!,
+    help: 'Write something into the log of the run, for its report, or tick an item of its checklist ("done": 1)',
+    parse: parseNote,
+    refuse: (run, input: NoteInput) => closed(run) ?? refuseTick(run, input),
+    apply: tick,
   },
 };
+
+function refuseTick({ record }: Run, { done }: NoteInput): string | null {
+  if (done === undefined) return null;
+  const list = record.checklist ?? [];
+  const item = list[done - 1];
+  if (item === undefined) return `there is no item ${done} on the checklist; it has ${list.length}`;
+  return item.done === null ? null : `item ${done} was done by ${item.done.by}: ${item.text}`;
+}
+
+function tick(run: Run, { by, reason, done }: NoteInput): string {
+  if (done === undefined) return reason!;
+  const item = run.record.checklist![done - 1]!;
+  item.done = { by, at: Date.now() };
+  const said = `${item.text}: done${reason === undefined ? '' : ` (${reason})`}`;
+  run.tell('checklist-done', `${said}, says ${by}`);
+  return said;
+}
 
 function regionsOf(run: Run): Record<string, unknown> {
   const { service } = run.resolved!;

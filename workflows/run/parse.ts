@@ -2,7 +2,7 @@
  * Reads what people send, tolerantly and totally: any JSON value gives either a typed message or one sentence that
  * says what is wrong and shows a right example. Never throws: a malformed signal must not wedge a run.
  */
-import type { ByInput, DecideInput, EscalateInput, StepInput } from '../contract.ts';
+import type { ByInput, DecideInput, EscalateInput, NoteInput, StepInput } from '../contract.ts';
 
 export type Parsed<T> = { ok: true; value: T } | { ok: false; error: string };
 
@@ -32,7 +32,7 @@ const NAMES: Record<MessageVerb, readonly string[]> = {
   abort: ['by', 'reason'],
   escalate: ['by', 'reason', 'to', 'override'],
   withdraw: ['by', 'reason'],
-  note: ['by', 'reason'],
+  note: ['by', 'reason', 'done'],
 };
 
 function bad(verb: MessageVerb, what: string): { ok: false; error: string } {
@@ -82,6 +82,20 @@ function common(o: Record<string, unknown>): ByInput {
 export function parseBy(verb: MessageVerb, input: unknown): Parsed<ByInput> {
   const f = fields(verb, input);
   return f.ok ? { ok: true, value: common(f.value) } : f;
+}
+
+export function parseNote(input: unknown): Parsed<NoteInput> {
+  const f = fields('note', input);
+  if (!f.ok) return f;
+  const { done } = f.value;
+  const value: NoteInput = common(f.value);
+  if (done === undefined || done === null) {
+    if (value.reason === undefined) return bad('note', '"reason" must hold what is to be written down');
+    return { ok: true, value };
+  }
+  if (!Number.isInteger(done) || (done as number) < 1)
+    return bad('note', '"done" must be the number of an item of the checklist, such as 1');
+  return { ok: true, value: { ...value, done: done as number } };
 }
 
 export function parseStep(verb: 'skip' | 'retry', input: unknown): Parsed<StepInput> {

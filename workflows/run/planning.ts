@@ -1,6 +1,7 @@
 /** From a request to a plan that may be followed: observe, compile, and settle what speaks against it. */
 import { isCancellation } from '@temporalio/workflow';
 import type { Observations, Plan, Request } from '../../plan/model.ts';
+import { checklistOf } from './card.ts';
 import { causeOf, type Interrupt, Interrupted, RefusedRun } from './errors.ts';
 import { hold } from './hold.ts';
 import { reasonToHold } from './let-go.ts';
@@ -43,6 +44,7 @@ export async function makePlan(run: Run, why: string): Promise<Planned | null> {
       if (word === null) throw error;
       if (word.kind !== 'escalate') throw new Interrupted(word);
       reason = `escalated by ${word.by}: ${word.reason}`;
+      run.tell('run-escalated', reason);
       run.resolved = { ...run.resolved!, request: escalated(run, word) };
     }
   }
@@ -137,4 +139,13 @@ function begin(run: Run, { plan: p, observations }: Planned, why: string): void 
   run.note(
     `plan ${p.digest.slice(0, 12)}: ${p.request.action} ${p.from ?? '?'} → ${p.to} (${p.mode}): ${p.facts.classified.text}`,
   );
+  if (run.record.plans.length === 1) tellStart(run, p);
+}
+
+function tellStart(run: Run, { request, from, to, mode, facts }: Plan): void {
+  const templates = run.resolved!.notify?.checklist ?? [];
+  // A drill is nobody's incident: there is nothing to say to customers.
+  if (templates.length > 0 && !run.drill) run.record.checklist = checklistOf(run, templates);
+  const asked = request.by === undefined ? '' : `, asked for by ${request.by}`;
+  run.tell('run-started', `${request.action} ${from ?? '?'} → ${to} (${mode})${asked}: ${facts.classified.text}`);
 }

@@ -25,6 +25,7 @@ export async function runWorkflow(action: Action, input: unknown): Promise<RunRe
     if (!(error instanceof RefusedRun)) throw error;
     run.close('refused', error.message);
     showProgress(run);
+    await run.news?.end();
     await handlersFinished();
     throw ApplicationFailure.nonRetryable(
       error.message,
@@ -32,6 +33,7 @@ export async function runWorkflow(action: Action, input: unknown): Promise<RunRe
       run.record,
     );
   }
+  await run.news?.end();
   await handlersFinished();
   if (run.record.outcome === 'withdrawn' || run.record.outcome === 'cancelled') await becomeCancelled();
   return outcomeOf(run);

@@ -6,6 +6,7 @@ import { assessObjectives } from '../../evidence/objectives.ts';
 import type { Debt, Outcome, RunRecord, StepRecord, WaitRecord } from '../../evidence/record.ts';
 import { combineLoss } from '../../plan/loss.ts';
 import type { Facts, Plan, Request, Stage, StageName, Step, StepCall, StepId } from '../../plan/model.ts';
+import type { EventName, Severity } from '../../topology/channels.ts';
 import type { RunStatus } from '../contract.ts';
 import type { Interrupt, InterruptKind } from './errors.ts';
 import { Freeze } from './freeze.ts';
@@ -27,6 +28,18 @@ export interface Holding {
   answer: { kind: 'retry' } | { kind: 'skip'; step: StepId; by: string; reason: string } | null;
   /** Steps that failed and may be retried or skipped. */
   failed: Step[];
+}
+
+/** Whoever tells people of the run, beside it (news.ts). */
+export interface Teller {
+  /** Hands an event over and returns at once. */
+  tell(event: EventName, text: string, severity?: Severity): void;
+  /** Tells of a gate again while nobody answers it. */
+  remind(open: OpenGate): void;
+  /** The next leg of the same workflow. */
+  follow(run: Run): void;
+  /** Waits for what is still being told, within bounds. */
+  end(): Promise<void>;
 }
 
 export class Run {
@@ -83,6 +96,8 @@ export class Run {
 
   /** Whose word covers the first gate of this run: an approval of the leg before it, or a drill's policy. */
   covered: string | null = null;
+  /** Who is told of it; `null`: nobody. */
+  news: Teller | null = null;
   /** Before the names of its gates: a run that is one leg of several has gates of its own. */
   private readonly gatePrefix: string;
 
@@ -133,6 +148,16 @@ export class Run {
     this.record.log.push({ at: Date.now(), text });
     if (this.record.log.length > LOG_LIMIT) this.record.log.splice(0, this.record.log.length - LOG_LIMIT);
     temporalLog.info(text);
+  }
+
+  /** Tells people, beside the run. */
+  tell(event: EventName, text: string, severity?: Severity): void {
+    this.news?.tell(event, text, severity);
+  }
+
+  /** Whether it is a leg of a drill. */
+  get drill(): boolean {
+    return this.gatePrefix !== '';
   }
 
   /** Past the first scheduled promotion, and not revoked by proof. */
@@ -230,6 +255,16 @@ export class Run {
     this.phase = 'closed';
     this.closed = true;
     this.note(text);
+    this.tellEnd(outcome, text);
+  }
+
+  private tellEnd(outcome: Outcome, text: string): void {
+    const missed = this.record.objectives.filter(({ met }) => met === false);
+    if (missed.length > 0)
+      this.tell('contract-breached', missed.map((o) => `${o.name}: ${o.actual}, promised ${o.target}`).join('; '));
+    if (outcome === 'completed' || outcome === 'nothingToDo') this.tell('run-completed', text);
+    else if (outcome === 'withdrawn' || outcome === 'cancelled') this.tell('run-withdrawn', text);
+    else this.tell('run-failed', `${outcome}: ${text}`, outcome === 'needsHuman' ? 'error' : 'warning');
   }
 }
 

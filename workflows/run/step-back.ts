@@ -65,5 +65,6 @@ export async function stepBack(run: Run, ramp: Stage): Promise<string> {
   );
   const text = said.length === 0 ? 'the traffic is at the last good weights' : said.join('; ');
   run.note(`step back: ${text}`);
+  run.tell('weight-changed', `step back: ${text}`, 'warning');
   return text;
 }

@@ -85,6 +85,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
     record.state = 'failed';
     record.error = cause;
     run.note(`${step.id} failed: ${cause.message}`);
+    run.tell('step-failed', `${step.summary}: ${cause.message}`);
     if (step.onFailure !== 'continue') throw new StepFailed(step, cause);
     run.addDebt({
       code: step.verb,
@@ -139,6 +140,7 @@ function learn(run: Run, step: Step, receipt: Receipt): void {
     if (run.plan !== null && stageOf(run, step) === 'ramp') {
       const percent = Number(step.input.percent ?? 100);
       run.trafficPercent = percent;
+      run.tell('weight-changed', `${percent} % of the traffic of ${step.component} has moved`);
       run.record.ramp.push({
         percent,
         router: step.component,
@@ -184,5 +186,7 @@ export function recordBake(run: Run, percent: number, receipt: Receipt | null, f
         ? 'inconclusive'
         : 'passed';
     entry.measurements = results;
+    if (entry.bake === 'failed') run.tell('analysis-failed', `the checks did not pass at ${percent} %`);
+    if (entry.bake === 'inconclusive') run.tell('analysis-inconclusive', `the checks gave no answer at ${percent} %`);
   }
 }

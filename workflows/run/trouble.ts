@@ -155,6 +155,7 @@ async function holdAt(run: Run, stage: Stage, reason: string, failed: StepFailed
 
 async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
   run.note(`going back: ${why}`);
+  if (run.acted) run.tell('rollback-started', why);
   // The budget must not cancel the undo that ends the freeze.
   run.freeze.disarm();
   const { done } = await compensate(run);
@@ -163,6 +164,7 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
     (u, i, all) => u.state === 'failed' && !all.some((v, j) => j > i && v.stepId === u.stepId && v.state === 'done'),
   );
   run.freeze.end();
+  if (failed.length === 0 && run.acted) run.tell('rollback-completed', `${done} undo(s) done: ${why}`);
   if (failed.length > 0) {
     const notes = failed.map((f) => `${f.note} (${f.summary})`).join('; ');
     const remedy = `\`rampart escape ${run.record.service}\` prints the commands.`;

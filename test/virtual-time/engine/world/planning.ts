@@ -5,6 +5,7 @@ import { compilePlan } from '../../../../plan/compile.ts';
 import { assess } from '../../../../plan/facts.ts';
 import { isNews, materialOf } from '../../../../plan/material.ts';
 import type { CompileInput, Facts, Observations } from '../../../../plan/model.ts';
+import { notifyViewOf } from '../../../../topology/channels.ts';
 import type { Topology } from '../../../../topology/model.ts';
 import { lockOf } from '../../../../topology/model.ts';
 import type { ActivityCall } from '../../harness.ts';
@@ -20,6 +21,7 @@ export function planningActivities(world: ModelWorld, topology: Topology, search
     resolveRequest: (_call, raw: RawRequest) => {
       const { request, service } = readRequest(raw, topology);
       const names = [...service.components, ...service.checks, ...service.ramp.analysis];
+      const notify = notifyViewOf(topology.notifications, service.name);
       return {
         request,
         service,
@@ -29,6 +31,7 @@ export function planningActivities(world: ModelWorld, topology: Topology, search
         searchAttributes,
         ui: null,
         namespace: 'default',
+        ...(notify === null ? {} : { notify }),
       };
     },
     observeStore: (call, { component, region }: ObserveCall) => [

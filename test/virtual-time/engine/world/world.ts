@@ -6,10 +6,11 @@
  * the answer of the first promotion.
  */
 import { ApplicationFailure } from '@temporalio/common';
-import type { PlanningActivities } from '../../../../activities/contract.ts';
+import type { NotifyCall, PlanningActivities } from '../../../../activities/contract.ts';
 import { ERROR_TYPES, RampartError } from '../../../../drivers/errors.ts';
 import type { FenceReceipt, Finding, Json, Receipt, Weights } from '../../../../drivers/ports.ts';
 import type { StepCall } from '../../../../plan/model.ts';
+import type { Notifications } from '../../../../topology/channels.ts';
 import type { Service, Topology } from '../../../../topology/model.ts';
 import { A, B, checkout, component, components } from '../../../plan/world.ts';
 import type { ActivityCall, ActivityHandler } from '../../harness.ts';
@@ -49,6 +50,7 @@ export interface WorldOptions {
   pace?: number;
   /** Stores beside `orders-db`, by name, with how they switch. */
   stores?: Record<string, 'staged' | 'atomic'>;
+  notifications?: Notifications;
 }
 
 export class ModelWorld {
@@ -60,6 +62,10 @@ export class ModelWorld {
   readonly databases: Record<string, Database>;
   /** What the stores' own preflight finds. */
   findings: Finding[] = [];
+  /** What channels were asked to send, attempt by attempt. */
+  readonly told: NotifyCall[] = [];
+  /** How a channel answers; default: it sends, and keeps nothing. */
+  notify: (call: ActivityCall, input: NotifyCall) => unknown = () => ({ kept: null });
   /** Numbers of the tokens that steps were scheduled with, in order. */
   readonly tokens: number[] = [];
   /** What the server does when the run asks for its own cancellation. */
@@ -95,6 +101,7 @@ export class ModelWorld {
       },
       alertSources: {},
       triggers: {},
+      ...(options.notifications === undefined ? {} : { notifications: options.notifications }),
       services: {
         checkout: {
           ...checkout,
@@ -179,6 +186,10 @@ export class ModelWorld {
 
   readonly activities: ActivityHandler = (call) => {
     const [input] = call.args as [never];
+    if (call.type === 'notify') {
+      this.told.push(input);
+      return this.notify(call, input);
+    }
     const planning = this.#planning[call.type as keyof PlanningActivities];
     if (planning !== undefined)
       return this.#run(call.type, PLANNING_MS, call, {} as StepCall, () => planning(call, input));
