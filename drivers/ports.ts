@@ -425,6 +425,11 @@ export interface CheckResult {
   threshold: string;
   at: Millis;
   detail: string;
+  /**
+   * Only with `unknown`, where the reason is the system that was asked and not the question: `silent`: nobody answered;
+   * `answered`: something did, and does not serve. For a plan both are unknown; to a watch they are failures.
+   */
+  unserved?: 'silent' | 'answered';
 }
 
 export interface Check {

@@ -92,7 +92,8 @@ function openHttp(component: Component, context: DriverContext): Check {
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
       const threshold = showThreshold(config);
-      return { outcome: 'unknown', observed: 'no answer', threshold, detail: secret.redact(error.message) };
+      const detail = secret.redact(error.message);
+      return { outcome: 'unknown', observed: 'no answer', threshold, detail, unserved: 'silent' };
     }
   }
 

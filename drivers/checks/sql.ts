@@ -84,7 +84,8 @@ function openSql(component: Component, context: DriverContext): Check {
       context.signal.throwIfAborted();
       const { message, code } = error as Error & { code?: string };
       const detail = redact(`${message || 'connection failed'}${code === undefined ? '' : ` (${code})`}`);
-      return { outcome: 'unknown', observed: 'no answer', threshold, detail };
+      const unserved = unservedBy(code);
+      return { outcome: 'unknown', observed: 'no answer', threshold, detail, ...(unserved && { unserved }) };
     }
   }
 
@@ -97,6 +98,16 @@ function openSql(component: Component, context: DriverContext): Check {
       return resultOf(verdicts, context.now());
     },
   };
+}
+
+/**
+ * What an error says of the server. A SQLSTATE is its own word: 57P (it starts, stops or has crashed), 57014 (not done
+ * in time), 53 (no room left) and 58 (its machine fails) say that it does not serve; every other one is about the
+ * question. Without a SQLSTATE nobody answered. https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+function unservedBy(code: string | undefined): Verdict['unserved'] {
+  if (code === undefined || !/^(?=.*\d)[0-9A-Z]{5}$/.test(code)) return 'silent';
+  return /^(57P|57014|53|58)/.test(code) ? 'answered' : undefined;
 }
 
 /** Type ids of `bigint` and `numeric`, which pg hands over as text because they may exceed a number. */

@@ -57,12 +57,21 @@ export function together(verdicts: Verdict[]): Verdict {
   const has = (outcome: Verdict['outcome']) => verdicts.some((verdict) => verdict.outcome === outcome);
   const texts = (field: 'observed' | 'threshold' | 'detail') =>
     [...new Set(verdicts.map((verdict) => verdict[field]).filter(Boolean))].join(field === 'detail' ? '; ' : ', ');
+  const outcome = has('fail') ? 'fail' : has('unknown') || verdicts.length === 0 ? 'unknown' : 'pass';
+  const unserved = outcome === 'unknown' ? unservedBy(verdicts) : undefined;
   return {
-    outcome: has('fail') ? 'fail' : has('unknown') || verdicts.length === 0 ? 'unknown' : 'pass',
+    outcome,
     observed: texts('observed') || 'nothing',
     threshold: texts('threshold'),
     detail: texts('detail'),
+    ...(unserved === undefined ? {} : { unserved }),
   };
+}
+
+/** Silent is only what nobody answered at all. */
+function unservedBy(verdicts: Verdict[]): Verdict['unserved'] {
+  if (verdicts.every(({ unserved }) => unserved === undefined)) return undefined;
+  return verdicts.every(({ unserved }) => unserved === 'silent') ? 'silent' : 'answered';
 }
 
 /** One result for a region from the verdicts on its nodes, each named when there are several. */

@@ -69,6 +69,13 @@ async function makeWorld(): Promise<CheckWorld> {
 
 describeCheck('http', makeWorld);
 
+test('that nobody answers is told apart from an answer that says nothing', async () => {
+  const at = (url: string) => httpCheck.open(checkComponent(httpCheck, { url }, {}), driverContext()).run(REGION);
+  expect(await at('http://127.0.0.1:1/')).toMatchObject({ outcome: 'unknown', unserved: 'silent' });
+  const component = checkComponent(httpCheck, {}, { [REGION]: [{}] });
+  expect(await httpCheck.open(component, driverContext()).run(REGION)).not.toHaveProperty('unserved');
+});
+
 describe('http check', () => {
   let server: Server;
   let base: string;
