@@ -1,117 +1,11 @@
-/** What assertions may speak of: the variables, and their values for one run. Pure. */
+/** What assertions speak of: the values of their variables for one run. Pure. */
 import { evaluate } from '@marcbachmann/cel-js';
 import type { Millis } from '../drivers/ports.ts';
+import { Check, Step } from '../topology/assertions.ts';
 import { clocksOf, phasesOf, timesOf } from './clocks.ts';
 import { listedOf } from './left-behind.ts';
 import { type LoadResult, recoveryPointMs } from './objectives.ts';
 import type { RunRecord, StepRecord } from './record.ts';
-
-const DURATION = 'google.protobuf.Duration';
-const TIME = 'google.protobuf.Timestamp';
-
-/** One entry of `checks`. */
-export class Check {
-  constructor(values: Record<string, unknown>) {
-    Object.assign(this, values);
-  }
-}
-
-/** One entry of `steps`. */
-export class Step extends Check {}
-
-export interface Variable {
-  name: string;
-  fields: Record<string, string>;
-  /** What each field means. */
-  what: Record<string, string>;
-  /** A map by name to entries of this class. */
-  entries?: typeof Check;
-}
-
-/** Names, types and, for the documentation, meanings. */
-export const VARIABLES: readonly Variable[] = [
-  variable('run', {
-    service: ['string', 'service'],
-    owner: ['string', 'its owner'],
-    tier: ['string', 'its tier'],
-    action: ['string', '`failover`, `failback`, `trafficRamp`, …'],
-    mode: ['string', '`planned` or `unplanned`'],
-    from: ['string', 'region it left'],
-    to: ['string', 'region it went to'],
-    outcome: ['string', '`completed`, `rolledBack`, …; absent while it runs'],
-    total: [DURATION, 'from start to end'],
-    machine: [DURATION, 'the same without waiting for people'],
-    people: [DURATION, 'waiting for people'],
-    rta: [DURATION, 'recovery time achieved: T6 − T0'],
-    orchestrated: [DURATION, 'T6 − T2'],
-    rpa: [DURATION, 'recovery point achieved: the stated loss, its upper bound'],
-    writeUnavailable: [
-      DURATION,
-      'nobody could write: the freeze; unplanned, from T0 until the writer points at the target',
-    ],
-    writeGap: [DURATION, 'longest time between two acknowledged writes, as clients saw it'],
-    dwell: [DURATION, 'time on the other side before the way back'],
-    lost: [
-      'int',
-      'acknowledged writes that are missing: counted by clients, else transactions that the old side alone holds',
-    ],
-    duplicated: ['int', 'writes that are there twice, as clients counted'],
-    debts: ['int', 'protection debts left'],
-    overrides: ['list<string>', 'codes that people overrode'],
-    retried: ['int', 'steps that were tried more than once'],
-    escalated: ['bool', 'it was turned into an unplanned run'],
-    promoted: ['bool', 'the point of no return was crossed and not revoked'],
-  }),
-  variable('clocks', {
-    impactStart: [TIME, 'T0'],
-    detected: [TIME, 'T1'],
-    declared: [TIME, 'T2'],
-    started: [TIME, 'T3'],
-    dataReady: [TIME, 'T4'],
-    trafficComplete: [TIME, 'T5'],
-    healthy: [TIME, 'T6'],
-  }),
-  variable('objectives', {
-    rto: [DURATION, "the tier's recovery time objective"],
-    rpo: [DURATION, "the tier's recovery point objective"],
-    freezeBudget: [DURATION, "the tier's freeze budget"],
-  }),
-  variable(
-    'checks',
-    {
-      passed: ['bool', 'its last measurement passed'],
-      outcome: ['string', '`pass`, `fail` or `unknown`'],
-      observed: ['string', 'what it saw'],
-      value: ['double', 'the same, where it is a number'],
-      at: [TIME, 'when it was last measured'],
-      passedAt: [TIME, 'since when it has passed without a break'],
-      measured: ['int', 'how often it was measured and recorded'],
-      failed: ['int', 'how often of these it did not pass'],
-    },
-    Check,
-  ),
-  variable(
-    'steps',
-    {
-      state: ['string', '`done`, `failed`, `skipped`, `cancelled` or `running`'],
-      took: [DURATION, 'how long it took'],
-      startedAt: [TIME, 'when it started'],
-      endedAt: [TIME, 'when it ended'],
-      facts: ['map<string, dyn>', 'what it reported, as the report lists it'],
-      answer: ['dyn', "an own step's answer, or what it printed, where that is JSON"],
-    },
-    Step,
-  ),
-];
-
-function variable(
-  name: string,
-  fields: Record<string, readonly [type: string, what: string]>,
-  entries?: typeof Check,
-): Variable {
-  const pick = (i: 0 | 1) => Object.fromEntries(Object.entries(fields).map(([key, pair]) => [key, pair[i]]));
-  return { name, fields: pick(0), what: pick(1), ...(entries === undefined ? {} : { entries }) };
-}
 
 /** A duration as CEL has it, from milliseconds. The library has no other way to make one. */
 const span = (ms: number): unknown => evaluate('duration(text)', { text: `${ms}ms` });
@@ -142,6 +36,21 @@ export function valuesOf(record: RunRecord, load: LoadResult | null): Record<str
     checks: checkValues(record),
     steps: Object.fromEntries(record.steps.map((step) => [step.id, new Step(known(stepValues(step)))])),
   };
+}
+
+/** Names of the values that are estimates in this record: told, or an upper bound. All others were measured. */
+export function estimatedIn(record: RunRecord): Set<string> {
+  const names = ['impactStart', 'detected', 'declared', 'started', 'dataReady', 'trafficComplete', 'healthy'];
+  const clocks = clocksOf(record);
+  const estimated = new Set(clocks.flatMap(({ basis }, i) => (basis === 'estimated' ? [`clocks.${names[i]!}`] : [])));
+  for (const [phase, name] of [
+    ['Recovery', 'run.rta'],
+    ['Orchestrated', 'run.orchestrated'],
+  ])
+    if (phasesOf(record).some((p) => p.name === phase && p.basis === 'estimated')) estimated.add(name!);
+  if (record.loss?.kind === 'bounded') estimated.add('run.rpa');
+  if (record.mode === 'unplanned' && clocks[0]!.basis === 'estimated') estimated.add('run.writeUnavailable');
+  return estimated;
 }
 
 function runValues(record: RunRecord, load: LoadResult | null): Record<string, unknown> {

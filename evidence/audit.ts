@@ -46,6 +46,8 @@ const TEST_TYPES: Record<NonNullable<ContextRecord['testType']>, string> = {
 
 const orNot = (value: string | null | undefined): string => value || NOT_RECORDED;
 const timeOrNot = (at: number | null | undefined): string => (typeof at === 'number' ? dateTime(at) : NOT_RECORDED);
+const testOnly = (context: ContextRecord, value: string | undefined): string =>
+  context.testType === 'live' ? (value ?? '') : orNot(value);
 const listOrNot = (values: readonly string[] | undefined): string => orNot(values?.join('; '));
 
 const rows = (values: Record<string, string>): Row[] =>
@@ -67,12 +69,12 @@ export function identityOf(record: RunRecord): Row[] {
     Environment: orNot(context.environment),
     Workflow: orNot(record.workflowId),
     Run: orNot(record.runId),
-    Version: orNot(context.version),
     'Builds of the workers': buildsOf(record),
     'Plan digest': orNot(plan?.digest),
     'Topology digest': orNot(plan?.topologyDigest),
-    'Topology commit': orNot(context.commit),
-    Planned: planned.every((t) => t === NOT_RECORDED) ? NOT_RECORDED : planned.join(' to '),
+    // Nobody plans a disaster: only a test has a planned time, and a scenario.
+    Planned:
+      context.testType === 'live' ? '' : planned.every((t) => t === NOT_RECORDED) ? NOT_RECORDED : planned.join(' to '),
     Started: dateTime(record.startedAt),
     Ended: record.endedAt === null ? 'not yet' : dateTime(record.endedAt),
     Outcome: outcomeText(record.outcome),
@@ -150,8 +152,8 @@ export function scenarioOf(record: RunRecord): Row[] {
   return [
     ...rows({
       Reason: orNot(record.request.reason),
-      Scenario: orNot(context.scenario),
-      'Expected outcome': orNot(context.expected),
+      Scenario: testOnly(context, context.scenario),
+      'Expected outcome': testOnly(context, context.expected),
       Assumptions: listOrNot(context.assumptions),
       Preconditions: preflight.length === 0 ? NOT_RECORDED : `${passed} of ${plural(preflight.length, 'check')} passed`,
       References: listOrNot(context.references),
@@ -201,6 +203,9 @@ export function closingOf(record: RunRecord, failed: boolean): Row[] {
   if (record.outcome === null) return [];
   return rows({
     'Retest required': failed ? 'yes' : 'no',
-    'Next test due': timeOrNot(record.context?.nextDueAt),
+    'Next test due':
+      record.context?.testType === 'live' && record.context.nextDueAt === undefined
+        ? ''
+        : timeOrNot(record.context?.nextDueAt),
   });
 }

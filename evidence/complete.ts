@@ -44,6 +44,7 @@ export function complete(record: Partial<RunRecord>): RunRecord {
     detectedAt: r.detectedAt ?? null,
     impactStartBasis: r.impactStartBasis ?? null,
     waits: r.waits ?? [],
+    asserted: r.asserted ?? [],
     ...(r.assertions === undefined ? {} : { assertions: r.assertions }),
     shown: r.shown ?? [],
     dwell: r.dwell ?? null,

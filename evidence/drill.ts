@@ -46,10 +46,12 @@ export function drillEvidence(drill: DrillRecord): RunEvidence[] {
             endedAt: back.endedAt,
             outcome: back.outcome,
           },
-    assertions: drill.assertions,
-    context: { testType: 'full', ...there.context },
+    // A drill that ended before its verdict has judged nothing: the report does.
+    ...(drill.assertions.length === 0 ? {} : { assertions: drill.assertions }),
   };
-  return [first, ...rest].map((record) => ({ record }));
+  return [first, ...rest].map((record) => ({
+    record: { ...record, context: { testType: 'full', ...record.context } },
+  }));
 }
 
 /** What the drill says of itself, in rows. */

@@ -165,11 +165,12 @@ function objectives(report: Report): string {
 
 function assertions(report: Report): string {
   return table(
-    ['Assertion', 'Expression', 'Values', 'Result'],
+    ['Assertion', 'Expression', 'Values', 'Basis', 'Result'],
     report.assertions.map((a) => [
       md(a.name),
       code(a.expr),
       md(a.note),
+      a.basis ?? '',
       a.met === null ? '**not judged**' : a.met ? 'met' : a.severity === 'warn' ? 'not met, a warning' : '**not met**',
     ]),
   );

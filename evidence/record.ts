@@ -4,6 +4,9 @@
  */
 import type { FenceStrength, Finding, Json, LossStatement, Millis, Weights } from '../drivers/ports.ts';
 import type { Estimate, Facts, Mode, Request, StageName, StepId } from '../plan/model.ts';
+import type { Assertion } from '../topology/model.ts';
+
+export type { Assertion };
 
 export type Outcome = 'completed' | 'nothingToDo' | 'rolledBack' | 'refused' | 'needsHuman' | 'withdrawn' | 'cancelled';
 
@@ -117,15 +120,6 @@ export interface WaitRecord {
   endedAt: Millis | null;
 }
 
-/** Something a run must have achieved, as the topology says it. */
-export interface Assertion {
-  name: string;
-  /** CEL over the run record, see assertions.ts: `run.writeUnavailable <= duration("2m")`. */
-  expr: string;
-  /** `fail` (the default): the run has not passed without it; `warn`: it is a finding. */
-  severity?: 'fail' | 'warn';
-}
-
 /** What became of an assertion. */
 export interface AssertionRecord {
   name: string;
@@ -135,6 +129,8 @@ export interface AssertionRecord {
   met: boolean | null;
   /** The values it was judged by, or what was missing. */
   note: string;
+  /** How those values are known: `estimated` when one of them is; absent in records of older builds. */
+  basis?: 'measured' | 'estimated' | 'unknown';
 }
 
 /** Time on the other side between the two legs of a drill. */
@@ -215,7 +211,7 @@ export interface LagSample {
   seconds: number | null;
 }
 
-/** What reviewers of a test ask for and no run can know by itself. Whatever is absent is reported as not recorded. */
+/** What reviewers of a test ask for and no run can know by itself: from the topology. What is absent is not recorded. */
 export interface ContextRecord {
   testType?: 'rehearsal' | 'checksOnly' | 'rampOnly' | 'full' | 'chaos' | 'live';
   scenario?: string;
@@ -225,10 +221,6 @@ export interface ContextRecord {
   references?: string[];
   thirdParties?: string[];
   environment?: string;
-  /** Release of Rampart whose workflow code ran. */
-  version?: string;
-  /** Commit of the topology. */
-  commit?: string;
   plannedStartAt?: Millis;
   plannedEndAt?: Millis;
   nextDueAt?: Millis;
@@ -286,7 +278,9 @@ export interface RunRecord {
   impactStartBasis?: 'measured' | 'estimated' | null;
   /** The single waits whose sum is `waitedForPeopleMs`. */
   waits?: WaitRecord[];
-  /** Judged when the run ended; absent when the service has none, or nobody judged them yet. */
+  /** What the service asserted of such a run when it was planned: every report judges these, and no later ones. */
+  asserted?: Assertion[];
+  /** Judged already, as a drill's are; absent: every report judges `asserted` by this record. */
   assertions?: AssertionRecord[];
   /** The facts that gates showed, by their digests: what decisions were bound to. */
   shown?: Facts[];

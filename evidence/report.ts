@@ -10,15 +10,13 @@ import { type Deviation, deviationsOf, findingsOf, type ReportFinding } from './
 import { actionText, capital, direction, lossSentence, outcomeText, plural } from './format.ts';
 import { type LeftBehindPart, leftBehindOf } from './left-behind.ts';
 import { assessObjectives, type LoadResult, type Objective } from './objectives.ts';
-import type { Assertion, AssertionRecord, RunRecord } from './record.ts';
+import type { AssertionRecord, RunRecord } from './record.ts';
 import { type TimelineEvent, timelineOf } from './timeline.ts';
 
 /** One run and, when a load watched it, what its clients saw. */
 export interface RunEvidence {
   record: Partial<RunRecord>;
   load?: LoadResult | null;
-  /** What the topology asserts now; judged here only when the record holds no judgement of its own. */
-  assertions?: readonly Assertion[];
 }
 
 export type Verdict = 'passed' | 'passed with findings' | 'failed' | 'running' | 'not judged';
@@ -52,10 +50,11 @@ export interface Report {
 
 /** @param input a run's record, whole or not, alone or with what its load found */
 export function buildReport(input: Partial<RunRecord> | RunEvidence): Report {
-  const { record: raw, load = null, assertions: asserted = [] } = isEvidence(input) ? input : { record: input };
+  const { record: raw, load = null } = isEvidence(input) ? input : { record: input };
   const record = complete(raw);
   const objectives = assessObjectives(record, load);
-  const assertions = record.assertions ?? (record.outcome === null ? [] : evaluate(asserted, record, load));
+  const assertions =
+    record.assertions ?? (record.outcome === null ? [] : evaluate(record.asserted ?? [], record, load));
   const deviations = deviationsOf(record);
   const findings = findingsOf(record, objectives, assertions);
   const judged = judge(record, objectives, assertions, findings, deviations);

@@ -242,6 +242,17 @@ const fields = {
       }),
     )
     .optional(),
+  asserted: z
+    .array(
+      z.object({
+        name: z.string(),
+        expr: text('CEL'),
+        severity: z.enum(['fail', 'warn']).optional(),
+        actions: texts.optional(),
+      }),
+    )
+    .optional()
+    .meta({ description: 'What the service asserted of the run when it was planned; judged by this record' }),
   assertions: z
     .array(
       z.object({
@@ -250,6 +261,9 @@ const fields = {
         severity: z.enum(['fail', 'warn']),
         met: z.boolean().nullable().meta({ description: 'null: it could not be judged' }),
         note: text('The values it was judged by'),
+        basis: z.enum(['measured', 'estimated', 'unknown']).optional().meta({
+          description: 'How these values are known',
+        }),
       }),
     )
     .optional(),
@@ -294,8 +308,6 @@ const fields = {
       references: texts.optional(),
       thirdParties: texts.optional(),
       environment: z.string().optional(),
-      version: z.string().optional(),
-      commit: z.string().optional(),
       plannedStartAt: at('Planned begin').optional(),
       plannedEndAt: at('Planned end').optional(),
       nextDueAt: at('When the next test is due').optional(),

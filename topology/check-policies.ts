@@ -4,6 +4,7 @@ import type { ComponentDraft } from './components.ts';
 import type { Context } from './drafts.ts';
 import { formatDuration } from './duration.ts';
 import type { GateName } from './model.ts';
+import { tierOf } from './services.ts';
 
 /** Strongest first. */
 const FENCE_STRENGTHS: readonly FenceStrength[] = ['stopped', 'provider', 'sessions', 'lease', 'person', 'none'];
@@ -46,8 +47,12 @@ export function checkRamp(context: Context): void {
  */
 export function checkRecoveryTime(context: Context): void {
   const { drafts, service, validator, source, origin } = context;
-  const tier = drafts.tiers.get(service.tier);
-  if (tier === undefined || !context.sound('ramp', 'tier', 'writes') || validator.isBroken(['tiers', service.tier]))
+  const tier = tierOf(service, drafts.tiers);
+  if (
+    tier === undefined ||
+    !context.sound('ramp', 'tier', 'writes', 'objectives') ||
+    validator.isBroken(['tiers', service.tier])
+  )
     return;
   const weighted = routers(context, 'weighted');
   const ttlMs = Math.max(
@@ -64,7 +69,8 @@ export function checkRecoveryTime(context: Context): void {
   };
   const planned = waits(local ? 1 : service.ramp.steps.length);
   const unplanned = service.ramp.unplanned === 'jump' ? waits(1) : planned;
-  const objective = `the RTO of ${formatDuration(tier.rtoMs)} (tier ${tier.name})`;
+  const whose = service.objectives.rtoMs === undefined ? `tier ${tier.name}` : 'its own';
+  const objective = `the RTO of ${formatDuration(tier.rtoMs)} (${whose})`;
   if (unplanned.ms > tier.rtoMs) {
     const advice =
       service.ramp.unplanned === 'jump' || local ? 'shorten the bake' : 'shorten the bake or say unplanned: jump';
@@ -87,7 +93,7 @@ export function checkRecoveryTime(context: Context): void {
 
 export function checkFence(context: Context): void {
   const { drafts, service, validator, source } = context;
-  const tier = drafts.tiers.get(service.tier);
+  const tier = tierOf(service, drafts.tiers);
   if (tier === undefined || !context.sound('tier') || validator.isBroken(['tiers', service.tier])) return;
   for (const name of service.components) {
     const capabilities = drafts.components?.get(name)?.component?.capabilities;

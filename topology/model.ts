@@ -28,6 +28,19 @@ export interface Tier {
   freezeBudgetMs: number;
   /** The weakest fence proof that lets a promotion go on without a person's word. */
   fenceProof: FenceStrength;
+  /** Of every service of the tier; in a parsed service they stand with the service's own. */
+  assertions?: Assertion[];
+}
+
+/** Something a run must have achieved, in the service's own words. */
+export interface Assertion {
+  name: string;
+  /** CEL over the run record, see assertions.ts: `run.writeUnavailable <= duration("2m")`. */
+  expr: string;
+  /** `fail` (the default): the run has not passed without it; `warn`: it is a finding. */
+  severity?: 'fail' | 'warn';
+  /** Actions whose runs it is about; absent: every run that it is given for. */
+  actions?: string[];
 }
 
 /** One node of a component's side: one server process, one load balancer entry, … */
@@ -115,6 +128,15 @@ export interface OwnStep {
   actions: string[];
 }
 
+/** What reports say of a service besides its runs. */
+export interface EvidenceContext {
+  environment?: string;
+  assumptions?: string[];
+  /** Business impact analysis, risk assessment, policy: texts or addresses. */
+  references?: string[];
+  thirdParties?: string[];
+}
+
 /** How a service is watched beside its runs. */
 export interface GuardPolicy {
   enabled: boolean;
@@ -126,6 +148,7 @@ export interface GuardPolicy {
 
 export interface Service {
   name: ServiceName;
+  /** With the service's own objectives in place of the tier's, where it has any. */
   tier: Tier;
   owner: string;
   home: RegionName;
@@ -146,6 +169,10 @@ export interface Service {
   returningPrimary?: 'fence' | 'notify';
   /** Absent: no guard. Parsed services always have it. */
   guard?: GuardPolicy;
+  /** The tier's and the service's own; absent: none. */
+  assertions?: Assertion[];
+  /** What reviewers ask for and no run can know by itself; absent: nothing was written down. */
+  evidence?: EvidenceContext;
   steps: OwnStep[];
 }
 

@@ -14,6 +14,7 @@ import {
   readService,
   readTiers,
   type ServiceDraft,
+  tierOf,
 } from './services.ts';
 import { Source } from './source.ts';
 import { checkTriggers, readAlertSource, readTrigger } from './triggers.ts';
@@ -112,7 +113,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
       [...components].map(([name, draft]): [string, Component] => [name, draft.component!]),
     ),
     services: Object.fromEntries(
-      [...services].map(([name, draft]): [string, Service] => [name, finishService(draft, tiers.get(draft.tier)!)]),
+      [...services].map(([name, draft]): [string, Service] => [name, finishService(draft, tierOf(draft, tiers)!)]),
     ),
   };
   const alerts = { alertSources: Object.fromEntries(alertSources), triggers: Object.fromEntries(triggers) };

@@ -1,5 +1,6 @@
 /** The file's shape as zod schemas: the one source of validation and of the JSON Schema that editors use. */
 import { z } from 'zod';
+import { assertionProblem } from './assertions.ts';
 import { durationBetween, durationSchema, sizeSchema } from './scalars.ts';
 
 const NAME_PATTERN = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$';
@@ -42,6 +43,13 @@ const references = (description: string, example: string) =>
     .superRefine(distinct)
     .meta({ description, examples: [[example]] });
 
+const texts = (description: string, example: string) =>
+  z
+    .array(z.string().min(1).max(500))
+    .max(50)
+    .optional()
+    .meta({ description, examples: [[example]] });
+
 export const regionSchema = z
   .strictObject({
     labels: z
@@ -51,20 +59,75 @@ export const regionSchema = z
   })
   .meta({ description: 'A region. Which one is active is observed, never declared.' });
 
+/** Actions whose runs move data; an assertion is about these unless it says otherwise. */
+export const ASSERTED_ACTIONS = ['failover', 'failback'] as const;
+
+const assertionSchema = z.strictObject({
+  name: z
+    .string()
+    .min(1)
+    .max(120)
+    .meta({ description: 'What is asserted, in words', examples: ['secrets usable within 30 min'] }),
+  expr: z
+    .string()
+    .min(1)
+    .superRefine((expr, context) => {
+      const problem = assertionProblem(expr);
+      if (problem !== null)
+        context.addIssue({ code: 'custom', message: problem, params: { code: 'invalid_expression' } });
+    })
+    .meta({
+      description: 'CEL over the run, which must give true; docs/evidence.md lists the variables',
+      examples: ['run.writeUnavailable <= duration("2m")'],
+    }),
+  severity: z.enum(['fail', 'warn']).optional().meta({
+    description: 'fail: a run has not passed without it; warn: it is a finding in the report; default fail',
+  }),
+  actions: z
+    .array(z.enum(['failover', 'failback', 'trafficRamp', 'reprotect', 'refence']))
+    .min(1)
+    .superRefine(distinct)
+    .optional()
+    .meta({ description: 'Actions whose runs it is about; default [failover, failback]', examples: [['failback']] }),
+});
+
+export const assertionsSchema = z
+  .array(assertionSchema)
+  .max(50)
+  .superRefine((list, context) => {
+    for (const [i, { name }] of list.entries())
+      if (list.findIndex((one) => one.name === name) < i)
+        context.addIssue({
+          code: 'custom',
+          path: [i, 'name'],
+          message: `"${name}" stands twice in this list`,
+          params: { code: 'duplicate' },
+        });
+  })
+  .meta({
+    description:
+      'What a run must have achieved besides the objectives, judged after every run; the report and drills fail without it',
+  });
+
+const objectives = {
+  rto: durationBetween(1_000)
+    .optional()
+    .meta({ description: 'Recovery time objective: how long until the service works again', examples: ['5m'] }),
+  rpo: durationSchema
+    .optional()
+    .meta({ description: 'Recovery point objective: how much time of data may be lost', examples: ['1m'] }),
+  freezeBudget: durationBetween(1_000)
+    .optional()
+    .meta({
+      description: 'Longest time nobody may be able to write during a cut-over; default 30s',
+      examples: ['30s'],
+    }),
+};
+
 export const tierSchema = z
   .strictObject({
-    rto: durationBetween(1_000)
-      .optional()
-      .meta({ description: 'Recovery time objective: how long until the service works again', examples: ['5m'] }),
-    rpo: durationSchema
-      .optional()
-      .meta({ description: 'Recovery point objective: how much time of data may be lost', examples: ['1m'] }),
-    freezeBudget: durationBetween(1_000)
-      .optional()
-      .meta({
-        description: 'Longest time nobody may be able to write during a cut-over; default 30s',
-        examples: ['30s'],
-      }),
+    ...objectives,
+    assertions: assertionsSchema.optional(),
     fenceProof: z.enum(['stopped', 'provider', 'sessions', 'lease']).optional().meta({
       description:
         'Weakest proof that the old primary cannot write with which a promotion goes on without a person: stopped > provider > sessions > lease; default sessions',
@@ -245,6 +308,40 @@ export const serviceSchema = z
     dependsOn: references('Services that must move first', 'identity').optional(),
     components: references('Stores, routers and workloads of the service', 'orders-db').min(1),
     checks: references('Checks that must pass before and after the move', 'orders-healthy').optional(),
+    objectives: z
+      .strictObject({
+        ...objectives,
+        freezeBudget: objectives.freezeBudget.meta({
+          description: 'Longest time nobody may be able to write during a cut-over',
+          examples: ['30s'],
+        }),
+      })
+      .optional()
+      .meta({ description: "The service's own objectives where its contract says other than the tier" }),
+    assertions: assertionsSchema.optional(),
+    evidence: z
+      .strictObject({
+        environment: z
+          .string()
+          .min(1)
+          .max(200)
+          .optional()
+          .meta({
+            description: 'Where it runs, as the report names it',
+            examples: ['production'],
+          }),
+        references: texts(
+          'Business impact analysis, risk assessment, policy: texts or addresses',
+          'https://wiki.example.com/bia/checkout',
+        ),
+        assumptions: texts(
+          'What the recovery takes for granted',
+          'the payment provider is reachable from both regions',
+        ),
+        thirdParties: texts('Outside parties that the recovery depends on', 'Example DNS Ltd.'),
+      })
+      .optional()
+      .meta({ description: 'What reviewers ask for and no run can know by itself; printed in every report' }),
     group: nameSchema
       .optional()
       .meta({ description: 'Services of one group share a lock and move together', examples: ['shop'] }),

@@ -14,9 +14,28 @@ import {
   RETURNING_PRIMARY,
 } from './defaults.ts';
 import { INVALID, isObject, type Validator } from './issues.ts';
-import type { ApprovalPolicy, GateName, GuardPolicy, OwnStep, Ramp, Region, Service, Tier } from './model.ts';
+import type {
+  ApprovalPolicy,
+  Assertion,
+  EvidenceContext,
+  GateName,
+  GuardPolicy,
+  OwnStep,
+  Ramp,
+  Region,
+  Service,
+  Tier,
+} from './model.ts';
 import { mentionsSecret, secretProblem } from './scalars.ts';
-import { type approvalsSchema, type defaultsSchema, regionSchema, serviceSchema, tierSchema } from './schema.ts';
+import {
+  ASSERTED_ACTIONS,
+  type approvalsSchema,
+  type assertionsSchema,
+  type defaultsSchema,
+  regionSchema,
+  serviceSchema,
+  tierSchema,
+} from './schema.ts';
 import { readSteps, STEP_SECRETS } from './steps.ts';
 
 export type Defaults = Partial<z.output<typeof defaultsSchema>>;
@@ -39,6 +58,9 @@ export interface ServiceDraft {
   onFailure: Service['onFailure'];
   returningPrimary: NonNullable<Service['returningPrimary']>;
   guard: GuardPolicy;
+  objectives: Partial<Pick<Tier, 'rtoMs' | 'rpoMs' | 'freezeBudgetMs'>>;
+  assertions: Assertion[];
+  evidence: EvidenceContext;
   steps: OwnStep[];
 }
 
@@ -65,9 +87,22 @@ export function readTiers(raw: Record<string, unknown>, validator: Validator): M
       rpoMs: fields.rpo ?? base?.rpoMs ?? 0,
       freezeBudgetMs: fields.freezeBudget ?? base?.freezeBudgetMs ?? FREEZE_BUDGET_MS,
       fenceProof: fields.fenceProof ?? base?.fenceProof ?? FENCE_PROOF,
+      ...(fields.assertions === undefined ? {} : { assertions: assertionsOf(fields.assertions) }),
     });
   }
   return tiers;
+}
+
+/** The tier of a service, with the service's own objectives; `undefined` when there is no such tier. */
+export function tierOf(draft: ServiceDraft, tiers: ReadonlyMap<string, Tier>): Tier | undefined {
+  const tier = tiers.get(draft.tier);
+  return tier === undefined ? undefined : { ...tier, ...draft.objectives };
+}
+
+function assertionsOf(given: z.output<typeof assertionsSchema>): Assertion[] {
+  return given.map(({ name, expr, severity = 'fail', actions = [...ASSERTED_ACTIONS] }) => ({
+    ...{ name, expr, severity, actions },
+  }));
 }
 
 export function readService(
@@ -87,6 +122,7 @@ export function readService(
   }
   const checks = fields.checks ?? [];
   const lag = { ...defaults.cutoverLag, ...fields.cutoverLag };
+  const { rto, rpo, freezeBudget } = fields.objectives ?? {};
   return {
     name,
     tier,
@@ -104,14 +140,32 @@ export function readService(
     onFailure: { ...DEFAULT_ON_FAILURE, ...defaults.onFailure, ...fields.onFailure },
     returningPrimary: fields.returningPrimary ?? defaults.returningPrimary ?? RETURNING_PRIMARY,
     guard: mergeGuard(defaults.guard, fields.guard),
-    steps: readSteps(fields.steps, [...path, 'steps'], tiers.get(tier)?.freezeBudgetMs, validator),
+    objectives: {
+      ...(rto === undefined ? {} : { rtoMs: rto }),
+      ...(rpo === undefined ? {} : { rpoMs: rpo }),
+      ...(freezeBudget === undefined ? {} : { freezeBudgetMs: freezeBudget }),
+    },
+    assertions: assertionsOf(fields.assertions ?? []),
+    evidence: fields.evidence ?? {},
+    steps: readSteps(fields.steps, [...path, 'steps'], freezeBudget ?? tiers.get(tier)?.freezeBudgetMs, validator),
   };
 }
 
 /** The draft as a service; only for drafts in which nothing is wrong. */
-export function finishService(draft: ServiceDraft, tier: Tier): Service {
-  const { tier: _name, owner, home, group, ...rest } = draft;
-  return { ...rest, tier, owner: owner!, home: home!, ...(group === undefined ? {} : { group }) };
+export function finishService(draft: ServiceDraft, whole: Tier): Service {
+  const { tier: _name, owner, home, group, objectives: _own, assertions: own, evidence, ...rest } = draft;
+  const { assertions: ofTier = [], ...tier } = whole;
+  const assertions = [...ofTier.filter(({ name }) => own.every((one) => one.name !== name)), ...own];
+  return {
+    ...rest,
+    tier,
+    owner: owner!,
+    home: home!,
+    // What a file does not use leaves no trace in its digest, nor in the histories of its runs.
+    ...(group === undefined ? {} : { group }),
+    ...(assertions.length === 0 ? {} : { assertions }),
+    ...(Object.keys(evidence).length === 0 ? {} : { evidence }),
+  };
 }
 
 type RampInput = NonNullable<Defaults['ramp']>;

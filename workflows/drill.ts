@@ -14,7 +14,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { DrillActivities } from '../activities/contract.ts';
-import type { DrillRecord, RunRecord } from '../evidence/record.ts';
+import type { Assertion, AssertionRecord, DrillRecord, RunRecord } from '../evidence/record.ts';
 import type { Action, Request } from '../plan/model.ts';
 import { CONTROL_QUEUE } from './contract.ts';
 import { type Dwelt, dwell } from './drill/dwell.ts';
@@ -182,23 +182,30 @@ function coverOf({ record }: Run): string | null {
 
 async function judge(request: DrillRequest, record: DrillRecord): Promise<void> {
   record.reasons.push(...shortcomings(record, request.dwellMs));
-  if (request.assertions.length > 0) {
-    try {
-      record.assertions = await CancellationScope.nonCancellable(() =>
-        control.judgeDrill({ assertions: request.assertions, record: whole(record) }),
-      );
-    } catch (error) {
-      // What has been done stays told, whatever becomes of its judgement.
-      record.reasons.push(`the assertions could not be judged: ${causeOf(error).message}`);
-    }
-    for (const { name, met, note, severity } of record.assertions)
-      if (met !== true && severity === 'fail')
-        record.reasons.push(`assertion "${name}" is ${met === null ? 'not known to hold' : 'not met'}: ${note}`);
-  }
+  // What the service asserts of any such run counts in a rehearsal of it as well.
+  const [there, back] = [record.legs[0]!, record.legs.at(-1)!];
+  record.assertions = await judged([...request.assertions, ...(there.asserted ?? [])], whole(record), record);
+  if (back.asserted !== undefined) back.assertions = await judged(back.asserted, back, record);
   const { from, to, reasons } = record;
   if (reasons.length === 0)
     return close(record, 'passed', `${record.service} went to ${to}, stayed there and is back in ${from}.`);
   close(record, 'failed', `${record.service} is back in ${from}, and the drill has not passed: ${reasons.join('; ')}`);
+}
+
+/** Judges assertions by a record, and says of the drill what did not hold. */
+async function judged(assertions: Assertion[], by: RunRecord, drill: DrillRecord): Promise<AssertionRecord[]> {
+  if (assertions.length === 0) return [];
+  try {
+    const results = await CancellationScope.nonCancellable(() => control.judgeDrill({ assertions, record: by }));
+    for (const { name, met, note, severity } of results)
+      if (met !== true && severity === 'fail')
+        drill.reasons.push(`assertion "${name}" is ${met === null ? 'not known to hold' : 'not met'}: ${note}`);
+    return results;
+  } catch (error) {
+    // What has been done stays told, whatever becomes of its judgement.
+    drill.reasons.push(`the assertions could not be judged: ${causeOf(error).message}`);
+    return [];
+  }
 }
 
 /** What assertions are about: the way there, with what the drill knows besides. */

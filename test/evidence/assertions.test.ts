@@ -1,15 +1,16 @@
 /** Named assertions: what can be said, what it is judged by, and that nothing unknown passes. */
 import { describe, expect, it } from 'vitest';
 import { lineOf } from '../../activities/analyse.ts';
-import { assertionProblem, evaluate } from '../../evidence/assertions.ts';
+import { evaluate } from '../../evidence/assertions.ts';
 import type { Assertion, AssertionRecord, RunRecord } from '../../evidence/record.ts';
 import { renderReport } from '../../evidence/render.ts';
 import { buildReport } from '../../evidence/report.ts';
+import { assertionProblem } from '../../topology/assertions.ts';
 import { plannedFailover, plannedLoad, T0, unplannedFailover, unplannedLoad, waiting } from './records.ts';
 
 const judge = (expr: string, record: RunRecord = plannedFailover(), load = null as typeof plannedLoad | null) =>
   evaluate([{ name: 'it', expr }], record, load)[0]!;
-const asserting = (...assertions: Assertion[]) => ({ record: plannedFailover(), load: plannedLoad, assertions });
+const asserting = (...asserted: Assertion[]) => ({ record: { ...plannedFailover(), asserted }, load: plannedLoad });
 const BAD: Assertion = { name: 'no wait', expr: 'run.people <= duration("1s")' };
 const UNKNOWN: Assertion = { name: 'secrets', expr: 'checks["secrets"].passed' };
 
@@ -146,11 +147,25 @@ describe('the verdict', () => {
     expect([verdict, findings.length]).toEqual(['passed with findings', 1]);
   });
 
+  it('says whether what it was judged by was measured or told', () => {
+    const basis = (expr: string, record?: RunRecord) => judge(expr, record).basis;
+    const harm = 'run.rta < duration("1h")';
+    expect([basis(harm), basis('run.dwell < duration("1h")')]).toEqual(['measured', 'unknown']);
+    const told = { ...unplannedFailover(), impactStartAt: T0 + 590_000, impactStartBasis: 'estimated' as const };
+    expect(basis(harm, told)).toBe('estimated');
+    expect(basis('clocks.healthy - clocks["impactStart"] < duration("1h")', told)).toBe('estimated');
+    expect(basis('run.writeUnavailable < duration("1h")', told)).toBe('estimated');
+    expect(basis('run.writeUnavailable < duration("1h")', { ...told, impactStartBasis: 'measured' })).toBe('measured');
+    expect(basis('run.promoted', told)).toBe('measured');
+    // The loss of an unplanned run is an upper bound.
+    expect(basis('run.rpa <= objectives.rpo', told)).toBe('estimated');
+  });
+
   it('keeps what was judged when the run ended, and judges no run that is on', () => {
     const kept: AssertionRecord = { ...BAD, expr: 'x', severity: 'fail', met: true, note: 'then' };
     const record = { ...plannedFailover(), assertions: [kept] };
-    expect(buildReport({ record, assertions: [BAD] }).assertions).toEqual([kept]);
-    expect(buildReport({ record: waiting(), assertions: [BAD] }).assertions).toEqual([]);
+    expect(buildReport({ ...record, asserted: [BAD] }).assertions).toEqual([kept]);
+    expect(buildReport({ ...waiting(), asserted: [BAD] }).assertions).toEqual([]);
   });
 
   it('is in every format', () => {

@@ -461,7 +461,7 @@ export function told(): Partial<RunRecord> {
         references: ['BIA-7', 'CHG-1234'],
         thirdParties: ['the DNS provider'],
       },
-      ...{ version: '0.1.0', commit: '1a2b3c4', plannedStartAt: T0, plannedEndAt: T0 + 3_600_000 },
+      ...{ plannedStartAt: T0, plannedEndAt: T0 + 3_600_000 },
       nextDueAt: T0 + 90 * 86_400_000,
     },
   };

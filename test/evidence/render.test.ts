@@ -121,8 +121,6 @@ describe('what reviewers ask for', () => {
     expect(rows({ ...plannedFailover(), ...told() })).toMatchObject({
       'Test type': 'full: failover, dwell, failback',
       Environment: 'production',
-      Version: '0.1.0',
-      'Topology commit': '1a2b3c4',
       Planned: '2026-11-01 03:12:00.000 UTC to 2026-11-01 04:12:00.000 UTC',
       Scenario: 'eu-west is lost',
       References: 'BIA-7; CHG-1234',
@@ -138,7 +136,6 @@ describe('what reviewers ask for', () => {
     for (const label of [
       'Test type',
       'Environment',
-      'Version',
       'Scenario',
       'Expected outcome',
       'Dwell on the other side',

@@ -172,6 +172,31 @@ export const BAD: BadInput[] = [
     problems: ['19:9: error: tiers.gold.rpo: is required [required]'],
   },
   {
+    name: 'service that asks of itself what its ramp cannot do',
+    change: ['    tier: important', '    tier: important\n    objectives: {rto: 2m}'],
+    problems: [
+      '28:40: error: services.checkout.ramp.bake: checkout cannot meet the RTO of 2m (its own): its plan alone waits 3 × 1m bake + 10s TTL = 3m10s; shorten the bake or say unplanned: jump [rto_unreachable]',
+    ],
+  },
+  {
+    name: 'assertion about a name that there is not',
+    change: [
+      '    tier: important',
+      "    tier: important\n    assertions: [{name: no row lost, expr: 'run.lots == 0'}]",
+    ],
+    problems: [
+      '23:44: error: services.checkout.assertions.0.expr: there is no "lots"; docs/evidence.md lists what there is [invalid_expression]',
+    ],
+  },
+  {
+    name: 'assertion that stands twice in a tier',
+    change: [
+      'services:',
+      "tiers:\n  important:\n    assertions:\n      - {name: a, expr: 'run.lost == 0'}\n      - {name: a, expr: 'run.promoted'}\nservices:",
+    ],
+    problems: ['23:16: error: tiers.important.assertions.1.name: "a" stands twice in this list [duplicate]'],
+  },
+  {
     name: 'duration without unit',
     change: ['bake: 1m', 'bake: 60'],
     problems: [

@@ -11,7 +11,9 @@ regions:
   eu-central:
   us-east:
 tiers:
-  critical: {rto: 10m}
+  critical:
+    rto: 10m
+    assertions: [{name: no row lost, expr: run.lost == 0}, {name: quick, expr: 'run.people < duration("1h")', severity: warn}]
   bulk: {rto: 8h, rpo: 2h, freezeBudget: 1m, fenceProof: lease}
 components:
   orders-db:
@@ -59,6 +61,11 @@ services:
     cutoverLag: {time: 2s, bytes: 1MiB}
     onFailure: {planned: hold}
     returningPrimary: notify
+    objectives: {rto: 8m, freezeBudget: 20s}
+    assertions:
+      - {name: quick, expr: 'run.people < duration("10m")', actions: [failover]}
+      - {name: secrets, expr: 'checks["orders-healthy"].passedAt - clocks.impactStart <= duration("30m")'}
+    evidence: {environment: production, references: [BIA-7], assumptions: [weekday traffic], thirdParties: [DNS provider]}
     guard: {interval: 5s, proofAge: 720h}
     ramp: {steps: [50, 100], analysis: [orders-healthy], failureLimit: 1, onFailure: hold, unplanned: jump}
     approvals:

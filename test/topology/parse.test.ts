@@ -26,7 +26,7 @@ describe('normal form', () => {
 
   test('defaults, then the service, field by field', () => {
     expect(checkout.owner).toBe('team-checkout');
-    expect(checkout.tier).toMatchObject({ name: 'critical', rtoMs: 600_000, rpoMs: 60_000 });
+    expect(topology.tiers.critical).toMatchObject({ name: 'critical', rtoMs: 600_000, rpoMs: 60_000 });
     expect(checkout.ramp).toEqual({
       steps: [50, 100],
       bakeMs: 30_000,
@@ -53,7 +53,23 @@ describe('normal form', () => {
       returningPrimary: 'fence',
       guard: { enabled: true, intervalMs: 2_000, proofAgeMs: 7_776_000_000 },
     });
+    const moves = ['failover', 'failback'];
+    expect(checkout.tier).toEqual({
+      ...{ name: 'critical', rtoMs: 480_000, rpoMs: 60_000, freezeBudgetMs: 20_000, fenceProof: 'sessions' },
+    });
+    // The tier's stand before the service's own; what both name counts as the service says it.
+    expect(checkout.assertions?.map(({ name, severity, actions }) => [name, severity, actions])).toEqual([
+      ['no row lost', 'fail', moves],
+      ['quick', 'fail', ['failover']],
+      ['secrets', 'fail', moves],
+    ]);
+    expect(checkout.evidence).toEqual({
+      ...{ environment: 'production', references: ['BIA-7'] },
+      ...{ assumptions: ['weekday traffic'], thirdParties: ['DNS provider'] },
+    });
     const identity = topology.services.identity!;
+    expect(identity).not.toHaveProperty('assertions');
+    expect(identity).not.toHaveProperty('evidence');
     expect(identity).toMatchObject({ owner: 'team-shop', standby: ['eu-west'], writes: 'local' });
     expect(identity.ramp.analysis).toEqual(['orders-healthy']);
   });

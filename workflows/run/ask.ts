@@ -101,7 +101,7 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
     await decide(run, open, observations, true);
     remember(run, open);
     const again = await run.interruptible(() => measureAgain(run.resolved!, run.plan!, identityOf(run)));
-    run.facts = again.facts;
+    run.saw(again.facts);
     const changed = worse(run, open, again.facts);
     if (changed === null) return;
     ({ facts, observations } = again);
@@ -334,7 +334,7 @@ function showFacts(run: Run, open: OpenGate, facts: Facts): void {
     (!isUnknown(open.loss) && exceeds(facts.loss, acceptedLoss(open, undefined)));
   open.facts = facts;
   open.loss = facts.loss;
-  run.facts = facts;
+  run.saw(facts);
   if (worse && open.state === 'open') {
     const was = open.id;
     open.id = run.nextGateId(open.gate.name);

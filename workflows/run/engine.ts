@@ -41,6 +41,7 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
   if (run.news !== null) run.news.follow(run);
   else if (notify !== undefined) run.news = new News(run, notify);
   Object.assign(run.record, { request, service: request.service, owner: service.owner, tier: service.tier.name });
+  run.record.context = { ...service.evidence, ...run.record.context };
   run.record.impactStartAt = request.impactStartAt ?? null;
   run.record.detectedAt = request.detectedAt ?? null;
   // An alert says since when it fires; what a person gives is what they think.

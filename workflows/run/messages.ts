@@ -55,6 +55,7 @@ function decideVerb(verb: 'decide' | 'approve' | 'reject', help: string): Verb<D
       const gate = run.gate!;
       const decision = applyDecision(gate, input, Date.now(), currentUpdateInfo()?.id ?? null);
       run.record.decisions.push(decision);
+      run.keepShown(gate.facts);
       const open = gate.state === 'open' ? `; ${approvalsNeeded(gate) - gate.approvals.length} more needed` : '';
       const said = `gate ${gate.id}: ${input.decision} by ${input.by}${open}`;
       run.tell(input.decision === 'approve' ? 'approval-granted' : 'approval-denied', said);

@@ -92,7 +92,6 @@ async function observeAndCompile(run: Run): Promise<Planned | null> {
 
 function begin(run: Run, { plan: p, observations }: Planned, why: string): void {
   run.plan = p;
-  run.facts = p.facts;
   run.stores = { ...p.facts.stores };
   run.receipts = new Map();
   run.skipped = new Set();
@@ -115,6 +114,11 @@ function begin(run: Run, { plan: p, observations }: Planned, why: string): void 
     if (router.weights !== null) run.weights[name] = router.weights;
   }
   Object.assign(run.record, { mode: p.mode, from: p.from, to: p.to });
+  run.saw(p.facts);
+  // As they are now: whatever somebody asserts later, this run was not made under it.
+  const { assertions = [] } = run.resolved!.service;
+  const about = assertions.filter(({ actions }) => actions === undefined || actions.includes(p.request.action));
+  if (about.length > 0) run.record.asserted = about;
   if (p.pastPointOfNoReturn && !run.pastPointOfNoReturn) {
     // An earlier run promoted: nothing of the data is ever undone by this one either.
     Object.assign(run.record.pointOfNoReturn, { stepId: null, crossedAt: Date.now(), revokedAt: null });

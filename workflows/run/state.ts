@@ -17,6 +17,11 @@ import { UndoStack } from './undo.ts';
 /** Log lines kept: enough for any run, and far below the size limits of a query answer. */
 const LOG_LIMIT = 500;
 
+/** Readings of lag kept, newest: a gate may be open for days. */
+const LAG_LIMIT = 500;
+/** Facts kept that decisions were bound to, newest; each is some kilobytes, and the record is the run's result. */
+const SHOWN_LIMIT = 20;
+
 /** A stronger word replaces a weaker one that is still waiting to be acted on. */
 const STRENGTH: Record<InterruptKind, number> = { withdraw: 0, freezeExpired: 1, abort: 2, escalate: 3 };
 
@@ -139,6 +144,10 @@ export class Run {
       log: [],
       targets: null,
       waits: [],
+      shown: [],
+      lagSamples: [],
+      // Whoever rehearses says what kind of test it is; a run by itself is none.
+      context: gatePrefix === '' ? { testType: 'live' } : {},
     };
     this.tokens = new Tokens(info.firstExecutionRunId);
     this.freeze = new Freeze(this.record.freeze);
@@ -158,6 +167,27 @@ export class Run {
   /** Whether it is a leg of a drill. */
   get drill(): boolean {
     return this.gatePrefix !== '';
+  }
+
+  /** What is measured newly replaces what was, and the lag in it is kept: nobody can measure it afterwards. */
+  saw(facts: Facts): void {
+    this.facts = facts;
+    const samples = this.record.lagSamples!;
+    for (const [component, lag] of Object.entries(facts.lag)) {
+      if (lag === null) continue;
+      const { measuredAt: at, fresh, seconds } = lag;
+      if (samples.some((s) => s.component === component && s.at === at)) continue;
+      samples.push({ at, component, region: this.record.to ?? '', seconds: fresh ? seconds : null });
+    }
+    if (samples.length > LAG_LIMIT) samples.splice(0, samples.length - LAG_LIMIT);
+  }
+
+  /** Keeps the facts that a decision is bound to, unless a plan in the record holds them. */
+  keepShown(facts: Facts): void {
+    const shown = this.record.shown!;
+    if ([...shown, ...this.record.plans.map((p) => p.facts)].some(({ digest }) => digest === facts.digest)) return;
+    shown.push(facts);
+    if (shown.length > SHOWN_LIMIT) shown.splice(0, shown.length - SHOWN_LIMIT);
   }
 
   /** Past the first scheduled promotion, and not revoked by proof. */

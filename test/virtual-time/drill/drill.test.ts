@@ -3,6 +3,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DrillActivities } from '../../../activities/contract.ts';
 import { evaluate } from '../../../evidence/assertions.ts';
 import type { DrillRecord } from '../../../evidence/record.ts';
+import type { Service } from '../../../topology/model.ts';
 import type { RunStatus } from '../../../workflows/contract.ts';
 import { BUNDLE, LOCK } from '../engine/run.ts';
 import { A, B, ModelWorld } from '../engine/world/world.ts';
@@ -18,10 +19,14 @@ beforeAll(async () => {
 });
 
 class DrillRun {
-  readonly model = new ModelWorld({});
+  readonly model: ModelWorld;
   harness!: World;
   workflow!: Workflow;
   before = '';
+
+  constructor(service: Partial<Service> = {}) {
+    this.model = new ModelWorld({ service });
+  }
 
   async open(input: unknown = ASKED): Promise<this> {
     this.harness = await createWorld({
@@ -143,6 +148,20 @@ describe('a drill', () => {
     await there({ ...ASKED, assertions: expr('run.dwell >= duration("1h")') });
     const record = await run.end();
     expect([record.verdict, record.reasons]).toEqual(['failed', [expect.stringContaining('"short" is not met')]]);
+    expect(run.home).toBe(true);
+  });
+
+  it('fails as well by what the service asserts of every such run, on both ways', async () => {
+    const quick = { name: 'quick', expr: 'run.machine < duration("1ms")' };
+    const back = { name: 'of the way back', expr: 'run.promoted', actions: ['failback'] };
+    run = await new DrillRun({ assertions: [quick, back] }).open({ ...ASKED, approvals: 'auto' });
+    const record = await run.end();
+    expect([record.verdict, record.reasons.filter((reason) => reason.includes('"quick" is not met')).length]).toEqual([
+      'failed',
+      2,
+    ]);
+    expect(record.assertions).toMatchObject([{ name: 'quick', met: false }]);
+    expect(record.legs[1]!.assertions?.map(({ name, met }) => [name, met])).toContainEqual(['quick', false]);
     expect(run.home).toBe(true);
   });
 

@@ -1,5 +1,6 @@
 /** Gates: a decision counts once, for one asking, before its expiry, for the facts it saw (I10). */
 import { afterEach, describe, expect, it } from 'vitest';
+import { buildReport } from '../../../evidence/report.ts';
 import type { ApprovalPolicy, GateName } from '../../../topology/model.ts';
 import { approvals } from '../../plan/world.ts';
 import { type EngineRun, type RunOptions, startRun, UNPLANNED } from './run.ts';
@@ -54,6 +55,42 @@ describe('approve and reject', () => {
       { gate: 'cutover.1', decision: 'approve', by: 'bob', comment: 'go', at, factsDigest: gate.facts.digest },
     ]);
     expect(record.decisions[0]?.messageId).not.toBeNull();
+    // Their facts are in the record, whether the plan or a later look had them, and the lag that was read.
+    const kept = [...record.plans.map(({ facts }) => facts), ...(record.shown ?? [])];
+    expect(kept.map(({ digest }) => digest)).toContain(gate.facts.digest);
+    expect(record.lagSamples).toContainEqual(expect.objectContaining({ component: 'orders-db', region: B }));
+    expect(record.context).toEqual({ testType: 'live' });
+    expect(record).not.toHaveProperty('asserted');
+  });
+
+  it('keeps the facts that replaced those of the plan, when somebody decided on them', async () => {
+    await start();
+    const first = await run.gate();
+    const found = { component: 'orders-db', region: B, message: 'low on disk', remedy: 'Look at it.' };
+    run.model.findings = [{ ...found, code: 'postgres.disk', severity: 'blocker', override: 'diskLow' }];
+    await approve('bob');
+    await run.harness.runUntil(() => run.workflow.trace.some(({ name }) => name === 'assessFacts'));
+    const again = await run.gate();
+    expect(again.facts.digest).not.toBe(first.facts.digest);
+    await approve('bob', { gate: again.id, override: ['diskLow'] });
+    const record = await run.end();
+    expect(record.outcome).toBe('completed');
+    expect(record.decisions.map(({ factsDigest }) => factsDigest)).toEqual([first.facts.digest, again.facts.digest]);
+    expect(record.shown?.map(({ digest }) => digest)).toEqual([again.facts.digest]);
+  });
+
+  it('carries what the service asserts of such a run, and what is written down of it', async () => {
+    const never = { name: 'never', expr: 'run.machine < duration("1ms")' };
+    const back = { name: 'of the way back', expr: 'run.promoted', actions: ['failback'] };
+    const written = { environment: 'production', references: ['BIA-7'] };
+    run = await startRun({ world: { service: { assertions: [never, back], evidence: written } } });
+    await run.gate();
+    await approve('bob');
+    const record = await run.end();
+    expect([record.outcome, record.asserted]).toEqual(['completed', [never]]);
+    expect(record.context).toEqual({ ...written, testType: 'live' });
+    const { verdict, assertions } = buildReport(record);
+    expect([verdict, assertions[0]?.met, assertions[0]?.basis]).toEqual(['failed', false, 'measured']);
   });
 });
 
