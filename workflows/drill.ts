@@ -20,6 +20,7 @@ import { CONTROL_QUEUE } from './contract.ts';
 import { type Dwelt, dwell } from './drill/dwell.ts';
 import { type DrillRequest, readDrill } from './drill/request.ts';
 import { shortcomings } from './drill/verdict.ts';
+import { countDrill } from './run/counted.ts';
 import { execute } from './run/engine.ts';
 import { causeOf, RefusedRun } from './run/errors.ts';
 import { registerMessages } from './run/messages.ts';
@@ -41,6 +42,7 @@ export async function drill(input: unknown): Promise<DrillRecord> {
   });
   await play(request, record);
   record.endedAt = Date.now();
+  countDrill(record);
   await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
   return ended(record);
 }

@@ -23,6 +23,7 @@ import {
   encodeSearchAttributes,
   type LogLine,
   loadBundle,
+  type Measurement,
   type Payload,
   type Sandbox,
 } from './sdk.ts';
@@ -64,11 +65,23 @@ const DAY_MS = 86_400_000;
 const sandboxes = new WeakMap<Bundle, Promise<Sandbox>>();
 /** Whose log lines the shared sandbox delivers; worlds of one process run one after the other, or interleaved. */
 const logs: LogLine[] = [];
+/** What workflow code measures, while a test wants to know it. */
+let measured: Measurement[] | null = null;
+
+/** Collects from now on, in a fresh list. */
+export function collectMeasurements(): Measurement[] {
+  measured = [];
+  return measured;
+}
 
 function sandboxFor(bundle: Bundle): Promise<Sandbox> {
   let sandbox = sandboxes.get(bundle);
   if (!sandbox) {
-    sandbox = createSandbox(bundle, (line) => logs.push(line));
+    sandbox = createSandbox(
+      bundle,
+      (line) => logs.push(line),
+      (one) => measured?.push(one),
+    );
     sandboxes.set(bundle, sandbox);
   }
   return sandbox;

@@ -106,10 +106,29 @@ export interface LogLine {
   attributes: Record<string, unknown>;
 }
 
+/** What workflow code recorded through `metricMeter`. */
+export interface Measurement {
+  name: string;
+  value: number;
+  tags: Record<string, unknown>;
+}
+
+/** Arguments of the SDK's sink: the name first, the value and the tags last. */
+const measurementOf = (args: unknown[]): Measurement => ({
+  name: String(args[0]),
+  value: Number(args.at(-2)),
+  tags: (args.at(-1) ?? {}) as Record<string, unknown>,
+});
+
 /**
+ * @param metered receives what workflow code measures
  * @param log receives what workflow code logs through `log` of `@temporalio/workflow`
  */
-export async function createSandbox(bundle: Bundle, log: (line: LogLine) => void): Promise<Sandbox> {
+export async function createSandbox(
+  bundle: Bundle,
+  log: (line: LogLine) => void,
+  metered?: (measurement: Measurement) => void,
+): Promise<Sandbox> {
   // No bound on the time inside the sandbox: the bound costs a watchdog thread for every entry.
   const unbounded = undefined as unknown as number;
   const creator = await ReusableVMWorkflowCreator.create(bundle, unbounded, new Set(['default']));
@@ -141,6 +160,8 @@ export async function createSandbox(bundle: Bundle, log: (line: LogLine) => void
             }),
           );
           for (const call of await workflow.getAndResetSinkCalls()) {
+            // In a replay too, in which the SDK must have left it out by itself.
+            if (call.ifaceName === '__temporal_metrics') metered?.(measurementOf(call.args));
             if (call.ifaceName !== '__temporal_logger' || activation.replaying) continue;
             log({
               level: call.fnName,

@@ -4,6 +4,7 @@ import type { CatchUpReceipt, LossStatement } from '../../drivers/ports.ts';
 import { combineLoss } from '../../plan/loss.ts';
 import { materialOf } from '../../plan/material.ts';
 import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
+import { countGate } from './counted.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
 import { couldLetGo, holdsLivingSource } from './held.ts';
@@ -251,6 +252,7 @@ async function decide(run: Run, open: OpenGate, observations: Observations, watc
     }
   } finally {
     run.waited('gate', open.id, since);
+    countGate(run, open, since);
     run.gate = null;
     watch.cancel();
     await watching;

@@ -6,6 +6,7 @@
 import { CancellationScope, condition, isCancellation, Trigger } from '@temporalio/workflow';
 import type { Step } from '../../plan/model.ts';
 import { TIMEOUT_MS } from '../../plan/timeouts.ts';
+import { countUndo } from './counted.ts';
 import { causeOf, Interrupted } from './errors.ts';
 import { callFor, optionsFor, schedule } from './schedule.ts';
 import type { Run } from './state.ts';
@@ -74,6 +75,7 @@ async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promis
     run.undo.settled(entry);
     run.receipts.delete(step.id);
     run.payDebt('undoWaiting', step.component);
+    countUndo(run, undo, 'done');
     run.note(`undone: ${undo.summary}`);
     return true;
   } catch (error) {
@@ -89,6 +91,7 @@ async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promis
     record.endedAt = Date.now();
     record.note = cause.message;
     run.undo.settled(entry);
+    countUndo(run, undo, 'failed');
     run.addDebt({
       code: 'undoFailed',
       component: step.component,

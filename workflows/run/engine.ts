@@ -6,6 +6,7 @@ import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { RawRequest } from '../../activities/contract.ts';
 import { FROZEN, type Observations, type Plan, type Stage } from '../../plan/model.ts';
 import { lossNow, passGate } from './ask.ts';
+import { countDetection, countFromZero } from './counted.ts';
 import { causeOf, Interrupted, RefusedRun } from './errors.ts';
 import { close, finish, restoreSettings } from './finish.ts';
 import { checkpoint } from './hold.ts';
@@ -47,6 +48,8 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
   // An alert says since when it fires; what a person gives is what they think.
   if (request.impactStartAt !== undefined)
     run.record.impactStartBasis = request.by?.startsWith('trigger/') ? 'measured' : 'estimated';
+  countFromZero(run);
+  countDetection(run);
   for (let why = 'start'; ; ) {
     showProgress(run);
     let end: End;

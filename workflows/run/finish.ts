@@ -1,5 +1,6 @@
 /** The end of a run: settings that are still to be put back, the debt it leaves, and the record closed. */
 import type { Outcome } from '../../evidence/record.ts';
+import { countUndo } from './counted.ts';
 import { causeOf } from './errors.ts';
 import { showProgress } from './progress.ts';
 import { callFor, optionsFor, schedule } from './schedule.ts';
@@ -16,9 +17,11 @@ export async function restoreSettings(run: Run): Promise<void> {
       await putBack(run, entry);
       entry.record.state = 'done';
       entry.record.endedAt = Date.now();
+      countUndo(run, entry.undo, 'done');
     } catch (error) {
       entry.record.state = 'debt';
       entry.record.note = causeOf(error).message;
+      countUndo(run, entry.undo, 'failed');
       run.addDebt({
         code: 'settingNotRestored',
         component: entry.step.component,

@@ -8,6 +8,7 @@ import { combineLoss } from '../../plan/loss.ts';
 import type { Facts, Plan, Request, Stage, StageName, Step, StepCall, StepId } from '../../plan/model.ts';
 import type { EventName, Severity } from '../../topology/channels.ts';
 import type { RunStatus } from '../contract.ts';
+import { countRun } from './counted.ts';
 import type { Interrupt, InterruptKind } from './errors.ts';
 import { Freeze } from './freeze.ts';
 import type { OpenGate } from './gate.ts';
@@ -285,6 +286,7 @@ export class Run {
     this.phase = 'closed';
     this.closed = true;
     this.note(text);
+    countRun(this);
     this.tellEnd(outcome, text);
   }
 

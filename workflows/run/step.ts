@@ -3,6 +3,7 @@ import { CancelledFailure } from '@temporalio/common';
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { CheckResult, PromoteReceipt, Receipt, Weights } from '../../drivers/ports.ts';
 import type { StageName, Step } from '../../plan/model.ts';
+import { countBake, countStep } from './counted.ts';
 import { causeOf, neverStarted, StepFailed } from './errors.ts';
 import { promoteStep } from './promote.ts';
 import { datedBy } from './proof.ts';
@@ -37,6 +38,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
   // Its turn has come too late: what is not scheduled any more must leave no undo behind.
   if (CancellationScope.current().consideredCancelled) throw new CancelledFailure(`${step.id} was not scheduled`);
   const record = run.stepRecord(stage, step);
+  const since = Date.now();
   record.state = 'running';
   record.scheduled += 1;
   record.error = null;
@@ -68,6 +70,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
       already: receipt.already,
       facts: receipt.facts,
     });
+    countStep(run, step, record, since);
     // What an earlier try of it left owing.
     run.payDebt(step.verb, step.component, step.region);
     learn(run, step, receipt);
@@ -75,6 +78,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
     record.endedAt = Date.now();
     if (isCancellation(error) && CancellationScope.current().consideredCancelled) {
       record.state = 'cancelled';
+      countStep(run, step, record, since);
       throw error;
     }
     const cause = causeOf(error);
@@ -84,6 +88,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
     if (never || (step.verb === 'claim' && cause.type === 'Conflict')) run.undo.withdraw(step.id);
     record.state = 'failed';
     record.error = cause;
+    countStep(run, step, record, since);
     run.note(`${step.id} failed: ${cause.message}`);
     run.tell('step-failed', `${step.summary}: ${cause.message}`);
     if (step.onFailure !== 'continue') throw new StepFailed(step, cause);
@@ -179,12 +184,11 @@ function stageOf(run: Run, step: Step): StageName | undefined {
 /** Writes what a bake measured onto the ramp's entries of its weight. */
 export function recordBake(run: Run, percent: number, receipt: Receipt | null, failed: boolean): void {
   const results = (receipt?.facts.measurements as string[] | undefined) ?? [];
+  const unknown = (receipt?.facts.outcome as CheckResult['outcome']) === 'unknown';
+  const bake = failed ? 'failed' : unknown ? 'inconclusive' : 'passed';
+  countBake(run, bake);
   for (const entry of run.record.ramp.filter((r) => r.percent === percent && r.bake === 'running')) {
-    entry.bake = failed
-      ? 'failed'
-      : (receipt?.facts.outcome as CheckResult['outcome']) === 'unknown'
-        ? 'inconclusive'
-        : 'passed';
+    entry.bake = bake;
     entry.measurements = results;
     if (entry.bake === 'failed') run.tell('analysis-failed', `the checks did not pass at ${percent} %`);
     if (entry.bake === 'inconclusive') run.tell('analysis-inconclusive', `the checks gave no answer at ${percent} %`);
