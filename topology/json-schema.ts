@@ -5,6 +5,7 @@ import { alertSourceSchema, triggerSchema } from './alert-schema.ts';
 import { closed, type Drivers } from './components.ts';
 import { BUILT_IN_TIERS } from './defaults.ts';
 import type { OwnStepKind } from './model.ts';
+import { channelSchemas, notificationsSchema } from './notification-schema.ts';
 import {
   componentSchema,
   defaultsSchema,
@@ -32,6 +33,12 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
     service: withSteps(toJson(serviceSchema)),
     alertSource: toJson(alertSourceSchema),
     trigger: toJson(triggerSchema),
+    notifications: toJson(notificationsSchema),
+    channel: byDiscriminator(
+      'type',
+      Object.keys(channelSchemas).map((type) => [type, ref(`channel-${type}`)]),
+      'How people are told',
+    ),
     step: byDiscriminator(
       'kind',
       kinds((kind) => ref(`step-${kind}`)),
@@ -53,6 +60,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
     definitions[`step-${kind}`] = extend(toJson(stepSchemas[kind]), { undo: ref('undo') }, []);
     definitions[`undo-${kind}`] = toJson(undoSchemas[kind]);
   }
+  for (const [type, schema] of Object.entries(channelSchemas)) definitions[`channel-${type}`] = toJson(schema);
   for (const driver of known) {
     definitions[`component-${driver.type}`] = componentJson(driver);
     definitions[`node-${driver.type}`] = extend(
@@ -62,12 +70,17 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
     );
   }
   const file = toJson(fileSchema);
+  const notifications = definitions.notifications!;
   const map = (definition: string, minimum: number): JsonSchema => ({
     type: 'object',
     propertyNames: toJson(nameSchema),
     ...(minimum > 0 ? { minProperties: minimum } : {}),
     additionalProperties: ref(definition),
   });
+  notifications.properties = {
+    ...(notifications.properties as object),
+    channels: { ...map('channel', 0), description: 'Where people are told, by name' },
+  };
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Rampart topology',
@@ -90,6 +103,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       services: { ...map('service', 1), description: 'Services by name' },
       alertSources: { ...map('alertSource', 0), description: 'Who may send alerts to `rampart serve`, by name' },
       triggers: { ...map('trigger', 0), description: 'What follows when alerts say that something is wrong, by name' },
+      notifications: ref('notifications'),
     },
     definitions,
   };

@@ -5,6 +5,7 @@ import { topologyDigest } from './digest.ts';
 import type { Drafts } from './drafts.ts';
 import { INVALID, isObject, Validator } from './issues.ts';
 import type { Component, Region, Service, Topology } from './model.ts';
+import { checkNotifications, readNotifications } from './notifications.ts';
 import { type Problem, sortProblems } from './problem.ts';
 import { fileSchema, nameSchema } from './schema.ts';
 import {
@@ -86,6 +87,8 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   }
   const alertSources = readAll(given.alertSources, (name, raw) => readAlertSource(name, raw, validator));
   const triggers = readAll(given.triggers, (name, raw) => readTrigger(name, raw, validator));
+  checkNames('notifications.channels', sectionOf(given.notifications?.channels), validator);
+  const notifications = readNotifications(given.notifications, validator);
   const { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices, triggers: rawTriggers } = file;
   checkReferencesToSecrets(
     { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices, triggers: rawTriggers },
@@ -103,6 +106,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   };
   checkTopology(drafts, source, validator);
   checkTriggers(triggers, new Set(Object.keys(given.alertSources ?? {})), drafts, source);
+  if (notifications !== undefined) checkNotifications(notifications, drafts, source);
   if (source.problems.some((problem) => problem.severity === 'error')) return undefined;
 
   const topology = {
@@ -117,7 +121,8 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
     ),
   };
   const alerts = { alertSources: Object.fromEntries(alertSources), triggers: Object.fromEntries(triggers) };
-  return { ...topology, ...alerts, digest: topologyDigest(topology), path: source.path };
+  const told = notifications === undefined ? {} : { notifications };
+  return { ...topology, ...alerts, ...told, digest: topologyDigest(topology), path: source.path };
 }
 
 type Section = Readonly<Record<string, unknown>> | undefined;
@@ -133,11 +138,13 @@ function readAll<T>(section: Section, read: (name: string, raw: unknown) => T | 
   );
 }
 
+const sectionOf = (value: unknown): Section => (isObject(value) ? value : undefined);
+
 function checkNames(section: string, given: Section, validator: Validator): void {
   for (const name of Object.keys(given ?? {})) {
     const problem = nameSchema.safeParse(name).error?.issues[0];
     if (problem !== undefined) {
-      validator.report([section, name], 'invalid_name', `"${name}": ${problem.message}`, { at: 'key' });
+      validator.report([...section.split('.'), name], 'invalid_name', `"${name}": ${problem.message}`, { at: 'key' });
     }
   }
 }

@@ -387,4 +387,5 @@ export const fileSchema = z.strictObject({
   services: z.record(z.string(), z.unknown()),
   alertSources: z.record(z.string(), z.unknown()).optional(),
   triggers: z.record(z.string(), z.unknown()).optional(),
+  notifications: z.record(z.string(), z.unknown()).optional(),
 });

@@ -22,6 +22,17 @@ export function topologyKeys(schema: JsonSchema): string {
   const stepKeys = Object.keys(node(firstStep.properties)).filter((key) =>
     kinds.every((kind) => key in node(definitions[`step-${kind}`]!.properties)),
   );
+  const channels = Object.keys(definitions).flatMap((d) => /^channel-(.+)$/.exec(d)?.[1] ?? []);
+  const firstChannel = definitions[`channel-${channels[0]}`]!;
+  const channelKeys = Object.keys(node(firstChannel.properties)).filter((key) =>
+    // A key of one name and different meanings is told where it belongs.
+    channels.every(
+      (type) =>
+        key === 'type' ||
+        JSON.stringify(node(definitions[`channel-${type}`]!.properties)[key]) ===
+          JSON.stringify(node(firstChannel.properties)[key]),
+    ),
+  );
   const out = [
     section('The file', table({ properties }, [])),
     section('`regions`', text(region), table(region)),
@@ -51,6 +62,18 @@ export function topologyKeys(schema: JsonSchema): string {
       table(omit(firstNode, [], COMMON_NODE)),
     ),
     ...types.flatMap((type) => componentSections(type, definitions)),
+    section('`notifications`', text(definitions.notifications!), table(definitions.notifications!)),
+    section(
+      '`notifications.channels`: what all have',
+      table(omit(withoutConst(firstChannel, 'How people are told'), [], channelKeys)),
+    ),
+    ...channels.map((type) =>
+      section(
+        `Channel \`type: ${type}\``,
+        text(definitions[`channel-${type}`]!),
+        table(omit(definitions[`channel-${type}`]!, channelKeys)),
+      ),
+    ),
   ];
   return out.join('\n\n');
 }
@@ -66,12 +89,12 @@ function componentSections(type: string, definitions: Record<string, Node>): str
 }
 
 /** What all components have names no type of its own. */
-function withoutConst(n: Node): Node {
+function withoutConst(n: Node, description = 'The driven system'): Node {
   return {
     ...n,
     properties: {
       ...node(n.properties),
-      type: { type: 'string', description: 'The driven system, one of those below' },
+      type: { type: 'string', description: `${description}, one of those below` },
     },
   };
 }

@@ -132,4 +132,30 @@ triggers:
     correlate: 10m
     maintenance: [{cron: 0 2 * * 0, duration: 2h, timeZone: Europe/Berlin}]
   corrupt: {service: checkout, action: page, when: [{source: guard}]}
+notifications:
+  channels:
+    incidents:
+      type: slack
+      token: "\${env:SLACK_TOKEN}"
+      channel: C0123456789
+      signingSecret: ["\${env:SLACK_NEW}", "\${env:SLACK_OLD}"]
+      approvers: {U024BE7LH: ana@example.com}
+      services: [checkout]
+      drills: true
+    duty:
+      type: pagerduty
+      routingKey: "\${file:/run/secrets/pd}"
+      url: https://events.eu.pagerduty.com/
+      events: [approval-required, run-held, run-failed]
+      severity: warning
+    mail:
+      type: email
+      host: smtp.example.com
+      user: rampart
+      password: "\${env:SMTP_PASSWORD}"
+      from: rampart@example.com
+      to: [ops@example.com, dev@example.com]
+    hook: {type: webhook, url: https://hooks.example.com/r, secret: "\${env:HOOK}", allow: [10.1.0.0/16]}
+  escalation: {after: [10m, 20m], channels: [duty]}
+  checklist: ["Tell support that {service} moves to {to}"]
 `;

@@ -221,6 +221,8 @@ describe('positions', () => {
     'headers',
     'alertSources',
     'triggers',
+    'channels',
+    'approvers',
     'env',
     'body',
     'input',
