@@ -15,6 +15,7 @@ import type { Material } from '../plan/material.ts';
 import type { CompileInput, Facts, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
 import type { Trigger, TriggerAction } from '../topology/alerts.ts';
 import type { NotifyView } from '../topology/channels.ts';
+import type { Drill } from '../topology/drill.ts';
 import type { Component, Service } from '../topology/model.ts';
 
 export interface RawRequest {
@@ -150,6 +151,26 @@ export interface TriggerActivities {
 export interface DrillActivities {
   /** Assertions are CEL, which workflow code does not evaluate. */
   judgeDrill(call: { assertions: Assertion[]; record: RunRecord }): Promise<AssertionRecord[]>;
+  /** `null` when the topology has no such drill. */
+  resolveDrill(call: { drill: string }): Promise<ResolvedDrill | null>;
+  /** Looks now at what may keep it from beginning, besides what a plan finds. */
+  surveyDrill(call: { drill: Drill; byPerson: boolean }): Promise<DrillSurvey>;
+}
+
+/** A drill of the topology, with what its workflows need to know besides. */
+export interface ResolvedDrill {
+  drill: Drill;
+  /** No two drills of one group are on at the same time. */
+  group: string;
+  /** Workflow ID of the service's runs. */
+  lock: string;
+}
+
+export interface DrillSurvey {
+  /** Why it must not begin now, a sentence each; empty when nothing speaks against it. */
+  against: string[];
+  /** What counts: `people` until the service has a passed full drill, whatever is written. */
+  approvals: 'auto' | 'people';
 }
 
 export interface NotifyCall {

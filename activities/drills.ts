@@ -1,14 +1,102 @@
-/** What a drill asks of the control place. */
+/** What a drill asks of the control place: its part of the topology, whether it may begin, and what its assertions say. */
 import { evaluate } from '../evidence/assertions.ts';
-import type { DrillActivities } from './contract.ts';
+import { type Drill, dependencyGroup, drillGroupOf } from '../topology/drill.ts';
+import { quietUntilOf } from '../topology/maintenance.ts';
+import { lockOf, type Topology } from '../topology/model.ts';
+import type { DrillActivities, DrillSurvey } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { perform } from './perform.ts';
 
-export function createDrillActivities(deps: ActivityDeps): DrillActivities {
+/** A drill that has ended, from Temporal's list. */
+export interface PastDrill {
+  workflowId: string;
+  runId: string;
+  kind: string;
+  /** When it ended, milliseconds since the epoch. */
+  at: number;
+  /** `other`: refused, withdrawn, escalated or terminated, which says nothing about the service. */
+  result: 'passed' | 'failed' | 'other';
+}
+
+/** How things stand; each throws when Temporal does not say. */
+export interface DrillDeps {
+  /** The open run of a workflow ID; `null` when none is. */
+  openRun(workflowId: string): Promise<{ type: string } | null>;
+  /** How many alerts of a trigger fire, or `null` when it has nothing to watch. */
+  firing(trigger: string): Promise<string | null>;
+  /** Drills that have ended under a lock, newest first, as far back as Temporal remembers. */
+  pastDrills(lock: string): Promise<PastDrill[]>;
+}
+
+const NOBODY = { workflowId: '', runId: '', service: '', by: null };
+
+export function createDrillActivities(deps: ActivityDeps, drills: DrillDeps): DrillActivities {
   return {
     judgeDrill: ({ assertions, record }) => {
       const { workflowId, runId, service } = record;
       return perform(deps, { workflowId, runId, service, by: null }, null, async () => evaluate(assertions, record));
     },
+    resolveDrill: ({ drill: name }) =>
+      perform(deps, NOBODY, null, async () => {
+        const topology = await deps.topology();
+        const drill = topology.drills[name];
+        if (drill === undefined) return null;
+        return { drill, group: drillGroupOf(topology, drill), lock: lockOf(topology.services[drill.service]!) };
+      }),
+    surveyDrill: ({ drill, byPerson }) =>
+      perform(deps, { ...NOBODY, service: drill.service }, null, async (context) =>
+        survey(await deps.topology(), drill, drills, { byPerson, now: context.now() }),
+      ),
   };
 }
+
+async function survey(
+  topology: Topology,
+  drill: Drill,
+  deps: DrillDeps,
+  { byPerson, now }: { byPerson: boolean; now: number },
+): Promise<DrillSurvey> {
+  const past = await deps.pastDrills(lockOf(topology.services[drill.service]!));
+  const { incident, lastFailed } = drill.blockWhen;
+  const [newest] = past;
+  const failed = lastFailed && !byPerson && newest?.result === 'failed';
+  const against = [
+    ...quiet(topology, drill, now),
+    ...(incident ? await incidents(topology, drill, deps) : []),
+    ...(failed
+      ? [`the last drill (${iso(newest.at)}) has failed: mend it, then rampart drills run ${drill.name}`]
+      : []),
+  ];
+  const proven = past.some(({ kind, result }) => kind === 'full' && result === 'passed');
+  return { against, approvals: proven ? drill.approvals : 'people' };
+}
+
+function quiet({ triggers }: Topology, { blackout, blockWhen, service }: Drill, now: number): string[] {
+  const blackUntil = quietUntilOf(blackout, now);
+  const own = Object.values(triggers).filter((trigger) => trigger.service === service);
+  const windows = blockWhen.maintenance ? own.flatMap(({ maintenance }) => maintenance) : [];
+  const quietUntil = quietUntilOf(windows, now);
+  return [
+    ...(blackUntil === null ? [] : [`its blackout lasts until ${iso(blackUntil)}`]),
+    ...(quietUntil === null ? [] : [`a maintenance window of ${service} is on until ${iso(quietUntil)}`]),
+  ];
+}
+
+/** Open runs and firing triggers of every service of the dependency group. */
+async function incidents({ services, triggers }: Topology, { service }: Drill, deps: DrillDeps): Promise<string[]> {
+  const group = dependencyGroup(services, service);
+  const locks = [...new Set(group.map((name) => lockOf(services[name]!)))];
+  const runs = locks.map(async (lock) => {
+    const run = await deps.openRun(lock);
+    return run === null ? [] : [`a ${run.type} is on (${lock})`];
+  });
+  const alerts = Object.values(triggers)
+    .filter((trigger) => group.includes(trigger.service))
+    .map(async ({ name }) => {
+      const text = await deps.firing(name);
+      return text === null ? [] : [`trigger ${name} fires: ${text}`];
+    });
+  return (await Promise.all([...runs, ...alerts])).flat();
+}
+
+const iso = (at: number): string => new Date(at).toISOString().slice(0, 16).concat('Z');

@@ -218,10 +218,18 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
 };
 
 /** A drill that has not passed has failed, as its workflow has; one that did nothing was refused or withdrawn. */
+const ENDINGS_OF_DRILLS: Record<NonNullable<DrillRecord['verdict']>, Ending['outcome']> = {
+  passed: 'completed',
+  failed: 'failed',
+  escalated: 'failed',
+  refused: 'refused',
+  skipped: 'refused',
+  withdrawn: 'withdrawn',
+};
+
 function endingOfDrill(drill: DrillRecord): Ending {
   const { verdict, text } = drill;
-  const did = verdict === 'refused' || verdict === 'withdrawn';
-  return { outcome: verdict === 'passed' ? 'completed' : did ? verdict : 'failed', text, record: null, drill };
+  return { outcome: verdict === null ? 'failed' : ENDINGS_OF_DRILLS[verdict], text, record: null, drill };
 }
 
 function asDrill(value: unknown): DrillRecord | null {

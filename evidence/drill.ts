@@ -10,6 +10,7 @@ export function isDrill(value: object): value is DrillRecord {
 const VERDICTS: Record<NonNullable<DrillRecord['verdict']>, Verdict> = {
   passed: 'passed',
   failed: 'failed',
+  skipped: 'not judged',
   refused: 'not judged',
   withdrawn: 'not judged',
   // It ended as the real thing: nothing was shown about the way back.
@@ -50,7 +51,7 @@ export function drillEvidence(drill: DrillRecord): RunEvidence[] {
     ...(drill.assertions.length === 0 ? {} : { assertions: drill.assertions }),
   };
   return [first, ...rest].map((record) => ({
-    record: { ...record, context: { testType: 'full', ...record.context } },
+    record: { ...record, context: { testType: drill.kind === 'rampOnly' ? 'rampOnly' : 'full', ...record.context } },
   }));
 }
 
@@ -58,6 +59,7 @@ export function drillEvidence(drill: DrillRecord): RunEvidence[] {
 export function drillRows(drill: DrillRecord): Array<{ label: string; value: string }> {
   return [
     { label: 'Drill', value: drill.name ?? 'by hand' },
+    { label: 'Kind', value: drill.kind ?? 'full' },
     { label: 'Requested by', value: drill.by ?? NOT_RECORDED },
     { label: 'Reason', value: drill.reason ?? NOT_RECORDED },
     { label: 'Legs', value: drill.legs.map((l) => capital(actionText(l.action))).join(', ') || 'none' },

@@ -150,7 +150,7 @@ export interface DwellCheck {
   threshold: string;
 }
 
-/** What became of a drill: there, a time on the other side, and back. */
+/** What became of a drill: there, a time on the other side, and back; or what a drill of another kind found. */
 export interface DrillRecord {
   version: 1;
   workflowId: string;
@@ -158,8 +158,11 @@ export interface DrillRecord {
   service: string;
   /** Name in the topology; `null` when somebody asked for it by hand. */
   name: string | null;
+  /** Absent: `full`. */
+  kind?: 'full' | 'rampOnly' | 'rehearsal' | 'checks';
   from: string | null;
-  to: string;
+  /** `null`: checks in every region. */
+  to: string | null;
   by: string | null;
   reason: string | null;
   startedAt: Millis;
@@ -167,8 +170,13 @@ export interface DrillRecord {
   /** The runs of which it is made, in order: there, where need be a repair, and back. */
   legs: RunRecord[];
   dwell: DwellRecord | null;
-  /** `refused`: nothing was done; `escalated`: somebody made it the real thing. `null` while it is on. */
-  verdict: 'passed' | 'failed' | 'refused' | 'withdrawn' | 'escalated' | null;
+  /** A rehearsal: the plan that was compiled on the live state. */
+  rehearsal?: PlanRecord;
+  /**
+   * `skipped`: it did not begin, `reasons` says why; `refused`: nothing was done; `escalated`: somebody made it the
+   * real thing. `null` while it is on.
+   */
+  verdict: 'passed' | 'failed' | 'skipped' | 'refused' | 'withdrawn' | 'escalated' | null;
   /** The verdict in a sentence, with what to do next. */
   text: string;
   /** Why it has not passed, a sentence each. */

@@ -4,6 +4,7 @@ import type { Driver } from '../drivers/ports.ts';
 import { alertSourceSchema, triggerSchema } from './alert-schema.ts';
 import { closed, type Drivers } from './components.ts';
 import { BUILT_IN_TIERS } from './defaults.ts';
+import { drillSchema } from './drill-schema.ts';
 import type { OwnStepKind } from './model.ts';
 import { channelSchemas, notificationsSchema } from './notification-schema.ts';
 import {
@@ -39,6 +40,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       Object.keys(channelSchemas).map((type) => [type, ref(`channel-${type}`)]),
       'How people are told',
     ),
+    drill: toJson(drillSchema),
     step: byDiscriminator(
       'kind',
       kinds((kind) => ref(`step-${kind}`)),
@@ -104,6 +106,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       alertSources: { ...map('alertSource', 0), description: 'Who may send alerts to `rampart serve`, by name' },
       triggers: { ...map('trigger', 0), description: 'What follows when alerts say that something is wrong, by name' },
       notifications: ref('notifications'),
+      drills: { ...map('drill', 0), description: 'What is rehearsed, and when, by name' },
     },
     definitions,
   };

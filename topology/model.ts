@@ -6,6 +6,7 @@
 import type { Capabilities, FenceStrength, Json, Role } from '../drivers/ports.ts';
 import type { AlertSource, Trigger } from './alerts.ts';
 import type { Notifications } from './channels.ts';
+import type { Drill } from './drill.ts';
 
 export type RegionName = string;
 export type ServiceName = string;
@@ -191,6 +192,8 @@ export interface Topology {
   triggers: Record<string, Trigger>;
   /** Whom the runs tell; absent: nobody. No part of the digest either. */
   notifications?: Notifications;
+  /** What is rehearsed, and when. Not part of the digest either. */
+  drills: Record<string, Drill>;
 }
 
 /** The lock a service's runs hold: its group's if it has one. */

@@ -3,6 +3,7 @@ import { checkTopology } from './checks.ts';
 import { type ComponentDraft, type Drivers, readComponent } from './components.ts';
 import { topologyDigest } from './digest.ts';
 import type { Drafts } from './drafts.ts';
+import { checkDrills, readDrill } from './drills.ts';
 import { INVALID, isObject, Validator } from './issues.ts';
 import type { Component, Region, Service, Topology } from './model.ts';
 import { checkNotifications, readNotifications } from './notifications.ts';
@@ -65,7 +66,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   }
   const top = validator.fields(fileSchema, file, []);
   const given = top === INVALID ? {} : top;
-  for (const name of ['regions', 'tiers', 'components', 'services', 'alertSources', 'triggers'] as const)
+  for (const name of ['regions', 'tiers', 'components', 'services', 'alertSources', 'triggers', 'drills'] as const)
     checkNames(name, given[name], validator);
   checkCounts(given, validator);
 
@@ -89,9 +90,17 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   const triggers = readAll(given.triggers, (name, raw) => readTrigger(name, raw, validator));
   checkNames('notifications.channels', sectionOf(given.notifications?.channels), validator);
   const notifications = readNotifications(given.notifications, validator);
-  const { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices, triggers: rawTriggers } = file;
+  const drills = readAll(given.drills, (name, raw) => readDrill(name, raw, validator));
+  const { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices } = file;
   checkReferencesToSecrets(
-    { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices, triggers: rawTriggers },
+    {
+      defaults,
+      regions: rawRegions,
+      tiers: rawTiers,
+      services: rawServices,
+      triggers: file.triggers,
+      drills: file.drills,
+    },
     validator,
   );
   validator.finish();
@@ -107,6 +116,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   checkTopology(drafts, source, validator);
   checkTriggers(triggers, new Set(Object.keys(given.alertSources ?? {})), drafts, source);
   if (notifications !== undefined) checkNotifications(notifications, drafts, source);
+  checkDrills(drills, drafts, source);
   if (source.problems.some((problem) => problem.severity === 'error')) return undefined;
 
   const topology = {
@@ -122,7 +132,8 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   };
   const alerts = { alertSources: Object.fromEntries(alertSources), triggers: Object.fromEntries(triggers) };
   const told = notifications === undefined ? {} : { notifications };
-  return { ...topology, ...alerts, ...told, digest: topologyDigest(topology), path: source.path };
+  const rest = { ...alerts, ...told, drills: Object.fromEntries(drills) };
+  return { ...topology, ...rest, digest: topologyDigest(topology), path: source.path };
 }
 
 type Section = Readonly<Record<string, unknown>> | undefined;

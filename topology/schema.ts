@@ -388,4 +388,5 @@ export const fileSchema = z.strictObject({
   alertSources: z.record(z.string(), z.unknown()).optional(),
   triggers: z.record(z.string(), z.unknown()).optional(),
   notifications: z.record(z.string(), z.unknown()).optional(),
+  drills: z.record(z.string(), z.unknown()).optional(),
 });

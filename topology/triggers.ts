@@ -140,7 +140,8 @@ export function readTrigger(name: string, raw: unknown, validator: Validator): T
   };
 }
 
-function windowProblem(cron: string, timeZone: string): { field: 'cron' | 'timeZone'; message: string } | null {
+/** What is wrong with a time that comes again and again; `null`: nothing. */
+export function windowProblem(cron: string, timeZone: string): { field: 'cron' | 'timeZone'; message: string } | null {
   if (cron.trim().split(/\s+/).length !== 5)
     return { field: 'cron', message: 'expected five fields: minute hour day month weekday, for example 0 2 * * 0' };
   try {

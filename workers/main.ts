@@ -20,6 +20,7 @@ import { metrics } from '../metrics/process.ts';
 import { loadTopology } from '../topology/load.ts';
 import { formatProblems } from '../topology/problem.ts';
 import { CONTROL_QUEUE, GUARD_QUEUE } from '../workflows/contract.ts';
+import { createDrillDeps } from './drill-deps.ts';
 import { createGuardDeps } from './guard-deps.ts';
 import { keepGuards } from './guards.ts';
 import { serveHealth } from './health.ts';
@@ -115,7 +116,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   const guardDeps = createGuardDeps(client, deps.topology, announcer);
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
   const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;
-  const drilling = place.region === null ? createDrillActivities(deps) : null;
+  const drilling = place.region === null ? createDrillActivities(deps, createDrillDeps(client)) : null;
   const activities = {
     ...createPlanningActivities(deps),
     ...createStepActivities(deps),

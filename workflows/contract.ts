@@ -136,6 +136,13 @@ export interface RunStatus {
   log: Array<{ at: Millis; text: string }>;
 }
 
+/** Workflow ID under which a drill of a dependency group is on: no two of them at once. */
+export const drillGroupId = (group: string): string => `drill/${group}`;
+/** Schedule ID of a drill of the topology. */
+export const drillSchedule = (name: string): string => `rampart-drill/${name}`;
+/** Workflow ID of what a schedule starts; Temporal appends a time to it, and so does whoever starts one by hand. */
+export const scheduledDrillId = (name: string): string => `scheduled-drill/${name}`;
+
 /** Workflow ID of a trigger; whoever has alerts for it starts it with them. */
 export const triggerOf = (name: string): string => `trigger/${name}`;
 

@@ -1,5 +1,6 @@
 /** The workflows by their wire names. The only file the worker bundles from. */
 export { drill } from './drill.ts';
+export { drillTurn } from './drill-turn.ts';
 export { failback } from './failback.ts';
 export { failover } from './failover.ts';
 export { guard } from './guard.ts';
@@ -7,5 +8,6 @@ export { plan } from './plan.ts';
 export { refence } from './refence.ts';
 export { release } from './release.ts';
 export { reprotect } from './reprotect.ts';
+export { scheduledDrill } from './scheduled-drill.ts';
 export { trafficRamp } from './traffic-ramp.ts';
 export { trigger } from './trigger.ts';

@@ -56,6 +56,7 @@ export function topologyOf(scenario: Scenario, service: Service): Topology {
     services: { checkout: service },
     alertSources: {},
     triggers: {},
+    drills: {},
   };
 }
 

@@ -158,4 +158,22 @@ notifications:
     hook: {type: webhook, url: https://hooks.example.com/r, secret: "\${env:HOOK}", allow: [10.1.0.0/16]}
   escalation: {after: [10m, 20m], channels: [duty]}
   checklist: ["Tell support that {service} moves to {to}"]
+drills:
+  quarterly:
+    service: checkout
+    to: eu-central
+    cron: 0 10 1-7 1,4,7,10 2
+    timeZone: Europe/Berlin
+    dwell: 30m
+    interval: 20s
+    approvals: people
+    blackout: [{cron: 0 0 20 12 *, duration: 384h}]
+    blockWhen: {incident: false, lagAbove: 10s}
+    abortWhen: {checksFailing: 2, errorRate: {above: 20, within: 2m}, lagAbove: 1m}
+    overdueAfter: 2400h
+    group: shop
+    assertions: [{name: short, expr: run.writeUnavailable <= duration("30s"), severity: warn}]
+  traffic: {service: checkout, kind: rampOnly, to: eu-central, cron: [0 4 * * 1, 0 5 * * 4], approvals: auto}
+  monthly: {service: checkout, kind: rehearsal, to: eu-central, cron: 0 9 1 * *}
+  weekly: {service: checkout, kind: checks, cron: 0 8 * * 1}
 `;

@@ -223,6 +223,7 @@ describe('positions', () => {
     'triggers',
     'channels',
     'approvers',
+    'drills',
     'env',
     'body',
     'input',

@@ -50,6 +50,7 @@ beforeAll(async () => {
     services: { checkout: service },
     alertSources: {},
     triggers: {},
+    drills: {},
   };
 });
 afterAll(async () => {

@@ -1,5 +1,5 @@
 /** What keeps a drill whose legs both ended well from having passed. Pure. */
-import type { DrillRecord } from '../../evidence/record.ts';
+import type { DrillRecord, DwellRecord } from '../../evidence/record.ts';
 
 /**
  * @param dwellMs time that was asked for on the other side, in milliseconds
@@ -18,9 +18,14 @@ export function shortcomings({ legs, dwell, reasons }: DrillRecord, dwellMs: num
       found.push(`${leg.action}: writes may be lost (${leg.loss.note || leg.loss.kind})`);
   }
   for (const debt of legs.at(-1)?.debt ?? []) found.push(`left unprotected: ${debt.message}`);
-  const failed = (dwell?.checks ?? []).filter(({ outcome }) => outcome !== 'pass').length;
-  const all = dwell?.checks?.length ?? 0;
-  // A round now and then is what the tolerance is for; more than one in twenty is no health.
-  if (all > 0 && failed / all > 0.05) found.push(`${failed} of ${all} checks on the other side did not pass`);
-  return found;
+  return [...found, ...checkShortcomings(dwell)];
+}
+
+/** A round now and then is what the tolerance is for; more than one measurement in twenty that does not pass is no health. */
+export function checkShortcomings(dwell: DwellRecord | null): string[] {
+  const all = dwell?.checks ?? [];
+  const failed = all.filter(({ outcome }) => outcome !== 'pass');
+  if (failed.length * 20 <= all.length) return [];
+  const names = [...new Set(failed.map(({ name }) => name))].join(', ');
+  return [`${failed.length} of ${all.length} checks did not pass (${names})`];
 }

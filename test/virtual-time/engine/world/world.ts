@@ -102,6 +102,7 @@ export class ModelWorld {
       alertSources: {},
       triggers: {},
       ...(options.notifications === undefined ? {} : { notifications: options.notifications }),
+      drills: {},
       services: {
         checkout: {
           ...checkout,
