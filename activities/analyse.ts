@@ -3,6 +3,7 @@ import { activityInfo } from '@temporalio/activity';
 import { clock } from '../drivers/clock.ts';
 import { RampartError } from '../drivers/errors.ts';
 import type { CheckResult, DriverContext, Receipt } from '../drivers/ports.ts';
+import { metrics } from '../metrics/process.ts';
 import type { StepCall } from '../plan/model.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open } from './perform.ts';
@@ -40,6 +41,11 @@ export async function analyse(deps: ActivityDeps, call: StepCall, context: Drive
     progress.measured += 1;
     for (const [name, result] of results) {
       last[name] = result;
+      metrics.count('rampart_analysis_measurements_total', {
+        service: call.run.service,
+        check: name,
+        result: result.outcome,
+      });
       if (result.outcome !== 'pass') progress.failed[name] = (progress.failed[name] ?? 0) + 1;
     }
     context.heartbeat({ startedAt: progress.startedAt, measured: progress.measured, failed: progress.failed });

@@ -17,6 +17,7 @@ import type {
   Store,
   Weights,
 } from '../drivers/ports.ts';
+import { metrics } from '../metrics/process.ts';
 import type { StepCall } from '../plan/model.ts';
 import { analyse, lineOf } from './analyse.ts';
 import type { StepActivities } from './contract.ts';
@@ -38,8 +39,11 @@ type StoreWork = (store: Store, call: StepCall, context: DriverContext) => Promi
 
 /** @returns the activities of every worker; which of them a worker is asked for depends on its task queue */
 export function createStepActivities(deps: ActivityDeps): StepActivities {
-  const step = (work: Work) => (call: StepCall) =>
-    perform(deps, call.run, call.token, (context) => work(call, context));
+  const step = (work: Work) => (call: StepCall) => {
+    const { attempt, activityType } = activityInfo();
+    if (attempt > 1) metrics.count('rampart_step_retries_total', { service: call.run.service, step: activityType });
+    return perform(deps, call.run, call.token, (context) => work(call, context));
+  };
   const store = (work: StoreWork) =>
     step((call, context) => work(open(deps, componentOf(call), 'store', context), call, context));
 
@@ -151,9 +155,11 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
       await assertMayReceive(deps, call, weights, context);
       return open(deps, componentOf(call), 'router', context).setWeights(weights);
     }),
-    verifyWeights: step((call, context) =>
-      open(deps, componentOf(call), 'router', context).verifyWeights(call.input.weights as Weights),
-    ),
+    verifyWeights: step(async (call, context) => {
+      const seen = await open(deps, componentOf(call), 'router', context).verifyWeights(call.input.weights as Weights);
+      showObserved(call, seen);
+      return seen;
+    }),
 
     saveWorkload: step((call, context) => open(deps, componentOf(call), 'workload', context).save(regionOf(call))),
     scaleWorkload: step((call, context) =>
@@ -171,6 +177,16 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
     ownCommand: step((call, context) => runOwnCommand(call.input as unknown as OwnCommand, context, ownFacts(call))),
     ownHttp: step((call, context) => runOwnHttp(call.input as unknown as OwnHttp, context, ownFacts(call))),
   };
+}
+
+/** What clients got, for as long as it may still be so. A read-back alone is no observation. */
+const OBSERVED_MS = 300_000;
+
+function showObserved(call: StepCall, { facts }: Receipt): void {
+  if (facts.by !== 'sampled') return;
+  const of = { service: call.run.service, component: componentOf(call).name };
+  for (const [region, percent] of Object.entries((facts.observed ?? {}) as Weights))
+    metrics.set('rampart_traffic_weight_observed_percent', { ...of, region }, percent, OBSERVED_MS);
 }
 
 export function receipt(

@@ -26,6 +26,7 @@ import { keepGuards } from './guards.ts';
 import { serveHealth } from './health.ts';
 import { createLog } from './log.ts';
 import { exporterAddress, exporterOptions, serveMetrics } from './metrics-server.ts';
+import { readRuns } from './runs.ts';
 import { Sampler } from './sampler.ts';
 import { ensureSearchAttributes, registeredSearchAttributes } from './search-attributes.ts';
 import { createTriggerDeps } from './trigger-deps.ts';
@@ -171,6 +172,10 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   const watching = watchLoop({ deps, sampler, announcer, intervalMs, signal: stop.signal });
   const keeping =
     guarding === null ? null : keepGuards({ client, topology: guardDeps.topology, log: log.own, signal: stop.signal });
+  const reading =
+    guarding === null
+      ? null
+      : readRuns({ client, topology: guardDeps.topology, registry: metrics, log: log.own, signal: stop.signal });
   const health =
     options.healthAddress === undefined ? null : await serveHealth(options.healthAddress, workers[0]!, connection);
   metrics.set('rampart_info', { version: deps.build, place: placeName }, 1);
@@ -185,7 +190,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     stop.abort();
     health?.close();
     scraped?.close();
-    await Promise.all([watching, keeping]);
+    await Promise.all([watching, keeping, reading]);
     await connection.close();
   }
 }

@@ -53,8 +53,9 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
     run: [
       'activities/', 'drivers/', 'plan/', 'topology/', 'metrics/', 'workflows/contract.ts', 'node:', 'pino',
       '@temporalio/worker', '@temporalio/envconfig', '@temporalio/common', '@temporalio/client', '@temporalio/activity',
+      ...JUDGING,
     ], // biome-ignore format: a list
-    types: [],
+    types: ['evidence/'],
     lazy: ['pg'],
   },
   metrics: { run: [], types: [] },
