@@ -19,6 +19,9 @@ interface CrashFile {
     acknowledged?: number;
     lost?: number;
     sameAs?: string;
+    /** Digest of the sources it ran on, and when. */
+    sources: string;
+    date: string;
   }>;
 }
 
@@ -147,14 +150,28 @@ function crashes(): string {
       const run = cells.filter(({ sameAs }) => sameAs === undefined).length;
       return [fault, steps, cells.length, run, green, acknowledged, lost];
     });
-    const versions = Object.entries(file.versions).map(([what, version]) => `${what} ${version}`);
+    const { commit, ...systems } = file.versions;
+    const versions = Object.entries(systems).map(([what, version]) => `${what} ${version}`);
     const header = ['fault', 'steps', 'cells', 'run', 'green', 'acknowledged writes', 'lost'];
     return [
-      `### ${name.replace('.json', '')}\n\n${table(header, rows, [1, 2, 3, 4, 5, 6])}\n\n${versions.join(', ')}.\n`,
+      `### ${name.replace('.json', '')}\n\n${table(header, rows, [1, 2, 3, 4, 5, 6])}\n\n${versions.join(', ')}. ${statesOf(file.cells)} The last at commit ${commit}.\n`,
     ];
   });
   if (sections.length === 0) return '';
   return `## The crash matrix\n\nReal servers under a continuous writer, one fault at one step boundary a cell. A cell that is not run is the same as\none that is: steps of one workflow task enter the history in one write, a fault at the end of a step that fell when the\nnext one had begun fell there as well, and a database that the run has stopped can be neither killed nor frozen. Faults\nwhose outcome depends on how far a run has come strike once a stage.\n\n${sections.join('\n')}`;
+}
+
+/** A matrix of hours is not run anew for every change: which cells saw which sources is said. */
+function statesOf(cells: CrashFile['cells']): string {
+  const states = new Map<string, string[]>();
+  for (const { sources, date } of cells) states.set(sources, [...(states.get(sources) ?? []), date]);
+  const minute = (date: string | undefined): string => (date ?? '').slice(0, 16).replace('T', ' ');
+  const told = [...states]
+    .map(([sources, dates]) => ({ sources, count: dates.length, last: dates.sort().at(-1) }))
+    .sort((a, b) => (minute(a.last) < minute(b.last) ? 1 : -1))
+    .map(({ sources, count, last }) => `${count} on ${sources} (until ${minute(last)})`);
+  if (told.length === 1) return `Sources: ${told[0]}.`;
+  return `The cells ran on ${told.length} states of the sources, newest first: ${told.join(', ')}.`;
 }
 
 const listed = (file: string): Found[] =>
