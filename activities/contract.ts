@@ -4,15 +4,18 @@ import type {
   Finding,
   NodeObservation,
   Receipt,
+  RecoveryFact,
+  ReplayFact,
   RouterObservation,
   SampleReading,
   WorkloadObservation,
 } from '../drivers/ports.ts';
 import type { NewsEvent, RunCard } from '../evidence/card.ts';
+import type { HaltedRun, PastRun } from '../evidence/halt-record.ts';
 import type { Assertion, AssertionRecord, RunRecord } from '../evidence/record.ts';
 import type { Health, HealthFinding, Memory } from '../plan/health/model.ts';
 import type { Material } from '../plan/material.ts';
-import type { CompileInput, Facts, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
+import type { CompileInput, Facts, HaltNote, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
 import type { Trigger, TriggerAction } from '../topology/alerts.ts';
 import type { NotifyView } from '../topology/channels.ts';
 import type { Drill } from '../topology/drill.ts';
@@ -22,6 +25,8 @@ export interface RawRequest {
   input: unknown;
   workflowType: string;
   workflowId: string;
+  /** The first leg of a drill: it is not begun while the service is halted. */
+  drill?: boolean;
 }
 
 /** A request made whole, with the part of the topology it concerns. */
@@ -76,6 +81,8 @@ export interface PlanningActivities {
   readSamples(call: ObserveCall): Promise<SampleReading[]>;
   /** Asks Temporal to cancel the run itself, which is how a workflow gets the status Canceled. */
   cancelRun(call: { workflowId: string; runId: string }): Promise<void>;
+  /** The halt that is open for the service. */
+  openHalt(call: { service: Pick<Service, 'name' | 'group'> }): Promise<HaltNote | null>;
   probePlace(call: { queue: string }): Promise<{ build: string; at: number }>;
   /** Which way the plan would go, before the stores' own preflight has been asked. */
   findDirection(input: CompileInput): Promise<{ from: string | null; to: string; mode: Mode }>;
@@ -136,6 +143,10 @@ export interface ResolvedTrigger {
   lock: string;
   /** End of the maintenance window that is on, milliseconds since the epoch; `null` when none is. */
   quietUntil: number | null;
+  /** Workflow ID of the service's halt. */
+  haltId?: string;
+  /** The halt that is open: then nothing is started. */
+  halt?: HaltNote | null;
 }
 
 /** What a trigger's workflow asks of the control place. */
@@ -191,6 +202,45 @@ export type Kept = Record<string, string>;
 /** Tells people on one channel, in one attempt. */
 export interface NotifyActivities {
   notify(call: NotifyCall): Promise<{ kept: Kept | null }>;
+}
+
+/** A halt's input made whole, with the part of the topology it concerns. */
+export interface HaltTarget {
+  service: Service;
+  components: Record<string, Component>;
+  /** Workflow ID of the service's runs. */
+  lock: string;
+  topologyDigest: string;
+  searchAttributes: string[];
+  by: string;
+  reason: string;
+  /** Whether replicas shall apply no further while it is open. */
+  replication: boolean;
+}
+
+/** Who holds the lock, and the runs before. */
+export interface LockSeen {
+  run: HaltedRun | null;
+  /** Newest first. */
+  recent: PastRun[];
+}
+
+export interface ReplayCall extends ObserveCall {
+  /** The service's name and group, by which its halt is found. */
+  service: Pick<Service, 'name' | 'group'>;
+}
+
+/** What a halt asks of the control place; the replay of a replica also of the worker beside it. */
+export interface HaltActivities {
+  /** @throws of type InvalidInput with a sentence that says what is wrong and what would be right */
+  resolveHalt(raw: RawRequest): Promise<HaltTarget>;
+  lookAtLock(call: { lock: string }): Promise<LockSeen>;
+  readReplay(call: ObserveCall): Promise<ReplayFact[]>;
+  /** Refused when the halt is over, so that an attempt that wakes up late pauses nothing for ever. */
+  pauseReplay(call: ReplayCall): Promise<ReplayFact[]>;
+  resumeReplay(call: ObserveCall): Promise<ReplayFact[]>;
+  recoveryPoints(call: ObserveCall): Promise<RecoveryFact[]>;
+  tellOfHalt(call: { service: string; state: 'opened' | 'cleared'; text: string; remedy: string }): Promise<void>;
 }
 
 export interface RunSeen {

@@ -1,6 +1,7 @@
 /** What an activity's process gives it. One object per worker place; nothing here is global. */
 import type { Driver, DriverLog, SampleReading } from '../drivers/ports.ts';
-import type { Topology } from '../topology/model.ts';
+import type { HaltNote } from '../plan/model.ts';
+import type { Service, Topology } from '../topology/model.ts';
 
 export interface ActivityDeps {
   /** The place this worker serves; both `null` on the control place. */
@@ -16,6 +17,8 @@ export interface ActivityDeps {
   searchAttributes(): Promise<string[]>;
   /** Requests the cancellation of a workflow run. */
   cancelRun(workflowId: string, runId: string): Promise<void>;
+  /** The halt that is open for the service's lock, if any. @throws when Temporal does not say */
+  halt(service: Pick<Service, 'name' | 'group'>): Promise<HaltNote | null>;
   /** The sampler's readings of one component, oldest first. */
   samples(component: string): SampleReading[];
   log: DriverLog;

@@ -7,13 +7,12 @@ import { compilePlan } from '../plan/compile.ts';
 import { assess } from '../plan/facts.ts';
 import type { CompileInput } from '../plan/model.ts';
 import { notifyViewOf } from '../topology/channels.ts';
-import type { Component } from '../topology/model.ts';
-import { lockOf } from '../topology/model.ts';
+import { type Component, lockOf } from '../topology/model.ts';
 import type { ObserveCall, PlanningActivities } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { writeEscapePage } from './escape-page.ts';
 import { open, perform } from './perform.ts';
-import { readRequest } from './request.ts';
+import { readRequest, refuseDrill } from './request.ts';
 import { samplesOf } from './samples.ts';
 import { watchFacts } from './watch.ts';
 
@@ -27,6 +26,7 @@ export function createPlanningActivities(deps: ActivityDeps): PlanningActivities
       perform(deps, { ...NOBODY, workflowId: raw.workflowId }, null, async () => {
         const topology = await deps.topology();
         const { request, service } = readRequest(raw, topology);
+        if (raw.drill === true) refuseDrill(service, await deps.halt(service));
         const names = [...service.components, ...service.checks, ...service.ramp.analysis];
         const components: Record<string, Component> = {};
         for (const name of names) components[name] = topology.components[name]!;
@@ -57,16 +57,22 @@ export function createPlanningActivities(deps: ActivityDeps): PlanningActivities
       ),
     readSamples: async (call) => thin(samplesOf(deps, call.component.name)),
     cancelRun: (call) => deps.cancelRun(call.workflowId, call.runId),
+    openHalt: ({ service }) => perform(deps, { ...NOBODY, service: service.name }, null, () => deps.halt(service)),
     probePlace: async () => ({ build: deps.build, at: clock.now() }),
     findDirection: async (input) => {
       const { from, to, mode } = compilePlan(input);
       return { from, to, mode };
     },
-    compilePlan: async (input: CompileInput) => compilePlan(input),
-    assessFacts: async (input: CompileInput) => assess(input),
+    compilePlan: async (input: CompileInput) => compilePlan(await withHalt(deps, input)),
+    assessFacts: async (input: CompileInput) => assess(await withHalt(deps, input)),
     watchFacts: (call) => perform(deps, call.run, null, (context) => watchFacts(deps, call, context)),
     writeEscapePage: (call) => perform(deps, call.run, null, (context) => writeEscapePage(deps, call, context)),
   };
+}
+
+/** Looked up where the plan is compiled, so that nothing in the workflow depends on when a halt began. */
+async function withHalt(deps: ActivityDeps, input: CompileInput): Promise<CompileInput> {
+  return { ...input, halt: await deps.halt(input.service) };
 }
 
 /** Readings that go into a history: all of the last minute, and of the time before only enough to bound a loss. */

@@ -1,7 +1,8 @@
 /** Reads a request as people type it into a form: forgiving in shape, exact in what it refuses. */
 import { z } from 'zod';
 import { RampartError } from '../drivers/errors.ts';
-import type { Action, Request } from '../plan/model.ts';
+import { resumeCommand } from '../plan/findings/finding.ts';
+import type { Action, HaltNote, Request } from '../plan/model.ts';
 import { lockOf, type Service, type Topology } from '../topology/model.ts';
 import { closest } from '../topology/suggest.ts';
 import type { RawRequest } from './contract.ts';
@@ -98,6 +99,17 @@ export function readRequest(raw: RawRequest, topology: Topology): { request: Req
     throw invalid(`"ramp" must rise, got ${request.ramp.join(', ')}`);
   assertLock(raw, service, request);
   return { request, service };
+}
+
+/**
+ * A drill needs nobody's override: it can wait.
+ * @throws RampartError PreconditionFailed while the service is halted
+ */
+export function refuseDrill({ name }: Pick<Service, 'name'>, halt: HaltNote | null): void {
+  if (halt === null) return;
+  throw new RampartError('PreconditionFailed', `${name} is halted by ${halt.by}: ${halt.reason}`, {
+    remedy: `No drill is played until the halt is ended: ${resumeCommand(name)}`,
+  });
 }
 
 /** The workflow ID is the lock: a run under any other ID would not exclude anybody. */

@@ -1,7 +1,7 @@
 /** What a trigger's workflow asks of the control place: the topology, how its run stands, and to tell people. */
 import type { Trigger, TriggerAction } from '../topology/alerts.ts';
 import { quietUntilOf } from '../topology/maintenance.ts';
-import { lockOf } from '../topology/model.ts';
+import { haltOf, lockOf } from '../topology/model.ts';
 import type { RunSeen, TriggerActivities } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { perform } from './perform.ts';
@@ -23,7 +23,9 @@ export function createTriggerActivities(deps: ActivityDeps, triggers: TriggerDep
         const trigger = topology.triggers[name];
         if (trigger === undefined) return null;
         const quietUntil = quietUntilOf(trigger.maintenance, context.now());
-        return { trigger, lock: lockOf(topology.services[trigger.service]!), quietUntil };
+        const service = topology.services[trigger.service]!;
+        const halt = await deps.halt(service);
+        return { trigger, lock: lockOf(service), quietUntil, haltId: haltOf(service), halt };
       }),
     lookAtRun: ({ trigger, workflowId, runId }) =>
       perform(deps, nobody(''), null, async () => {

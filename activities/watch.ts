@@ -15,17 +15,26 @@ import { aheadMs, samplesOf } from './samples.ts';
 const LOOK_EVERY_MS = 2_000;
 /** Routers, workloads and checks are looked at more rarely, in milliseconds: some checks ask a whole monitoring system. */
 const LOOK_AROUND_MS = FRESHNESS_MS / 4;
+/** Whether the service is halted is asked this often, in milliseconds. */
+const HALT_EVERY_MS = 10_000;
 
 /** @returns the new facts as soon as something a decision depends on has changed; `null` when nothing did in time */
 export async function watchFacts(deps: ActivityDeps, call: WatchCall, context: DriverContext): Promise<Facts | null> {
   const end = context.now() + call.forMs;
   const quietUntil = context.now() + call.quietMs;
   let observations = call.observations;
+  const { service } = call.compile;
+  let halt = await deps.halt(service);
+  let haltAt = context.now();
   while (context.now() < end) {
     await clock.sleep(Math.min(LOOK_EVERY_MS, Math.max(end - context.now(), 1)), context.signal);
     observations = await look(deps, call, observations, context);
     observations = await lookAround(deps, call, observations, context);
-    const facts = assess({ ...call.compile, observations, now: context.now() - aheadMs() });
+    if (context.now() - haltAt >= HALT_EVERY_MS) {
+      halt = await deps.halt(service);
+      haltAt = context.now();
+    }
+    const facts = assess({ ...call.compile, observations, halt, now: context.now() - aheadMs() });
     context.heartbeat({ state: facts.classified.state, text: facts.classified.text, lossSeconds: facts.loss.seconds });
     if (context.now() >= quietUntil && isNews(call.shown, materialOf(facts))) return facts;
   }

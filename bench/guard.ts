@@ -67,6 +67,7 @@ function depsWith(known: ReadonlyMap<string, Driver>): ActivityDeps {
     topology: () => Promise.reject(new Error('not asked')),
     searchAttributes: async () => [],
     cancelRun: async () => {},
+    halt: async () => null,
     samples: () => [],
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     namespace: 'default',

@@ -8,6 +8,7 @@ import {
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import { isDrill } from '../evidence/drill.ts';
+import type { HaltRecord } from '../evidence/halt-record.ts';
 import type { DrillRecord, Outcome, RunRecord } from '../evidence/record.ts';
 import type { Plan } from '../plan/model.ts';
 import { CONTROL_QUEUE, type GuardStatus, type RunStatus } from '../workflows/contract.ts';
@@ -100,6 +101,10 @@ export async function listRuns(temporal: Temporal, workflowId: string, limit: nu
 /** @throws NoWorker when nobody can answer */
 export const queryStatus = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<RunStatus> =>
   query<RunStatus>(temporal, ref, 'status');
+
+/** The record of a halt that is open. @throws NoWorker */
+export const queryHalt = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<HaltRecord> =>
+  query<HaltRecord>(temporal, ref, 'evidence');
 
 /** What a guard saw last. @throws NoWorker */
 export const queryHealth = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<GuardStatus> =>

@@ -242,6 +242,34 @@ export interface LeftBehind {
 /** `facts.leftBehind` holds a {@link LeftBehind} per node. */
 export type LeftBehindReceipt = Receipt;
 
+/** How far a replica has applied the stream of changes, and whether it goes on. */
+export interface ReplayFact {
+  node: string;
+  region: RegionName;
+  /** `applying`: takes changes in; `paused`: told not to; `none`: no replica; `unknown`: `detail` says why. */
+  state: 'applying' | 'paused' | 'none' | 'unknown';
+  applied: Position | null;
+  /** Got, and perhaps not applied: a promotion would apply it. */
+  received: Position | null;
+  /** When the last transaction that was applied committed, by the source's clock. */
+  lastCommitAt: Millis | null;
+  at: Millis;
+  /** Whether this call changed the state. */
+  changed: boolean;
+  detail: string;
+}
+
+/** Something from which the data of an earlier moment could be had again, or the lack of it. Observed, never assumed. */
+export interface RecoveryFact {
+  kind: 'replica' | 'archive' | 'backup';
+  node: string | null;
+  region: RegionName | null;
+  /** Newest moment that it is known to reach; `null` = not known, or nothing is there. */
+  reaches: Millis | null;
+  /** What is there, and how it is used, for people. */
+  text: string;
+}
+
 /** What a driver is given at each call. */
 export interface DriverContext {
   /** Aborts when the activity is cancelled or its worker stops. Every wait must honour it. */
@@ -282,6 +310,8 @@ export interface Capabilities {
   fenceProofs?: FenceStrength[];
   /** store: whether an old primary can return without copying everything. */
   rewind?: boolean;
+  /** store: whether a replica can be told to apply no further, and later to go on. Absent: it cannot. */
+  pausesReplay?: boolean;
   /** router: weighted = percent with sum 100; onOff; endpoint = exactly one region. */
   kind?: 'weighted' | 'onOff' | 'endpoint';
   /** router: smallest step in percent. */
@@ -335,6 +365,14 @@ export interface Store {
   /** Lets go of data kept aside by `rebuild`. */
   release(at: At): Promise<Receipt>;
   drainOutgoing?(from: RegionName): Promise<Receipt>;
+  /** Reads only. Never throws for a node that does not answer. With `pausesReplay`, like the two after it. */
+  readReplay?(at: At): Promise<ReplayFact[]>;
+  /** Makes replicas apply no further, read back. One that must go on (commits wait for it) is left as it is, and says so. */
+  pauseReplay?(at: At): Promise<ReplayFact[]>;
+  /** Makes paused replicas go on, read back. */
+  resumeReplay?(at: At): Promise<ReplayFact[]>;
+  /** Reads only: from what the data of an earlier moment could be had again, as far as the system itself knows. */
+  recoveryPoints?(at: At): Promise<RecoveryFact[]>;
   /** Atomic stores: the one provider call. */
   switchover?(from: RegionName, to: RegionName, mode: 'planned' | 'unplanned'): Promise<PromoteReceipt>;
   /** The manual commands for the store's present state, step by step, for when nothing of Rampart runs. */

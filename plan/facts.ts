@@ -4,6 +4,7 @@ import { factsDigest } from './digest.ts';
 import { estimateOf } from './estimate.ts';
 import { strengthText } from './fence-words.ts';
 import { warning } from './findings/finding.ts';
+import { haltFindings } from './findings/halt.ts';
 import { requestFindings } from './findings/request.ts';
 import { stateFindings } from './findings/state.ts';
 import { lagOf, storeFindings } from './findings/stores.ts';
@@ -33,6 +34,7 @@ export function factsOf(situation: Situation, stages: readonly Stage[]): Facts {
   const loss = lossStatement(situation);
   const accepted = new Set(input.request.override ?? []);
   const all = [
+    ...haltFindings(situation),
     ...requestFindings(situation),
     ...stateFindings(situation),
     ...storeFindings(situation),

@@ -310,6 +310,18 @@ export interface CompileInput {
   components: Record<string, Component>;
   observations: Observations;
   now: Millis;
+  /** The halt that is open for the service's lock, as looked up by the activity that compiles. */
+  halt?: HaltNote | null;
+}
+
+/** A halt that is open: who stopped the automation of a service, since when, and why. */
+export interface HaltNote {
+  workflowId: string;
+  since: Millis;
+  by: string;
+  reason: string;
+  /** A person has ended it, and what it stopped is being put back. */
+  ending: boolean;
 }
 
 /** What every activity of a step is called with. */

@@ -120,8 +120,9 @@ export const triggerSchema = z
       .string()
       .min(1)
       .meta({ description: 'The service it is about', examples: ['checkout'] }),
-    action: z.enum(['failover', 'trafficRamp', 'page']).optional().meta({
-      description: 'failover (the default), trafficRamp (traffic only, the data stays), page (tell people, do nothing)',
+    action: z.enum(['failover', 'trafficRamp', 'halt', 'page']).optional().meta({
+      description:
+        'failover (the default), trafficRamp (traffic only, the data stays), halt (corrupted data: stop runs, triggers and replicas, never move), page (tell people, do nothing)',
     }),
     to: z
       .string()

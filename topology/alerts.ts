@@ -88,7 +88,7 @@ export interface AlertMatch {
   labels: Record<string, string>;
 }
 
-export type TriggerAction = 'failover' | 'trafficRamp' | 'page';
+export type TriggerAction = 'failover' | 'trafficRamp' | 'halt' | 'page';
 
 export interface MaintenanceWindow {
   /** Five fields, minute to weekday. */

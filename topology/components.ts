@@ -61,13 +61,15 @@ export function readComponent(
       validator.report([...path, 'type'], 'invalid_type', `expected one of ${types.join(', ')}`);
     else validator.report([...path, 'type'], 'unknown_type', `unknown type "${raw.type}"${hint(raw.type, types)}`);
     if (raw.type === undefined) {
-      const near = Object.keys(raw).find((key) => !['place', 'sides'].includes(key) && drivers.has(String(raw[key])));
+      const near = Object.keys(raw).find(
+        (key) => !['place', 'sides', 'recovery'].includes(key) && drivers.has(String(raw[key])),
+      );
       if (near !== undefined) validator.unknownKey(path, near, ['type']);
     }
   }
 
-  const { type: _type, place, sides, ...own } = raw;
-  const envelope = validator.fields(componentSchema, { type: raw.type ?? '-', place, sides }, path);
+  const { type: _type, place, sides, recovery, ...own } = raw;
+  const envelope = validator.fields(componentSchema, { type: raw.type ?? '-', place, sides, recovery }, path);
   if (envelope === INVALID) return draft;
   if (regions.size > 0 && envelope.place !== undefined && !regions.has(envelope.place.region)) {
     validator.report(
@@ -93,7 +95,7 @@ export function readComponent(
   const read = readSides(name, envelope.sides ?? {}, [...path, 'sides'], driver, validator);
   checkSides(name, draft.regions, path, driver, validator);
   if (config === INVALID || read === undefined || validator.isBroken(path)) return draft;
-  draft.component = complete(draft, driver, config, read, envelope.place, raw, validator);
+  draft.component = complete(draft, driver, config, read, envelope, raw, validator);
   return draft;
 }
 
@@ -103,7 +105,7 @@ function complete(
   driver: Driver,
   config: Record<string, Json>,
   sides: Record<string, Side>,
-  place: { region: string; place?: string | undefined } | undefined,
+  { place, recovery }: Pick<z.output<typeof componentSchema>, 'place' | 'recovery'>,
   raw: Record<string, unknown>,
   validator: Validator,
 ): Component | undefined {
@@ -117,6 +119,7 @@ function complete(
       config,
       sides,
       capabilities: driver.capabilities(config),
+      ...(recovery === undefined ? {} : { recovery }),
     };
     for (const problem of driver.validate?.(component) ?? []) {
       validator.report([...path, ...asWritten(problem.path, raw)], problem.code, problem.message);

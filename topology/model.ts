@@ -71,6 +71,8 @@ export interface Component {
   config: Record<string, Json>;
   sides: Record<RegionName, Side>;
   capabilities: Capabilities;
+  /** Where people find how its data is restored: a link or a sentence. */
+  recovery?: string;
 }
 
 export interface Ramp {
@@ -194,6 +196,11 @@ export interface Topology {
   notifications?: Notifications;
   /** What is rehearsed, and when. Not part of the digest either. */
   drills: Record<string, Drill>;
+}
+
+/** Workflow ID of a service's halt: as the lock, one for a whole group, because its services move together. */
+export function haltOf(service: Pick<Service, 'name' | 'group'>): string {
+  return `halt/${service.group ?? service.name}`;
 }
 
 /** The lock a service's runs hold: its group's if it has one. */

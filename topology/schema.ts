@@ -361,6 +361,15 @@ export const componentSchema = z.strictObject({
   type: z.string().min(1).meta({ description: 'The driven system' }),
   place: placeSchema.optional(),
   sides: z.record(z.string(), z.unknown()).optional().meta({ description: 'One entry per region' }),
+  recovery: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        'Where people find how its data is restored to an earlier moment: a link or a sentence; a halt shows it',
+      examples: ['https://wiki.example.com/orders-db-pitr'],
+    }),
 });
 
 /** What every node has besides its driver's configuration. */

@@ -10,6 +10,7 @@ import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@t
 import type { ActivityDeps } from '../activities/deps.ts';
 import { createDrillActivities } from '../activities/drills.ts';
 import { createGuardingActivities } from '../activities/guarding.ts';
+import { createHaltActivities } from '../activities/halts.ts';
 import { createPlanningActivities } from '../activities/planning.ts';
 import { createStepActivities } from '../activities/steps.ts';
 import { createTriggerActivities } from '../activities/triggers.ts';
@@ -18,11 +19,13 @@ import type { Driver } from '../drivers/ports.ts';
 import { drivers as builtIn } from '../drivers/registry.ts';
 import { metrics } from '../metrics/process.ts';
 import { loadTopology } from '../topology/load.ts';
+import { haltOf } from '../topology/model.ts';
 import { formatProblems } from '../topology/problem.ts';
 import { CONTROL_QUEUE, GUARD_QUEUE } from '../workflows/contract.ts';
 import { createDrillDeps } from './drill-deps.ts';
 import { createGuardDeps } from './guard-deps.ts';
 import { keepGuards } from './guards.ts';
+import { createHaltDeps, openHalt } from './halt-deps.ts';
 import { serveHealth } from './health.ts';
 import { createLog } from './log.ts';
 import { exporterAddress, exporterOptions, serveMetrics } from './metrics-server.ts';
@@ -83,6 +86,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
       },
     );
   });
+  const client = new Client({ connection, namespace });
   const sampler = new Sampler(join(stateDirectory(), placeName));
   const deps: ActivityDeps = {
     place,
@@ -98,6 +102,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
         reason: 'it ended before it did anything',
       });
     },
+    halt: (service) => openHalt(client, haltOf(service)),
     samples: (component) => sampler.of(component),
     log: log.own,
     namespace,
@@ -113,7 +118,6 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
 
   await mkdir(deps.stateDir, { recursive: true });
   const announcer = new Announcer(log.own, notifyCommand());
-  const client = new Client({ connection, namespace });
   const guardDeps = createGuardDeps(client, deps.topology, announcer);
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
   const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;
@@ -124,6 +128,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     ...guarding,
     ...triggering,
     ...drilling,
+    // A region's worker pauses the replicas beside it.
+    ...createHaltActivities(deps, createHaltDeps(client, announcer)),
   };
   const identity = `${process.pid}@${hostname()} ${placeName}`;
   const workers = await Promise.all(

@@ -28,6 +28,7 @@ export const WORKFLOWS = [
   'refence',
   'release',
   'drill',
+  'halt',
   'plan',
 ] as const;
 

@@ -4,6 +4,7 @@ export { drillTurn } from './drill-turn.ts';
 export { failback } from './failback.ts';
 export { failover } from './failover.ts';
 export { guard } from './guard.ts';
+export { halt } from './halt.ts';
 export { plan } from './plan.ts';
 export { refence } from './refence.ts';
 export { release } from './release.ts';

@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { workflowInfo } from '@temporalio/workflow';
 import type { Resolved } from '../activities/contract.ts';
 import type { RunRecord } from '../evidence/record.ts';
-import type { Step, Verb } from '../plan/model.ts';
+import type { Facts, Step, Verb } from '../plan/model.ts';
 import { causeOf } from './run/errors.ts';
 import { putBack } from './run/finish.ts';
 import { registerMessages } from './run/messages.ts';
@@ -30,6 +30,7 @@ export async function release(input: unknown): Promise<RunRecord> {
     const identity = { workflowId, runId: firstExecutionRunId, service: request.service, by: request.by ?? null };
     const { plan, observations } = await preparePlan(run.resolved, identity);
     Object.assign(run.record, { from: plan.from, to: plan.to });
+    refuseHalted(plan.facts);
     refuseDebt(plan.nothingToDo, plan.facts.classified.text, request);
     run.plan = plan;
     run.stores = plan.facts.stores;
@@ -47,6 +48,16 @@ export async function release(input: unknown): Promise<RunRecord> {
     showProgress(run);
     throw ApplicationFailure.nonRetryable(cause.message, cause.type, run.record);
   }
+}
+
+/** What was kept aside may be the only copy from before a corruption. */
+function refuseHalted({ blockers }: Facts): void {
+  const halted = blockers.find(({ code }) => code === 'halted');
+  if (halted !== undefined)
+    throw ApplicationFailure.nonRetryable(
+      `${halted.message}. Old data is not let go of now. ${halted.remedy}`,
+      'Refused',
+    );
 }
 
 function refuseDebt(protectedText: string | null, state: string, request: Resolved['request']): void {

@@ -44,6 +44,10 @@ export function checkRegion(service: Service, option: string, region: string | u
   throw badInput(`${option} ${region}: ${service.name} is not in that region${hint(region, regionsOf(service))}`);
 }
 
+/** The workflow ID of the service's halt; like its lock. */
+export const haltFor = async (cli: Cli, service: string): Promise<string> =>
+  (await lockFor(cli, service)).replace(/^failover\//, 'halt/');
+
 /**
  * The workflow ID of the service's runs. Without a topology the service is taken to stand alone: a wrong ID finds no
  * run, and a run refuses to start under it.

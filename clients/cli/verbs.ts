@@ -10,6 +10,7 @@ export async function declareVerbs(program: Command, load: Load, argv: readonly 
   declareMove(program, load);
   declareRefence(program, load);
   declareRelease(program, load);
+  declareHalt(program, load);
   program.commandsGroup('Speak to a run:');
   declareSpeak(program, load);
   program.commandsGroup('When it is dark:');
@@ -178,6 +179,24 @@ function declareRelease(program: Command, load: Load): void {
   );
 }
 
+function declareHalt(program: Command, load: Load): void {
+  load(
+    program
+      .command('halt')
+      .description('corrupted data: stop runs, triggers and replicas, and keep the evidence; without --reason, show it')
+      .argument('<service>')
+      .option('--reason <text>', 'halt it, because of this; if it is halted, add this to the record')
+      .option('--no-replication', 'leave the replicas alone')
+      .option('--out <file>', 'write the record there as Markdown')
+      .addOption(by())
+      .addHelpText(
+        'after',
+        "\nExample: rampart halt checkout --reason 'orders show wrong amounts'\nIt is ended by: rampart resume checkout --reason 'what was found'",
+      ),
+    () => import('./verbs/halt.ts'),
+  );
+}
+
 function declareSpeak(program: Command, load: Load): void {
   load(
     decision(program.command('approve'))
@@ -197,7 +216,7 @@ function declareSpeak(program: Command, load: Load): void {
       .option('--reason <text>', 'why; kept in the evidence')
       .addOption(by());
   load(message('pause', 'pause before the next stage or weight'), () => import('./verbs/pause.ts'));
-  load(message('resume', 'go on after a pause'), () => import('./verbs/resume.ts'));
+  load(message('resume', 'go on after a pause; end a halt, with --reason'), () => import('./verbs/resume.ts'));
   load(
     message('retry', 'try again what failed').argument('[step]', 'one step; without it, all that failed'),
     () => import('./verbs/retry.ts'),

@@ -18,6 +18,7 @@ export const postgres: Driver<'store'> = {
     cutover: 'staged',
     fenceProofs: ['stopped', 'sessions'],
     rewind: true,
+    pausesReplay: true,
   }),
   local: isLocal,
   secrets: ['password', 'replication.password'],
@@ -56,6 +57,10 @@ function lazily(load: () => Promise<Store>): Store {
     rejoin: call('rejoin'),
     rebuild: call('rebuild'),
     release: call('release'),
+    readReplay: call('readReplay'),
+    pauseReplay: call('pauseReplay'),
+    resumeReplay: call('resumeReplay'),
+    recoveryPoints: call('recoveryPoints'),
     escape: call('escape'),
   };
 }

@@ -91,6 +91,9 @@ export function grantsFor(cluster: Pick<Cluster, 'config'>, role: string): Grant
       check: `SELECT pg_has_role(datdba, 'usage') AS held FROM pg_database WHERE datname = '${database.replaceAll("'", "''")}'`,
       onlyFor: 'sqlFence',
     },
+    ...['pg_wal_replay_pause()', 'pg_wal_replay_resume()'].map((name) =>
+      execute(name, 'keep a corruption out of a replica while the service is halted'),
+    ),
     ...REWIND_FUNCTIONS.map((name) => execute(name, 'be the source of pg_rewind', 'rewind')),
   ];
 }

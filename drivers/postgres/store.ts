@@ -14,7 +14,9 @@ import { preflight } from './preflight.ts';
 import { promote, revokePromote } from './promote.ts';
 import { prove } from './prove.ts';
 import { rebuild, release } from './rebuild.ts';
+import { recoveryPoints } from './recovery-points.ts';
 import { rejoin } from './rejoin.ts';
+import { pauseReplay, readReplay, resumeReplay } from './replay.ts';
 import { unfence } from './unfence.ts';
 import { verifyWritable } from './verify.ts';
 
@@ -42,6 +44,10 @@ export function openStore(component: Component, context: DriverContext): Store {
     rejoin: (at, primary) => rejoin(cluster, at, primary),
     rebuild: (at, primary) => rebuild(cluster, at, primary),
     release: (at) => release(cluster, at),
+    readReplay: (at) => readReplay(cluster, at),
+    pauseReplay: (at) => pauseReplay(cluster, at),
+    resumeReplay: (at) => resumeReplay(cluster, at),
+    recoveryPoints: (at) => recoveryPoints(cluster, at),
     escape: (from, to) => escapeCommands(cluster, from, to),
   };
 }

@@ -17,6 +17,7 @@ export function stops(mode: Mode, code: string, message: string, remedy: string,
 
 /** Codes a person may accept by name, whichever plan they appear in. */
 export const OVERRIDES: readonly string[] = [
+  'halted',
   'healthySource',
   'lagAboveObjective',
   'lossAccepted',
@@ -32,4 +33,5 @@ export const unplannedCommand = (service: string, to: string) =>
 export const plannedCommand = (service: string, to: string) =>
   `rampart start failover --service ${service} --to ${to} --mode planned --reason "<why>"`;
 export const reprotectCommand = (service: string) => `rampart reprotect ${service}`;
+export const resumeCommand = (service: string) => `rampart resume ${service} --reason "<what was found>"`;
 export const escapeCommand = (service: string) => `rampart escape ${service}`;

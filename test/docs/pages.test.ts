@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { RawRequest } from '../../activities/contract.ts';
+import { readHalt } from '../../activities/halts.ts';
 import { readRequest } from '../../activities/request.ts';
 import { openCluster } from '../../drivers/postgres/config.ts';
 import { grantsFor } from '../../drivers/postgres/grants.ts';
@@ -10,6 +12,7 @@ import { METRICS, type MetricName, specOf } from '../../metrics/names.ts';
 import { VARIABLES } from '../../topology/assertions.ts';
 import { topologyJsonSchema } from '../../topology/json-schema.ts';
 import { loadTopology } from '../../topology/load.ts';
+import type { Topology } from '../../topology/model.ts';
 import { parseTopology } from '../../topology/parse.ts';
 import { formatProblems } from '../../topology/problem.ts';
 import { SEARCH_ATTRIBUTES, WORKFLOWS } from '../../workflows/contract.ts';
@@ -186,7 +189,7 @@ describe.each(pages)('%s', (page) => {
         const type = value('--type');
         expect(WORKFLOWS).toContain(type);
         const raw = { input, workflowType: type, workflowId: value('--workflow-id') };
-        expect(() => (type === 'drill' ? readDrill(input) : readRequest(raw, topology!)), line).not.toThrow();
+        expect(() => read(raw, topology!), line).not.toThrow();
       } else {
         const verb = value('--name') as MessageVerb;
         expect(parseMessage(verb, input), line).toMatchObject({ ok: true });
@@ -211,18 +214,23 @@ function parseMessage(verb: MessageVerb, input: unknown): { ok: boolean } {
   }
 }
 
+/** As the workflow of that type reads its input. @throws what it would refuse it with */
+function read(raw: RawRequest, topology: Topology): unknown {
+  if (raw.workflowType === 'drill') return readDrill(raw.input);
+  return raw.workflowType === 'halt' ? readHalt(raw, topology) : readRequest(raw, topology);
+}
+
 it('shows only request fields that are read', async () => {
   const { topology } = await loadTopology({ path: join(root, 'deploy/compose/rampart.yaml') }, drivers);
   const rows = [
     ...file('docs/temporal.md').matchAll(
-      /^\| `(failover|failback|trafficRamp|reprotect|refence|release|drill|plan)`\s*\|[^|]*\| `(\{.*?\})`/gm,
+      /^\| `(failover|failback|trafficRamp|reprotect|refence|release|drill|halt|plan)`\s*\|[^|]*\| `(\{.*?\})`/gm,
     ),
   ];
   expect(rows.map((r) => r[1]).sort()).toEqual([...WORKFLOWS].sort());
   for (const [, type, json] of rows)
-    expect(() =>
-      type === 'drill'
-        ? readDrill(JSON.parse(json!))
-        : readRequest({ input: JSON.parse(json!), workflowType: type!, workflowId: 'failover/checkout' }, topology!),
-    ).not.toThrow();
+    expect(() => {
+      const workflowId = type === 'halt' ? 'halt/checkout' : 'failover/checkout';
+      read({ input: JSON.parse(json!), workflowType: type!, workflowId }, topology!);
+    }).not.toThrow();
 });

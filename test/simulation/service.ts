@@ -79,6 +79,7 @@ export function activitiesOf(world: SimWorld, cancelRun: (workflowId: string) =>
       topology: async () => world.topology,
       searchAttributes: async () => Object.keys(SEARCH_ATTRIBUTES),
       cancelRun: async (workflowId) => cancelRun(workflowId),
+      halt: async () => null,
       samples: (store) => world.samplesOf(store, queue),
       log: { debug: silent, info: silent, warn: silent, error: silent },
       namespace: 'default',

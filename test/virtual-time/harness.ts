@@ -323,6 +323,10 @@ export class Workflow {
     return this.#run.searchAttributes;
   }
 
+  get memo(): Record<string, unknown> {
+    return this.#run.memo;
+  }
+
   /** Names of the activities scheduled so far, in order; local ones are not among them. */
   get scheduled(): string[] {
     return this.names('activityTaskScheduled');

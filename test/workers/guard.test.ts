@@ -67,6 +67,7 @@ const deps = (): ActivityDeps => ({
   topology: async () => topology,
   searchAttributes: async () => [],
   cancelRun: async () => {},
+  halt: async () => null,
   samples: () => [],
   log: quiet,
   namespace: 'default',

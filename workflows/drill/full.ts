@@ -8,7 +8,7 @@ import type { DrillRequest } from './request.ts';
 export async function playFull(request: DrillRequest, record: DrillRecord): Promise<void> {
   const there = leg(request, record, 'failover', request.to, null);
   if (request.approvals === 'auto') there.covered = 'a drill whose policy asks nobody';
-  const why = await runLeg(there);
+  const why = await runLeg(there, true);
   record.from = there.record.from;
   if (why !== null) return close(record, 'refused', why);
   if (wasEscalated(there))

@@ -51,15 +51,19 @@ export function leg(
   return made;
 }
 
-/** @returns why it was refused before it did anything; `null` when it ran */
-export async function runLeg(one: Run): Promise<string | null> {
+/**
+ * @param first nothing has been rehearsed yet: it is not begun while the service is halted
+ * @returns why it was refused before it did anything; `null` when it ran
+ */
+export async function runLeg(one: Run, first = false): Promise<string | null> {
   const { action, mode, ...asked } = one.record.request;
   // It may have been made long before, to take people's words.
   one.record.startedAt = Date.now();
   one.record.text = '';
   const input = { ...asked, ...(action === 'failover' || action === 'failback' ? { mode } : {}) };
   try {
-    await execute(one, { input, workflowType: action, workflowId: workflowInfo().workflowId });
+    const raw = { input, workflowType: action, workflowId: workflowInfo().workflowId };
+    await execute(one, first ? { ...raw, drill: true } : raw);
     return null;
   } catch (error) {
     if (!(error instanceof RefusedRun)) throw error;

@@ -15,7 +15,7 @@ export async function playRampOnly(request: DrillRequest, record: DrillRecord): 
   const there = leg(request, record, 'trafficRamp', to, null, { percent, ramp: [percent] });
   if (request.approvals === 'auto') there.covered = 'a drill whose policy asks nobody';
   const already = await trafficAt(request);
-  const why = already ?? (await runLeg(there));
+  const why = already ?? (await runLeg(there, true));
   record.from = there.record.from;
   if (already !== null) {
     there.close('refused', already);

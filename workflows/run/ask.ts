@@ -8,6 +8,7 @@ import { countGate } from './counted.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
 import { couldLetGo, holdsLivingSource } from './held.ts';
+import { waitWhilePaused } from './hold.ts';
 import { approvalStands, storesOf } from './look-again.ts';
 import { lookFurther, needsMore } from './look-further.ts';
 import { leftBehindText, lossText } from './loss-text.ts';
@@ -101,6 +102,8 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
     const open = openGate(run, gate, reason, facts, facts.loss, needs);
     await decide(run, open, observations, true);
     remember(run, open);
+    // Whoever paused while it was asked is not passed over by the answer, and what is measured is of the time after.
+    await waitWhilePaused(run, run.stage!);
     const again = await run.interruptible(() => measureAgain(run.resolved!, run.plan!, identityOf(run)));
     run.saw(again.facts);
     const changed = worse(run, open, again.facts);

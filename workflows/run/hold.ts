@@ -2,6 +2,7 @@
 import { condition } from '@temporalio/workflow';
 import { FROZEN, type Stage, type StageName, type Step, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
 import { Interrupted } from './errors.ts';
+import { control } from './prepare.ts';
 import type { Run } from './state.ts';
 
 export type Answer = { kind: 'retry' } | { kind: 'skip'; step: string };
@@ -52,15 +53,29 @@ function insideCut(run: Run, stage: Stage): boolean {
   return FROZEN.includes(stage.name) && [...run.doneStages].some((s) => FROZEN.includes(s.name));
 }
 
+/** Whether it was a halt that spoke, by its workflow ID. */
+export const isHalt = (by: string): boolean => by.startsWith('halt/');
+
 /** Returns at a person's `resume`, or at a word that ends what is paused. */
 export async function waitWhilePaused(run: Run, stage: Stage): Promise<void> {
-  if (run.paused !== null && !insideCut(run, stage)) {
+  while (run.paused !== null && run.interrupt === null && !insideCut(run, stage)) {
     const since = Date.now();
     const { by } = run.paused;
     run.note(`paused by ${by}`);
     run.tell('run-paused', `paused by ${by}`);
     await condition(() => run.paused === null || run.interrupt !== null);
     run.waited('pause', `paused by ${by}`, since);
+    if (run.paused === null && isHalt(by) && (await isStillOpen(run))) {
+      run.paused ??= { by, since: Date.now() };
+      run.note(`${by} is still open: end it first, with rampart resume ${run.record.service}`);
+    }
     if (run.paused === null) run.tell('run-resumed', 'going on after the pause');
   }
+}
+
+/** Asked anew: a halt that was terminated tells nobody, and must not keep a run for ever. */
+async function isStillOpen(run: Run): Promise<boolean> {
+  const { name, group } = run.resolved!.service;
+  const halt = await control.openHalt({ service: group === undefined ? { name } : { name, group } });
+  return halt !== null && !halt.ending;
 }

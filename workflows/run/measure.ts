@@ -31,8 +31,10 @@ function planning(queue: string, summary: string, limits?: Partial<ActivityOptio
 }
 
 /** @returns observations of every component; nothing in it is older than this call */
-export async function observeAll(resolved: Resolved, identity: RunIdentity): Promise<Observations> {
-  const { service, components } = resolved;
+export async function observeAll(
+  { service, components }: Pick<Resolved, 'service' | 'components'>,
+  identity: RunIdentity,
+): Promise<Observations> {
   const out: Observations = {
     stores: {},
     routers: {},

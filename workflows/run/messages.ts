@@ -25,6 +25,7 @@ import type {
   StepInput,
 } from '../contract.ts';
 import { applyDecision, approvalsNeeded, refuseDecision } from './gate.ts';
+import { isHalt } from './hold.ts';
 import {
   EXAMPLES,
   type MessageVerb,
@@ -85,7 +86,10 @@ const VERBS: Verbs = {
   pause: {
     help: 'Pause before the next stage or weight; takes effect outside the freeze',
     parse: (input) => parseBy('pause', input),
-    refuse: (run) => closed(run) ?? (run.paused === null ? null : `already paused by ${run.paused.by}`),
+    refuse: (run, { by }) =>
+      closed(run) ??
+      (run.paused === null || (isHalt(by) && !isHalt(run.paused.by)) ? null : `already paused by ${run.paused.by}`),
+    // A halt takes a person's pause over: that person's `resume` must not end it.
     apply: (run, input: ByInput) => {
       run.paused = { by: input.by, since: Date.now() };
       return run.freeze.active ? 'pausing as soon as the freeze is over' : 'pausing before the next stage';
@@ -96,8 +100,9 @@ const VERBS: Verbs = {
     parse: (input) => parseBy('resume', input),
     refuse: (run) => closed(run) ?? (run.paused === null ? 'the run is not paused' : null),
     apply: (run) => {
+      const { by } = run.paused!;
       run.paused = null;
-      return 'going on';
+      return isHalt(by) ? `going on, unless ${by} is still open` : 'going on';
     },
   },
   skip: {

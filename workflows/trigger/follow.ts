@@ -8,6 +8,7 @@ import {
   startChild,
 } from '@temporalio/workflow';
 import type { ResolvedTrigger, TriggerActivities } from '../../activities/contract.ts';
+import type { HaltNote } from '../../plan/model.ts';
 import { CONTROL_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../contract.ts';
 import { causeOf } from '../run/errors.ts';
 import { textOfAll, type Verdict } from './judge.ts';
@@ -31,8 +32,11 @@ export async function follow(
   }
   if (verdict.kind !== 'due') return null;
   const { trigger } = resolved;
+  if (trigger.action === 'halt') return startHalt(state, resolved, verdict, control);
   if (trigger.action === 'failover' || trigger.action === 'trafficRamp')
-    return start(state, resolved, verdict, control);
+    return resolved.halt
+      ? heldByHalt(state, resolved, resolved.halt, verdict, control)
+      : start(state, resolved, verdict, control);
   followed(state, trigger.cooldownMs);
   state.note(`${trigger.action}: ${verdict.text}`);
   await tell(state, control, resolved, verdict.text);
@@ -93,6 +97,60 @@ async function start(
     }
     return Date.now() + AGAIN_MS;
   }
+}
+
+/** Corrupted data: everything stands still until a person has looked. The alerts may resolve; the halt stays. */
+async function startHalt(
+  state: TriggerState,
+  { trigger, haltId, ...resolved }: ResolvedTrigger,
+  verdict: Extract<Verdict, { kind: 'due' }>,
+  control: TriggerActivities,
+): Promise<null> {
+  const by = `trigger/${state.name}`;
+  const reason = verdict.text.slice(0, 1_000);
+  const workflowId = haltId!;
+  try {
+    const child = await startChild('halt', {
+      workflowId,
+      taskQueue: CONTROL_QUEUE,
+      args: [{ service: trigger.service, by, reason }],
+      staticSummary: `halt ${trigger.service}: ${reason}`.slice(0, 190),
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      cancellationType: ChildWorkflowCancellationType.ABANDON,
+    });
+    // It tells people by itself, and ends by a person's word.
+    child.result().catch(() => undefined);
+    state.note(`halted ${trigger.service} (${workflowId}): ${verdict.text}`);
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    state.note(`${trigger.service} is halted already: ${workflowId} is told`);
+    await signal(state, workflowId, undefined, 'note', { by, reason });
+    await tell(state, control, { trigger, ...resolved }, `${verdict.text}. ${trigger.service} is halted already`);
+  }
+  followed(state, trigger.cooldownMs);
+  return null;
+}
+
+/** Nothing is started while the service is halted, and that is said once. */
+async function heldByHalt(
+  state: TriggerState,
+  resolved: ResolvedTrigger,
+  halt: HaltNote,
+  verdict: Extract<Verdict, { kind: 'due' }>,
+  control: TriggerActivities,
+): Promise<number> {
+  const { action, service } = resolved.trigger;
+  const text = `no ${action} is started: ${service} is halted since ${new Date(halt.since).toISOString()} by ${halt.by}: ${halt.reason}`;
+  if (!state.log.some((line) => line.text === text)) {
+    state.note(text);
+    await signal(state, halt.workflowId, undefined, 'note', {
+      by: `trigger/${state.name}`,
+      reason: `alerts: ${verdict.text}; ${action} is not started`.slice(0, 1_000),
+    });
+    await tell(state, control, resolved, `${verdict.text}. ${text}`);
+  }
+  return Date.now() + AGAIN_MS;
 }
 
 const idOf = ({ source, key }: { source: string; key: string }): string => `${source} ${key}`;

@@ -5,7 +5,7 @@ import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
 import { readCodes } from '../options.ts';
 import { openRun, speaker, withTemporal } from '../session.ts';
 
-interface SayOptions {
+export interface SayOptions {
   by?: string;
   reason?: string;
   to?: string;

@@ -310,3 +310,14 @@ describe('on the way there', () => {
     expect(record.legs[0]).toMatchObject({ outcome: 'completed', mode: 'unplanned' });
   });
 });
+
+it('is not begun while the service is halted', async () => {
+  run = new DrillRun();
+  run.model.halt = { workflowId: 'halt/checkout', since: 0, by: 'ann', reason: 'wrong amounts', ending: false };
+  await run.open();
+  await run.workflow.runUntilClosed();
+  expect(await run.record()).toMatchObject({
+    verdict: 'refused',
+    text: expect.stringContaining('checkout is halted by ann: wrong amounts'),
+  });
+});

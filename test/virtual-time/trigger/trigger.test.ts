@@ -1,6 +1,8 @@
 /** A trigger's life beside the real engine: it proposes, tells, withdraws, waits for the lock, and forgets nothing. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { RunSeen, TriggerActivities } from '../../../activities/contract.ts';
+import type { RawRequest, RunSeen, TriggerActivities } from '../../../activities/contract.ts';
+import { readHalt } from '../../../activities/halts.ts';
+import type { HaltRecord } from '../../../evidence/halt-record.ts';
 import type { RunRecord } from '../../../evidence/record.ts';
 import type { Alert, Trigger } from '../../../topology/alerts.ts';
 import type { RunStatus, TriggerStatus } from '../../../workflows/contract.ts';
@@ -29,6 +31,8 @@ class TriggerRun {
   readonly told: string[] = [];
   trigger: Trigger | null = TRIGGER;
   quietUntil: number | null = null;
+  /** Further activities, by name. */
+  readonly more: Record<string, (input: never) => unknown> = {};
   harness!: World;
   workflow!: Workflow;
   #n = 0;
@@ -37,7 +41,12 @@ class TriggerRun {
     this.trigger = { ...TRIGGER, ...over };
     const handlers: { [K in keyof TriggerActivities]: (input: never) => unknown } = {
       resolveTrigger: () =>
-        this.trigger === null ? null : { trigger: this.trigger, lock: LOCK, quietUntil: this.quietUntil },
+        this.trigger === null
+          ? null
+          : {
+              ...{ trigger: this.trigger, lock: LOCK, quietUntil: this.quietUntil },
+              ...{ haltId: 'halt/checkout', halt: this.model.halt },
+            },
       lookAtRun: ({ runId }: { runId: string }): RunSeen => {
         const run = this.harness.workflow(LOCK);
         const closed = run.runId !== runId || run.outcome !== null;
@@ -51,7 +60,7 @@ class TriggerRun {
     this.harness = await createWorld({
       bundle,
       activities: (call) => {
-        const handler = handlers[call.type as keyof TriggerActivities];
+        const handler = handlers[call.type as keyof TriggerActivities] ?? this.more[call.type];
         return handler === undefined ? this.model.activities(call) : handler(call.args[0] as never);
       },
       workflowQueues: ['rampart'],
@@ -255,6 +264,57 @@ it('pages and does nothing else where that is what it is for', async () => {
   await run.harness.advance(MINUTE);
   expect(run.told).toEqual([expect.stringContaining('page: RegionDown (am)')]);
   expect((await run.status()).run).toBeNull();
+});
+
+describe('corrupted data', () => {
+  const HALT = 'halt/checkout';
+  const halts = async (): Promise<void> => {
+    await open({ action: 'halt' });
+    run.more.resolveHalt = (raw: RawRequest) => ({ ...readHalt(raw, run.model.topology), searchAttributes: [] });
+    run.more.lookAtLock = () => ({ run: null, recent: [] });
+    run.more.recoveryPoints = () => [];
+    run.more.tellOfHalt = ({ text }: { text: string }) => void run.told.push(text);
+  };
+
+  it('halts the service at once, moves nothing, and stays when the alert resolves', async () => {
+    await halts();
+    await run.alert({ key: 'Corrupt', labels: { alertname: 'ChecksumMismatch' } });
+    await run.harness.advance(MINUTE);
+    const record = (await run.harness.workflow(HALT).query('evidence')) as HaltRecord;
+    expect(record).toMatchObject({
+      state: 'open',
+      by: 'trigger/down',
+      reason: expect.stringContaining('ChecksumMismatch'),
+    });
+    await run.alert({ key: 'Corrupt', status: 'resolved' });
+    await run.harness.advance(2 * 60 * MINUTE);
+    expect(run.harness.workflow(HALT).outcome).toBeNull();
+    // The next alert is told to it, and halts nothing twice.
+    await run.alert({ key: 'Corrupt', labels: { alertname: 'ChecksumMismatch' }, startsAt: run.harness.now });
+    await run.harness.advance(MINUTE);
+    const { notes } = (await run.harness.workflow(HALT).query('evidence')) as HaltRecord;
+    expect(notes).toEqual([
+      expect.objectContaining({ by: 'trigger/down', text: expect.stringContaining('ChecksumMismatch') }),
+    ]);
+    expect(
+      run.harness.trace.some(
+        ({ event, name }) => event === 'startChildWorkflowExecutionInitiated' && name === 'failover',
+      ),
+    ).toBe(false);
+  });
+
+  it('of a halted service starts nothing whatever fires, and says so once; its turn comes when the halt is over', async () => {
+    await open({ runMode: 'planned' });
+    run.model.halt = { workflowId: HALT, since: run.harness.now, by: 'ann', reason: 'wrong amounts', ending: false };
+    await run.alert();
+    await run.harness.advance(5 * MINUTE);
+    expect((await run.status()).run).toBeNull();
+    expect(run.told).toEqual([
+      expect.stringMatching(/no failover is started: checkout is halted since .* by ann: wrong amounts/),
+    ]);
+    run.model.halt = null;
+    await run.until(({ run: child }) => child !== null);
+  });
 });
 
 it('waits out a maintenance window', async () => {

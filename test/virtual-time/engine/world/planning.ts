@@ -1,6 +1,6 @@
 /** The planning activities over the model world: the real compiler and the real reading of requests, modelled looks. */
 import type { ObserveCall, PlanningActivities, RawRequest, WatchCall } from '../../../../activities/contract.ts';
-import { readRequest } from '../../../../activities/request.ts';
+import { readRequest, refuseDrill } from '../../../../activities/request.ts';
 import { compilePlan } from '../../../../plan/compile.ts';
 import { assess } from '../../../../plan/facts.ts';
 import { isNews, materialOf } from '../../../../plan/material.ts';
@@ -20,6 +20,7 @@ export function planningActivities(world: ModelWorld, topology: Topology, search
   return {
     resolveRequest: (_call, raw: RawRequest) => {
       const { request, service } = readRequest(raw, topology);
+      if (raw.drill === true) refuseDrill(service, world.halt);
       const names = [...service.components, ...service.checks, ...service.ramp.analysis];
       const notify = notifyViewOf(topology.notifications, service.name);
       return {
@@ -48,8 +49,9 @@ export function planningActivities(world: ModelWorld, topology: Topology, search
       const { from, to, mode } = compilePlan(input);
       return { from, to, mode };
     },
-    compilePlan: (_call, input: CompileInput) => compilePlan(input),
-    assessFacts: (_call, input: CompileInput) => assess(input),
+    openHalt: () => world.halt,
+    compilePlan: (_call, input: CompileInput) => compilePlan({ ...input, halt: world.halt }),
+    assessFacts: (_call, input: CompileInput) => assess({ ...input, halt: world.halt }),
     watchFacts: (call, input: WatchCall) => watchFacts(world, call, input),
     cancelRun: () => world.cancelRun(),
     writeEscapePage: () => ({ path: 'escape/checkout.txt' }),
@@ -66,7 +68,8 @@ async function watchFacts(world: ModelWorld, call: ActivityCall, input: WatchCal
     // With the source well, time alone is no news.
     if (call.now() < quietUntil || (input.shown.loss.kind === 'none' && world.version === seen)) continue;
     seen = world.version;
-    const facts = assess({ ...input.compile, observations: look(world, input.observations), now: call.now() });
+    const { halt } = world;
+    const facts = assess({ ...input.compile, halt, observations: look(world, input.observations), now: call.now() });
     if (isNews(input.shown, materialOf(facts))) return facts;
   }
   return null;

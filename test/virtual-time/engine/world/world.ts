@@ -9,7 +9,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { NotifyCall, PlanningActivities } from '../../../../activities/contract.ts';
 import { ERROR_TYPES, RampartError } from '../../../../drivers/errors.ts';
 import type { FenceReceipt, Finding, Json, Receipt, Weights } from '../../../../drivers/ports.ts';
-import type { StepCall } from '../../../../plan/model.ts';
+import type { HaltNote, StepCall } from '../../../../plan/model.ts';
 import type { Notifications } from '../../../../topology/channels.ts';
 import type { Service, Topology } from '../../../../topology/model.ts';
 import { A, B, checkout, component, components } from '../../../plan/world.ts';
@@ -70,6 +70,8 @@ export class ModelWorld {
   readonly tokens: number[] = [];
   /** What the server does when the run asks for its own cancellation. */
   cancelRun: () => Promise<void> = async () => undefined;
+  /** The halt that is open, as activities find it. */
+  halt: HaltNote | null = null;
   #now: () => number = () => 0;
   readonly #pace: number;
   readonly #scripts: Array<{ key: string; script: Script; times: number }> = [];
@@ -173,7 +175,7 @@ export class ModelWorld {
       ...[lagMs, stalled],
       ...Object.values(servers).map(({ reachable, role, timeline }) => [reachable, role, timeline]),
     ]);
-    return JSON.stringify([stores, routers, workloads, checks, this.findings]);
+    return JSON.stringify([stores, routers, workloads, checks, this.findings, this.halt]);
   }
 
   /** Journals that are open: a run that has ended leaves none. */
