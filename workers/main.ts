@@ -11,6 +11,7 @@ import type { ActivityDeps } from '../activities/deps.ts';
 import { createDrillActivities } from '../activities/drills.ts';
 import { createGuardingActivities } from '../activities/guarding.ts';
 import { createHaltActivities } from '../activities/halts.ts';
+import { createNotifyActivities } from '../activities/notify.ts';
 import { createPlanningActivities } from '../activities/planning.ts';
 import { createStepActivities } from '../activities/steps.ts';
 import { createTriggerActivities } from '../activities/triggers.ts';
@@ -130,6 +131,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     ...drilling,
     // A region's worker pauses the replicas beside it.
     ...createHaltActivities(deps, createHaltDeps(client, announcer)),
+    ...(place.region === null ? createNotifyActivities(deps) : {}),
   };
   const identity = `${process.pid}@${hostname()} ${placeName}`;
   const workers = await Promise.all(

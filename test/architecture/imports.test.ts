@@ -48,6 +48,7 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
       'evidence/assertions.ts',
     ],
     types: ['workflows/contract.ts', 'evidence/'],
+    lazy: ['nodemailer'],
   },
   workers: {
     run: [

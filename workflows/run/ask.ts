@@ -187,7 +187,7 @@ function openGate(run: Run, gate: Gate, reason: string, facts: Facts, loss: Loss
   };
   run.gate = open;
   run.note(`gate ${id} opened${reason ? `: ${reason}` : ''}`);
-  run.tell('approval-required', asking(open));
+  run.tell('approval-required', asking(open), urgency(open));
   showProgress(run);
   return open;
 }
@@ -195,6 +195,9 @@ function openGate(run: Run, gate: Gate, reason: string, facts: Facts, loss: Loss
 function asking({ id, gate, reason, facts, loss }: OpenGate): string {
   return `gate ${id}, ${gate.title}${reason ? ` (${reason})` : ''}: ${facts.classified.text}; loss ${lossText(loss)}`;
 }
+
+/** In an unplanned run people are already without the service: somebody must be woken. */
+const urgency = ({ mode }: OpenGate) => (mode === 'unplanned' ? 'error' : 'warning');
 
 /** At this gate people accept a weak fence of these stores and this loss, for this plan; nothing more. */
 function rememberPromotion(run: Run, open: OpenGate, stage: Stage): void {
@@ -349,7 +352,7 @@ function showFacts(run: Run, open: OpenGate, facts: Facts): void {
     open.expiresAt = Date.now() + open.gate.policy.timeoutMs;
     open.reason = `asked again: ${facts.classified.text}; loss ${lossText(facts.loss)}`;
     run.note(`gate ${was} is asked again as ${open.id}: the facts changed: ${facts.classified.text}`);
-    run.tell('approval-required', asking(open));
+    run.tell('approval-required', asking(open), urgency(open));
   }
   showProgress(run);
 }
