@@ -16,10 +16,12 @@ import type { Assertion, AssertionRecord, RunRecord } from '../evidence/record.t
 import type { Health, HealthFinding, Memory } from '../plan/health/model.ts';
 import type { Material } from '../plan/material.ts';
 import type { CompileInput, Facts, HaltNote, Mode, Plan, Request, StepCall, Verb } from '../plan/model.ts';
-import type { Trigger, TriggerAction } from '../topology/alerts.ts';
+import type { PointMemory, PointReport } from '../plan/watch/model.ts';
+import type { Alert, Trigger, TriggerAction } from '../topology/alerts.ts';
 import type { NotifyView } from '../topology/channels.ts';
 import type { Drill } from '../topology/drill.ts';
 import type { Component, Service } from '../topology/model.ts';
+import type { VantagePoint, Watch } from '../topology/watches.ts';
 
 export interface RawRequest {
   input: unknown;
@@ -134,6 +136,45 @@ export interface GuardingActivities {
   /** Runs on its own task queue: it lasts, and must not take the room of steps. */
   watchService(call: WatchServiceCall): Promise<WatchServiceAnswer>;
   tellPeople(call: { service: string; opened: HealthFinding[]; cleared: HealthFinding[] }): Promise<void>;
+}
+
+/** What a watch asks: its part of the topology. */
+export interface Watched {
+  watch: Watch;
+  /** Its probes, by name. */
+  components: Record<string, Component>;
+}
+
+export interface WatchPointCall {
+  watched: Watched;
+  point: VantagePoint;
+  /** What this vantage point has said last; it speaks again as soon as it would say something else. `null`: nothing. */
+  shown: PointReport | null;
+  memory: PointMemory;
+  /** Longest time to ask, in milliseconds. */
+  forMs: number;
+}
+
+export interface WatchPointAnswer {
+  why: 'changed' | 'time';
+  report: PointReport;
+  memory: PointMemory;
+}
+
+/** What a vantage point does: it asks the probes again and again. */
+export interface VantageActivities {
+  /** Runs on a task queue of its own: it lasts, and must not take the room of steps. */
+  watchPoint(call: WatchPointCall): Promise<WatchPointAnswer>;
+}
+
+/** What a watch's workflow asks of the control place. */
+export interface WatchingActivities {
+  /** `null` when the topology has no such watch. */
+  resolveWatch(call: { watch: string }): Promise<(Watched & { searchAttributes: string[] }) | null>;
+  /** Hands alerts to every trigger that they match. */
+  tellTriggers(call: { alerts: Alert[] }): Promise<void>;
+  /** Tells people that a watch cannot tell what it is there to tell, or can again. */
+  tellOfWatch(call: { watch: string; service: string; state: 'opened' | 'cleared'; text: string }): Promise<void>;
 }
 
 /** A trigger of the topology, with what its workflow needs to know besides. */

@@ -273,6 +273,12 @@ export const METRICS = {
     labels: ['service'],
     help: "The guard's last look, the systems' own time included",
   },
+  rampart_probe_failing: {
+    type: 'gauge',
+    from: 'worker',
+    labels: ['watch', 'from', 'probe', 'region', 'signal'],
+    help: '1 while a probe is failing, errorRate or latency by what this vantage point sees, 0 while it is not; unknown is absent',
+  },
   rampart_last_proof_timestamp_seconds: {
     type: 'gauge',
     from: 'worker',

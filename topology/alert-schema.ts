@@ -143,7 +143,7 @@ export const triggerSchema = z
           source: z
             .string()
             .min(1)
-            .meta({ description: 'One of alertSources, or `guard`', examples: ['alertmanager'] }),
+            .meta({ description: 'One of alertSources, `watch` or `guard`', examples: ['alertmanager'] }),
           labels: z
             .record(z.string(), z.string())
             .optional()

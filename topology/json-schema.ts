@@ -18,6 +18,7 @@ import {
   tierSchema,
 } from './schema.ts';
 import { stepSchemas, undoSchemas } from './steps.ts';
+import { watchSchema } from './watch-schema.ts';
 
 /** A JSON Schema, draft 7: the newest that the YAML language server and the JSON editors all read. */
 export interface JsonSchema {
@@ -41,6 +42,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       'How people are told',
     ),
     drill: toJson(drillSchema),
+    watch: toJson(watchSchema),
     step: byDiscriminator(
       'kind',
       kinds((kind) => ref(`step-${kind}`)),
@@ -107,6 +109,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       triggers: { ...map('trigger', 0), description: 'What follows when alerts say that something is wrong, by name' },
       notifications: ref('notifications'),
       drills: { ...map('drill', 0), description: 'What is rehearsed, and when, by name' },
+      watch: { ...map('watch', 0), description: "Rampart's own probes of services and regions, by name" },
     },
     definitions,
   };

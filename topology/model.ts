@@ -7,6 +7,7 @@ import type { Capabilities, FenceStrength, Json, Role } from '../drivers/ports.t
 import type { AlertSource, Trigger } from './alerts.ts';
 import type { Notifications } from './channels.ts';
 import type { Drill } from './drill.ts';
+import type { Watch } from './watches.ts';
 
 export type RegionName = string;
 export type ServiceName = string;
@@ -196,6 +197,8 @@ export interface Topology {
   notifications?: Notifications;
   /** What is rehearsed, and when. Not part of the digest either. */
   drills: Record<string, Drill>;
+  /** Rampart's own probes; not part of the digest either. */
+  watches: Record<string, Watch>;
 }
 
 /** Workflow ID of a service's halt: as the lock, one for a whole group, because its services move together. */

@@ -20,6 +20,7 @@ import {
 } from './services.ts';
 import { Source } from './source.ts';
 import { checkTriggers, readAlertSource, readTrigger } from './triggers.ts';
+import { checkWatches, finishWatch, readWatch } from './watch.ts';
 
 /** `problems` holds warnings only when there is a topology; without one, at least one error. Sorted by position. */
 export interface ParseResult {
@@ -66,7 +67,16 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   }
   const top = validator.fields(fileSchema, file, []);
   const given = top === INVALID ? {} : top;
-  for (const name of ['regions', 'tiers', 'components', 'services', 'alertSources', 'triggers', 'drills'] as const)
+  for (const name of [
+    'regions',
+    'tiers',
+    'components',
+    'services',
+    'alertSources',
+    'triggers',
+    'drills',
+    'watch',
+  ] as const)
     checkNames(name, given[name], validator);
   checkCounts(given, validator);
 
@@ -91,6 +101,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   checkNames('notifications.channels', sectionOf(given.notifications?.channels), validator);
   const notifications = readNotifications(given.notifications, validator);
   const drills = readAll(given.drills, (name, raw) => readDrill(name, raw, validator));
+  const watches = readAll(given.watch, (name, raw) => readWatch(name, raw, validator));
   const { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices } = file;
   checkReferencesToSecrets(
     {
@@ -100,6 +111,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
       services: rawServices,
       triggers: file.triggers,
       drills: file.drills,
+      watch: file.watch,
     },
     validator,
   );
@@ -117,6 +129,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   checkTriggers(triggers, new Set(Object.keys(given.alertSources ?? {})), drafts, source);
   if (notifications !== undefined) checkNotifications(notifications, drafts, source);
   checkDrills(drills, drafts, source);
+  checkWatches(watches, drafts, source);
   if (source.problems.some((problem) => problem.severity === 'error')) return undefined;
 
   const topology = {
@@ -132,7 +145,8 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   };
   const alerts = { alertSources: Object.fromEntries(alertSources), triggers: Object.fromEntries(triggers) };
   const told = notifications === undefined ? {} : { notifications };
-  const rest = { ...alerts, ...told, drills: Object.fromEntries(drills) };
+  const watch = [...watches].map(([name, draft]) => [name, finishWatch(draft, drafts)] as const);
+  const rest = { ...alerts, ...told, drills: Object.fromEntries(drills), watches: Object.fromEntries(watch) };
   return { ...topology, ...rest, digest: topologyDigest(topology), path: source.path };
 }
 

@@ -398,4 +398,5 @@ export const fileSchema = z.strictObject({
   triggers: z.record(z.string(), z.unknown()).optional(),
   notifications: z.record(z.string(), z.unknown()).optional(),
   drills: z.record(z.string(), z.unknown()).optional(),
+  watch: z.record(z.string(), z.unknown()).optional(),
 });

@@ -8,9 +8,7 @@ import { INVALID, type Validator } from './issues.ts';
 import { mappingProblems } from './mapping.ts';
 import type { Source } from './source.ts';
 import { hint } from './suggest.ts';
-
-/** Alerts of Rampart's own probes and guards; no sender of the file may have this name. */
-export const OWN_SOURCE = 'guard';
+import { OWN_SOURCES } from './watches.ts';
 
 /** Types whose messages may be each sender's own. */
 const MAPPED = ['generic', 'standardWebhooks', 'cloudEvents'];
@@ -38,7 +36,8 @@ export function readAlertSource(name: string, raw: unknown, validator: Validator
   const say = (field: string, code: string, message: string): undefined => {
     if (!validator.isBroken([...path, field])) validator.report([...path, field], code, message);
   };
-  if (name === OWN_SOURCE) validator.report(path, 'reserved_name', `"${name}" is Rampart's own source`, { at: 'key' });
+  if (OWN_SOURCES.includes(name))
+    validator.report(path, 'reserved_name', `"${name}" is Rampart's own source`, { at: 'key' });
   const { type, topics, map } = given;
   if (type === undefined) {
     if (!validator.isBroken([...path, 'type'])) validator.missing([...path, 'type']);
@@ -191,7 +190,7 @@ export function checkTriggers(
       say(['to'], 'unknown_region', `${trigger.service} cannot move to "${trigger.to}"; it has ${regions.join(', ')}`);
     }
     for (const [i, { source: name }] of trigger.when.entries())
-      if (name !== OWN_SOURCE && !sources.has(name))
+      if (!OWN_SOURCES.includes(name) && !sources.has(name))
         say(['when', i, 'source'], 'unknown_source', `there is no alert source "${name}"${hint(name, sources)}`);
     const different = new Set(trigger.when.map((one) => one.source)).size;
     if (trigger.quorum.atLeast > different)

@@ -1,13 +1,14 @@
 /**
- * Guards as a desired state: every service of the topology that wants one has its guard's workflow running. Control
- * workers see to it, all of them: starting one that runs changes nothing. A guard ends by itself when the topology no
- * longer has its service.
+ * Guards and watches as a desired state: every service of the topology that wants a guard, and every watch, has its
+ * workflow running. Control workers see to it, all of them: starting one that runs changes nothing. Each ends by itself
+ * when the topology no longer has it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { type GuardDeps, isGuarded } from '../activities/guarding.ts';
 import type { DriverLog } from '../drivers/ports.ts';
-import { CONTROL_QUEUE, guardOf } from '../workflows/contract.ts';
+import type { Topology } from '../topology/model.ts';
+import { CONTROL_QUEUE, guardOf, watchOf } from '../workflows/contract.ts';
 
 /** How soon an added service is guarded, and a guard that somebody ended is there again, in milliseconds. */
 const EVERY_MS = 30_000;
@@ -24,29 +25,61 @@ export interface KeepGuardsOptions {
   everyMs?: number;
 }
 
+/** What is to be running. */
+interface Kept {
+  type: 'guard' | 'watch';
+  workflowId: string;
+  args: [object];
+  summary: string;
+  /** What it is about, when it must be told that this has changed; a guard looks for itself. */
+  about?: string;
+}
+
+function keptOf({ services, watches, components }: Topology): Kept[] {
+  const guards = Object.values(services)
+    .filter(isGuarded)
+    .map(({ name }): Kept => {
+      return { type: 'guard', workflowId: guardOf(name), args: [{ service: name }], summary: `guard of ${name}` };
+    });
+  const own = Object.values(watches).map((watch): Kept => {
+    const { name, probes } = watch;
+    const about = JSON.stringify([watch, probes.map((probe) => components[probe])]);
+    return { type: 'watch', workflowId: watchOf(name), args: [{ watch: name }], summary: `watch ${name}`, about };
+  });
+  return [...guards, ...own];
+}
+
 /** Runs until the signal aborts. Errors are logged and tried again: without guards the watchdog still watches. */
 export async function keepGuards({ client, topology, log, signal, everyMs = EVERY_MS }: KeepGuardsOptions) {
+  /** What running watches have been told of. */
+  const known = new Map<string, string>();
   while (!signal.aborted) {
     let wait = everyMs;
     try {
-      const services = Object.values((await topology()).services).filter(isGuarded);
-      for (let i = 0; i < services.length; i += AT_ONCE)
-        await Promise.all(services.slice(i, i + AT_ONCE).map(({ name }) => startGuard(client, name)));
+      const kept = keptOf(await topology());
+      for (let i = 0; i < kept.length; i += AT_ONCE)
+        await Promise.all(kept.slice(i, i + AT_ONCE).map((one) => start(client, one, known)));
     } catch (error) {
-      log.warn('guards could not be started', { error: error instanceof Error ? error.message : String(error) });
+      log.warn('guards and watches could not be started', {
+        error: error instanceof Error ? error.message : String(error),
+      });
       wait = Math.min(RETRY_MS, everyMs);
     }
     await sleep(wait, undefined, { signal }).catch(() => undefined);
   }
 }
 
-function startGuard(client: Client, service: string): Promise<unknown> {
-  return client.workflow.start('guard', {
-    workflowId: guardOf(service),
-    taskQueue: CONTROL_QUEUE,
-    args: [{ service }],
-    staticSummary: `guard of ${service}`,
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-  });
+async function start(client: Client, one: Kept, known: Map<string, string>): Promise<void> {
+  const { type, workflowId, args, summary, about } = one;
+  const options = {
+    ...{ workflowId, taskQueue: CONTROL_QUEUE, args, staticSummary: summary },
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE' as const,
+  };
+  if (about === undefined || known.get(workflowId) === about) {
+    await client.workflow.start(type, { ...options, workflowIdConflictPolicy: 'USE_EXISTING' });
+    return;
+  }
+  // One that runs may have been started for something else, also by a process before this one.
+  await client.workflow.signalWithStart(type, { ...options, signal: 'edited', signalArgs: [] });
+  known.set(workflowId, about);
 }

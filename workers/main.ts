@@ -15,6 +15,8 @@ import { createNotifyActivities } from '../activities/notify.ts';
 import { createPlanningActivities } from '../activities/planning.ts';
 import { createStepActivities } from '../activities/steps.ts';
 import { createTriggerActivities } from '../activities/triggers.ts';
+import { createVantageActivities } from '../activities/vantage.ts';
+import { createWatchingActivities } from '../activities/watching.ts';
 import { RampartError } from '../drivers/errors.ts';
 import type { Driver } from '../drivers/ports.ts';
 import { drivers as builtIn } from '../drivers/registry.ts';
@@ -22,7 +24,8 @@ import { metrics } from '../metrics/process.ts';
 import { loadTopology } from '../topology/load.ts';
 import { haltOf } from '../topology/model.ts';
 import { formatProblems } from '../topology/problem.ts';
-import { CONTROL_QUEUE, GUARD_QUEUE } from '../workflows/contract.ts';
+import { CONTROL_POINT } from '../topology/watches.ts';
+import { CONTROL_QUEUE, GUARD_QUEUE, watchQueueOf } from '../workflows/contract.ts';
 import { createDrillDeps } from './drill-deps.ts';
 import { createGuardDeps } from './guard-deps.ts';
 import { keepGuards } from './guards.ts';
@@ -34,6 +37,7 @@ import { readRuns } from './runs.ts';
 import { Sampler } from './sampler.ts';
 import { ensureSearchAttributes, registeredSearchAttributes } from './search-attributes.ts';
 import { createTriggerDeps } from './trigger-deps.ts';
+import { createWatchingDeps, publishVantage } from './watch-deps.ts';
 import { watchLoop } from './watch-loop.ts';
 import { Announcer } from './watchdog.ts';
 
@@ -123,6 +127,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
   const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;
   const drilling = place.region === null ? createDrillActivities(deps, createDrillDeps(client)) : null;
+  const watched =
+    place.region === null ? createWatchingActivities(deps, createWatchingDeps(client, deps.topology, announcer)) : null;
   const activities = {
     ...createPlanningActivities(deps),
     ...createStepActivities(deps),
@@ -132,6 +138,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     // A region's worker pauses the replicas beside it.
     ...createHaltActivities(deps, createHaltDeps(client, announcer)),
     ...(place.region === null ? createNotifyActivities(deps) : {}),
+    ...watched,
   };
   const identity = `${process.pid}@${hostname()} ${placeName}`;
   const workers = await Promise.all(
@@ -175,6 +182,22 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
         defaultHeartbeatThrottleInterval: '20s',
       }),
     );
+  workers.push(
+    await Worker.create({
+      ...{ connection, namespace, identity },
+      taskQueue: watchQueueOf(place.region ?? CONTROL_POINT),
+      activities: createVantageActivities(deps, { publish: publishVantage }),
+      shutdownGraceTime: '0s',
+      shutdownForceTime: SHUTDOWN_FORCE,
+      // One for each watch; most of them sleep.
+      maxConcurrentActivityTaskExecutions: 1_000,
+      // A frozen worker loses one task for each poll that it has open.
+      maxConcurrentActivityTaskPolls: 1,
+      // What a vantage point said counts for at most 15 s after its last heartbeat.
+      maxHeartbeatThrottleInterval: '5s',
+      defaultHeartbeatThrottleInterval: '5s',
+    }),
+  );
   const stop = new AbortController();
   const intervalMs = Number(process.env.RAMPART_SAMPLE_INTERVAL_MS ?? SAMPLE_EVERY_MS);
   const watching = watchLoop({ deps, sampler, announcer, intervalMs, signal: stop.signal });

@@ -7,6 +7,8 @@ import type { Lag, LossStatement, Millis, Weights } from '../drivers/ports.ts';
 import type { Outcome, RunRecord, StepRecord } from '../evidence/record.ts';
 import type { Health } from '../plan/health/model.ts';
 import type { Facts, Mode, StageName } from '../plan/model.ts';
+import type { PointReport, Verdict } from '../plan/watch/model.ts';
+import { CONTROL_POINT, type VantagePoint } from '../topology/watches.ts';
 
 export const CONTROL_QUEUE = 'rampart';
 /**
@@ -16,6 +18,11 @@ export const CONTROL_QUEUE = 'rampart';
 export const WORKFLOW_TASK_TIMEOUT = '5s';
 /** Guards watch on a queue of their own: each takes one activity's room for as long as it lives. */
 export const GUARD_QUEUE = 'rampart-guard';
+/** Vantage points ask on queues of their own, for the same reason. */
+export const watchQueueOf = (point: VantagePoint): string =>
+  point === CONTROL_POINT ? 'rampart-watch' : `rampart-watch.${point}`;
+/** Workflow ID of a watch. */
+export const watchOf = (name: string): string => `watch/${name}`;
 /** Workflow ID of a service's guard. */
 export const guardOf = (service: string): string => `guard/${service}`;
 
@@ -104,6 +111,33 @@ export interface GuardStatus {
   /** Refences it has started for the old primary that is back now. */
   refence: { tries: number; lastAt: Millis | null; text: string };
   text: string;
+}
+
+/** One vantage point, as a watch knows it. */
+export interface PointStatus {
+  point: VantagePoint;
+  /** `null`: unknown. Its worker does not answer, and what it has said before does not count. */
+  report: PointReport | null;
+  since: Millis;
+  /** Why it is unknown. */
+  text: string;
+}
+
+/** `status` query of a watch. */
+export interface WatchStatus {
+  workflowId: string;
+  watch: string;
+  service: string | null;
+  now: Millis;
+  /** `wrong`: something is; `blind`: of some region nothing can be told now; `null`: nothing is known yet. */
+  verdict: 'well' | 'wrong' | 'blind' | null;
+  points: PointStatus[];
+  /** What was decided by vote; what is not here could not be told yet. */
+  verdicts: Verdict[];
+  /** By region: why nothing can be told of it now. */
+  blind: Array<{ region: string; since: Millis; why: string }>;
+  text: string;
+  log: Array<{ at: Millis; text: string }>;
 }
 
 /** `status` query: what a screen shows. `evidence` has everything. */

@@ -12,3 +12,4 @@ export { reprotect } from './reprotect.ts';
 export { scheduledDrill } from './scheduled-drill.ts';
 export { trafficRamp } from './traffic-ramp.ts';
 export { trigger } from './trigger.ts';
+export { watch } from './watch.ts';

@@ -4,7 +4,8 @@
  * deliveries itself, and this only spares it.
  */
 import type { Client } from '@temporalio/client';
-import type { Alert, AlertMatch, Trigger } from '../../topology/alerts.ts';
+import { matches } from '../../topology/alert-match.ts';
+import type { Alert, Trigger } from '../../topology/alerts.ts';
 import type { Topology } from '../../topology/model.ts';
 import { CONTROL_QUEUE, triggerOf } from '../../workflows/contract.ts';
 import { type Delivered, type Inbox, Unavailable } from './inbox.ts';
@@ -131,24 +132,4 @@ export function temporalInbox({ client, topology, now }: TemporalInboxOptions): 
 function reasonOf(error: unknown): string {
   const { cause } = (error ?? {}) as { cause?: unknown };
   return cause instanceof Error ? cause.message : error instanceof Error ? error.message : String(error);
-}
-
-/** Whether the alert comes from that source and has all these labels. */
-export function matches({ source, labels }: AlertMatch, alert: Alert): boolean {
-  if (source !== alert.source) return false;
-  return Object.entries(labels).every(([label, wanted]) => {
-    const value = Object.hasOwn(alert.labels, label) ? alert.labels[label]! : '';
-    return wanted.length > 1 && wanted.startsWith('/') && wanted.endsWith('/')
-      ? patternOf(wanted).test(value)
-      : value === wanted;
-  });
-}
-
-const patterns = new Map<string, RegExp>();
-
-/** Over the whole label, as Alertmanager does it. The topology's check has compiled it before. */
-function patternOf(wanted: string): RegExp {
-  const known = patterns.get(wanted) ?? new RegExp(`^(?:${wanted.slice(1, -1)})$`, 's');
-  patterns.set(wanted, known);
-  return known;
 }

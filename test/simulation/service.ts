@@ -55,6 +55,7 @@ export function topologyOf(scenario: Scenario, service: Service): Topology {
     components: all,
     services: { checkout: service },
     alertSources: {},
+    watches: {},
     triggers: {},
     drills: {},
   };

@@ -2,7 +2,8 @@
 import type { Client } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
 import { Unavailable } from '../../clients/webhooks/inbox.ts';
-import { matches, temporalInbox } from '../../clients/webhooks/temporal-inbox.ts';
+import { temporalInbox } from '../../clients/webhooks/temporal-inbox.ts';
+import { matches } from '../../topology/alert-match.ts';
 import type { Alert } from '../../topology/alerts.ts';
 import type { Topology } from '../../topology/model.ts';
 import { parseTopology } from '../../topology/parse.ts';

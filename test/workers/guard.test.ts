@@ -49,6 +49,7 @@ beforeAll(async () => {
     components: { 'orders-db': pair.component },
     services: { checkout: service },
     alertSources: {},
+    watches: {},
     triggers: {},
     drills: {},
   };

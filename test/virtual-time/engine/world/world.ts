@@ -102,6 +102,7 @@ export class ModelWorld {
         ),
       },
       alertSources: {},
+      watches: {},
       triggers: {},
       ...(options.notifications === undefined ? {} : { notifications: options.notifications }),
       drills: {},
