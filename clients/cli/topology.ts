@@ -1,5 +1,6 @@
 /** The topology as verbs need it: checked, or as much of it as there is when the file is broken in a bad hour. */
 import { drivers } from '../../drivers/registry.ts';
+import type { Drill } from '../../topology/drill.ts';
 import { type LoadResult, loadTopology } from '../../topology/load.ts';
 import { lockOf, type Service, type Topology } from '../../topology/model.ts';
 import { formatProblems } from '../../topology/problem.ts';
@@ -33,6 +34,13 @@ export function serviceIn(topology: Topology, name: string): Service {
   const service = topology.services[name];
   if (service !== undefined) return service;
   throw badInput(`${topology.path} has no service "${name}"${hint(name, Object.keys(topology.services))}`);
+}
+
+/** @throws CliError naming the drills that exist */
+export function drillIn(topology: Topology, name: string): Drill {
+  const drill = topology.drills[name];
+  if (drill !== undefined) return drill;
+  throw badInput(`${topology.path} has no drill "${name}"${hint(name, Object.keys(topology.drills))}`);
 }
 
 /** Regions a service can be in, home first. */

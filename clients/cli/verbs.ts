@@ -11,6 +11,8 @@ export async function declareVerbs(program: Command, load: Load, argv: readonly 
   declareRefence(program, load);
   declareRelease(program, load);
   declareHalt(program, load);
+  program.commandsGroup('Rehearse:');
+  declareDrills(program, load);
   program.commandsGroup('Speak to a run:');
   declareSpeak(program, load);
   program.commandsGroup('When it is dark:');
@@ -162,6 +164,49 @@ function declareRefence(program: Command, load: Load): void {
       .option('--timeout <duration>', 'with --wait: stop watching after this time, exit 3')
       .addOption(by()),
     () => import('./verbs/refence.ts'),
+  );
+}
+
+function declareDrills(program: Command, load: Load): void {
+  const drills = program.command('drills').description('drills of the topology: on a schedule, or now');
+  load(
+    drills
+      .command('sync')
+      .description("make Temporal's schedules those of the topology; safe to repeat")
+      .option('--dry-run', 'only say what it would do'),
+    () => import('./verbs/drills-sync.ts'),
+  );
+  load(
+    drills
+      .command('list')
+      .description(
+        'when each is due, how the last one ended; exit 1 when one is overdue or its schedule is not as written',
+      ),
+    () => import('./verbs/drills-list.ts'),
+  );
+  load(
+    drills
+      .command('run')
+      .description('play one now and follow it; exit 0 only when it has passed')
+      .argument('<drill>')
+      .option('--junit <file>', 'write its result there, for pipelines')
+      .option('--reason <text>', 'why; kept in the evidence')
+      .option('--timeout <duration>', 'stop watching after this time, exit 3')
+      .addOption(by()),
+    () => import('./verbs/drills-run.ts'),
+  );
+  const held = (name: 'pause' | 'resume', description: string): Command =>
+    drills
+      .command(name)
+      .description(description)
+      .argument('<drill>')
+      .option('--reason <text>', 'why; shown with it')
+      .addOption(by());
+  load(held('pause', 'start it no more until it is resumed'), () =>
+    import('./verbs/drills-pause.ts').then(({ pause }) => pause),
+  );
+  load(held('resume', 'start it again when it is due'), () =>
+    import('./verbs/drills-pause.ts').then(({ resume }) => resume),
   );
 }
 

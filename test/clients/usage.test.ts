@@ -11,7 +11,7 @@ import { rampart } from './terminal.ts';
 
 const VERBS = [
   'status', 'history', 'report', 'plan', 'start', 'reprotect', 'release', 'approve', 'reject', 'pause', 'resume',
-  'retry', 'skip', 'abort', 'escalate', 'withdraw', 'note', 'escape', 'doctor', 'local-guard', 'guard', 'refence', 'init', 'validate', 'schema',
+  'retry', 'skip', 'abort', 'escalate', 'withdraw', 'note', 'escape', 'doctor', 'local-guard', 'guard', 'drills', 'refence', 'init', 'validate', 'schema',
   'worker', 'lab',
 ]; // biome-ignore format: a list
 

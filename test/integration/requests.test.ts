@@ -1,9 +1,13 @@
 /** What people send wrong: requests, messages, decisions. Each gets a sentence that says what would be right. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { DrillRecord } from '../../evidence/record.ts';
+import { nextRuns } from '../../topology/drills.ts';
+import { rampart } from '../clients/terminal.ts';
 import { expectPlanned } from './expectations.ts';
-import { LOCK, openTestWorld, PERSON, type TestRun, type TestWorld } from './world.ts';
+import { LOCK, openTestWorld, PERSON, type TestRun, type TestWorld, until } from './world.ts';
 
 let world: TestWorld;
 beforeAll(async () => {
@@ -226,17 +230,104 @@ test('abort in the ramp leaves the data, cancel before the promotion puts everyt
   expect([orders.lost, orders.duplicated]).toEqual([[], 0]);
 }, 360_000);
 
-test('a drill goes there and back on one approval, loses nothing, and leaves all as it was', async () => {
-  const before = await world.sides();
-  const input = { service: 'checkout', to: before.other, dwellMs: 1_500, intervalMs: 200, by: 'bo' };
-  const drill = await world.start('drill', {
-    ...input,
-    assertions: [{ name: 'dwell', expr: 'run.dwell >= duration("1s")' }],
+/** As a person types it, against the world's server and topology. */
+const cli = (...args: string[]) =>
+  rampart(args, {
+    env: {
+      TEMPORAL_ADDRESS: world.report.temporal.address,
+      TEMPORAL_NAMESPACE: world.report.temporal.namespace,
+      RAMPART_CONFIG: world.report.config,
+      RAMPART_BY: PERSON,
+      RAMPART_STATE_DIR: world.lab.dir,
+    },
   });
-  await drill.approve('cutover');
-  const record = (await drill.handle.result()) as unknown as DrillRecord;
+
+interface Listed {
+  drill: string;
+  drift: string;
+  paused: boolean;
+  next: number[];
+  last: { verdict: string; text: string } | null;
+}
+
+async function listed(): Promise<{ code: number; drills: Record<string, Listed> }> {
+  const ran = await cli('drills', 'list', '--json');
+  const { drills } = ran.json<{ drills: Listed[] }>();
+  return { code: ran.code, drills: Object.fromEntries(drills.map((one) => [one.drill, one])) };
+}
+
+/** Fires a schedule, as its time does. @returns what it left */
+async function fire(name: string): Promise<DrillRecord> {
+  const handle = world.client.schedule.getHandle(`rampart-drill/${name}`);
+  const before = (await handle.describe()).info.numActionsTaken;
+  await handle.trigger();
+  const action = await until('the schedule has started it', async () => {
+    const { recentActions, numActionsTaken } = (await handle.describe()).info;
+    return numActionsTaken > before ? recentActions.at(-1) : undefined;
+  });
+  const { workflowId, firstExecutionRunId } = action.action.workflow;
+  expect(workflowId).toMatch(new RegExp(`^scheduled-drill/${name}-\\d{4}-`));
+  return (await world.client.workflow.getHandle(workflowId, firstExecutionRunId).result()) as DrillRecord;
+}
+
+const drillBegun = () =>
+  until('the drill has begun', async () => {
+    const { type, status } = await world.client.workflow.getHandle(LOCK).describe();
+    return type === 'drill' && status.name === 'RUNNING' ? true : undefined;
+  });
+
+test('drills on a schedule: synced, fired, there and back on one approval, skipped when they are gone, failed when slow', async () => {
+  const before = await world.sides();
+  const full = { service: 'checkout', to: before.other, dwell: '1500ms', interval: '200ms', approvals: 'auto' };
+  const drills = {
+    nightly: {
+      ...full,
+      cron: '0 3 1 1 *',
+      assertions: [{ name: 'dwell', expr: 'run.dwell >= duration("1s")' }],
+    },
+    // Both fields of the day: read by Temporal as the topology reads them.
+    tuesdays: {
+      service: 'checkout',
+      kind: 'checks',
+      cron: ['30 2 1-7 1,4,7,10 2', '0 4 * * 0'],
+      timeZone: 'Europe/Berlin',
+    },
+    gone: { service: 'checkout', kind: 'checks', cron: '0 5 * * 7' },
+  };
+  world.editTopology((t) => t.set('drills', t.createNode(drills)));
+  const dry = await cli('drills', 'sync', '--dry-run');
+  expect([dry.code, dry.out.match(/would create/g)]).toEqual([0, Array(3).fill('would create')]);
+  expect((await listed()).drills.nightly!.drift).toBe('missing');
+  await cli('drills', 'sync');
+  const again = await cli('drills', 'sync');
+  expect(again.out).not.toMatch(/create|update|delete/);
+  const { code, drills: synced } = await listed();
+  expect(code).toBe(0);
+  for (const [name, { cron, timeZone = 'UTC' }] of Object.entries<{ cron: string | string[]; timeZone?: string }>(
+    drills,
+  )) {
+    const { next } = synced[name]!;
+    expect(next.length).toBeGreaterThan(2);
+    expect(next, name).toEqual(nextRuns([cron].flat(), timeZone, new Date(), next.length).map(Number));
+  }
+
+  // Somebody changes it in the Web UI.
+  await world.client.schedule.getHandle('rampart-drill/tuesdays').update((present) => ({
+    ...present,
+    spec: { cronExpressions: ['0 3 * * *'] },
+  }));
+  expect((await cli('drills', 'pause', 'tuesdays', '--reason', 'holidays')).code).toBe(0);
+  expect(await listed()).toMatchObject({ code: 1, drills: { tuesdays: { drift: 'edited', paused: true } } });
+  await cli('drills', 'sync');
+  expect(await listed()).toMatchObject({ code: 0, drills: { tuesdays: { drift: 'same', paused: true } } });
+
+  // It asks, although nobody is to be asked: the service has no passed drill yet.
+  const due = fire('nightly');
+  await drillBegun();
+  await world.run().approve('cutover');
+  const record = await due;
   expect(record.reasons).toEqual([]);
-  expect(record).toMatchObject({ verdict: 'passed', from: before.active, to: before.other });
+  expect(record).toMatchObject({ verdict: 'passed', from: before.active, to: before.other, workflowId: LOCK });
   expect(record.legs.map(({ action, outcome, debt }) => [action, outcome, debt])).toEqual([
     ['failover', 'completed', []],
     ['failback', 'completed', []],
@@ -244,6 +335,46 @@ test('a drill goes there and back on one approval, loses nothing, and leaves all
   expect(record.dwell!.checks!.every(({ outcome }) => outcome === 'pass')).toBe(true);
   expect(record.assertions).toMatchObject([{ name: 'dwell', met: true }]);
   expect(await world.sides()).toEqual(before);
+  expect((await listed()).drills.nightly!.last!.verdict).toBe('passed');
+
+  // A schedule whose drill is deleted, and not synced.
+  world.editTopology((t) => t.deleteIn(['drills', 'gone']));
+  expect(await fire('gone')).toMatchObject({
+    verdict: 'skipped',
+    reasons: [expect.stringMatching(/no longer in the topology/)],
+  });
+  expect(await listed()).toMatchObject({
+    code: 1,
+    drills: { gone: { drift: 'deleted', last: { verdict: 'skipped' } } },
+  });
+  await cli('drills', 'sync');
+  expect((await listed()).drills.gone).toBeUndefined();
+  const { runs } = (await cli('history', 'checkout', '--json')).json<{
+    runs: Array<{ action: string; outcome: string }>;
+  }>();
+  expect(runs.filter(({ action }) => action === 'drill').map(({ outcome }) => outcome)).toEqual([
+    'skipped',
+    'completed',
+  ]);
+
+  // By hand, and the other side becomes slow.
+  world.editTopology((t) => t.setIn(['drills', 'nightly', 'dwell'], '60s'));
+  const junit = join(world.lab.dir, 'drill.xml');
+  const failing = cli('drills', 'run', 'nightly', '--junit', junit, '--reason', 'after a change');
+  await drillBegun();
+  await world.run().until('the other side', ({ text }) => text.startsWith('On the other side'));
+  await world.lab.delay(before.other, 400);
+  await world.run().until('the way back', ({ text }) => !text.startsWith('On the other side'));
+  await world.lab.heal();
+  const failed = await failing;
+  expect([failed.code, failed.out]).toEqual([1, expect.stringContaining('check app-ready failed 3 times in a row')]);
+  expect(readFileSync(junit, 'utf8')).toMatch(/<failure message="[^"]*app-ready failed 3 times in a row/);
+  expect(await world.sides()).toEqual(before);
+  await cli('drills', 'sync');
+  expect(await fire('nightly')).toMatchObject({
+    verdict: 'skipped',
+    reasons: [expect.stringMatching(/the last drill .* has failed/)],
+  });
   const orders = await world.verifyOrders();
   expect([orders.lost, orders.duplicated]).toEqual([[], 0]);
-}, 180_000);
+}, 240_000);

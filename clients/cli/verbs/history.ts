@@ -1,6 +1,7 @@
 import { buildReport } from '../../../evidence/report.ts';
 import { lockOf } from '../../../topology/model.ts';
 import { runLink, type Temporal, TemporalAway } from '../../connection.ts';
+import { type DrillRun, drillRuns } from '../../drills/runs.ts';
 import { historyOf, type PastRun, type ServiceHistory, type StoredRun } from '../../reports/history.ts';
 import { summaryOf, summaryOfDrill } from '../../reports/manifest.ts';
 import { type Ending, endingOf, listRuns, type RunRef } from '../../runs.ts';
@@ -69,12 +70,13 @@ async function ask(
   try {
     return await withTemporal(cli, services.length === 1 ? services[0]!.service : undefined, async (temporal) => {
       const histories: ServiceHistory[] = [];
+      const drills = await drillRuns(temporal);
       for (let i = 0; i < services.length; i += AT_ONCE)
         histories.push(
           ...(await Promise.all(
             services
               .slice(i, i + AT_ONCE)
-              .map(async (one) => historyOf(one.service, await runsOf(temporal, one, limit), one.stored, now)),
+              .map(async (one) => historyOf(one.service, await runsOf(temporal, one, limit, drills), one.stored, now)),
           )),
         );
       return { histories, trouble: null };
@@ -87,7 +89,12 @@ async function ask(
   }
 }
 
-async function runsOf(temporal: Temporal, { service, lock, stored }: Asked, limit: number): Promise<PastRun[]> {
+async function runsOf(
+  temporal: Temporal,
+  { service, lock, stored }: Asked,
+  limit: number,
+  drills: readonly DrillRun[],
+): Promise<PastRun[]> {
   const filed = new Set(stored.map(({ summary }) => summary.runId));
   const runs = await listRuns(temporal, lock, limit);
   const past = await Promise.all(
@@ -96,9 +103,21 @@ async function runsOf(temporal: Temporal, { service, lock, stored }: Asked, limi
     ),
   );
   // Services of one group share the lock; a run that left no record is shown with each of them.
-  return past
+  const own = past
     .filter(({ of }) => of === null || of === service || service.startsWith('failover/'))
     .map(({ run }) => run);
+  return [...own, ...(await apart(temporal, drills.filter((one) => one.service === service).slice(0, limit)))];
+}
+
+/** Drills that never came under the service's lock: skipped ones, and those that change nothing. */
+async function apart(temporal: Temporal, drills: readonly DrillRun[]): Promise<PastRun[]> {
+  const all = await Promise.all(drills.map(async (one) => ({ one, ending: await endingIfClosed(temporal, one) })));
+  return all
+    .filter(({ ending }) => ending !== null && (ending.drill === undefined || ending.drill.legs.length === 0))
+    .map(({ one, ending }) => {
+      const { run } = pastRun(temporal, one, ending, []);
+      return ending!.drill?.verdict === 'skipped' ? { ...run, outcome: 'skipped' } : run;
+    });
 }
 
 function pastRun(
