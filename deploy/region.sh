@@ -92,7 +92,8 @@ keep_worker() {
   pid=
   trap 'trap "" TERM; [ -z "$pid" ] || { kill -TERM "$pid" 2>/dev/null; wait "$pid"; }; exit 0' TERM
   while :; do
-    rampart worker --region "$REGION" --health-address "0.0.0.0:$((9090 + $1))" &
+    rampart worker --region "$REGION" --health-address "0.0.0.0:$((9090 + $1))" \
+      --metrics-address "0.0.0.0:$((9190 + $1))" &
     pid=$!
     wait "$pid" || say "worker $1 ended with $?; starting it again"
     sleep 1

@@ -203,13 +203,25 @@ export const METRICS = {
   rampart_last_drill_timestamp_seconds: {
     type: 'gauge',
     from: 'worker',
-    labels: ['service'],
+    labels: ['service', 'kind'],
     help: 'End of the last drill',
+  },
+  rampart_last_drill_pass_timestamp_seconds: {
+    type: 'gauge',
+    from: 'worker',
+    labels: ['service', 'kind'],
+    help: 'End of the last drill that has passed, as far as Temporal remembers',
+  },
+  rampart_drill_overdue_after_seconds: {
+    type: 'gauge',
+    from: 'worker',
+    labels: ['service', 'kind'],
+    help: 'Age of the last pass from which a drill of the topology is overdue',
   },
   rampart_last_drill_success: {
     type: 'gauge',
     from: 'worker',
-    labels: ['service'],
+    labels: ['service', 'kind'],
     help: '1 when the last drill has passed',
   },
 

@@ -3,9 +3,10 @@
  * loopback and is read at every scrape, because what it publishes once stays there until the process ends: that is right
  * for counters, and wrong for what a database was like a minute ago.
  */
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { createServer as createProbe } from 'node:net';
 import type { DriverLog } from '../drivers/ports.ts';
+import { listenForScrapes } from '../metrics/listen.ts';
 import { METRICS, type MetricName, specOf } from '../metrics/names.ts';
 import type { Registry } from '../metrics/registry.ts';
 import { splitAddress } from './health.ts';
@@ -23,23 +24,12 @@ export interface MetricsServerOptions {
 }
 
 /** @throws Error of Node (`EADDRINUSE`, …) when nothing can listen at the address */
-export async function serveMetrics({ address, registry, exporter, log }: MetricsServerOptions): Promise<Server> {
+export function serveMetrics({ address, registry, exporter, log }: MetricsServerOptions): Promise<Server> {
   const [host, port] = splitAddress(address);
-  const server = createServer((request, response) => {
-    if (request.url?.split('?')[0] !== '/metrics') {
-      response.writeHead(404).end();
-      return;
-    }
-    void temporalsOwn(exporter, log).then((theirs) => {
-      response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' });
-      response.end(`${registry.render()}${theirs}`);
-    });
+  return listenForScrapes({ host, port }, async () => {
+    const theirs = await temporalsOwn(exporter, log);
+    return `${registry.render()}${theirs}`;
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
-  return server;
 }
 
 /** Without it the readings are worth as much as ever, so they are served in any case. */

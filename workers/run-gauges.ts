@@ -1,7 +1,7 @@
 /** What runs leave behind, as gauges: the last of each service, kept until a later one says otherwise. Pure. */
 import { phasesOf } from '../evidence/clocks.ts';
 import { recoveryPointMs } from '../evidence/objectives.ts';
-import type { DrillRecord, RunRecord } from '../evidence/record.ts';
+import type { DrillRecord, PlanRecord, RunRecord } from '../evidence/record.ts';
 import { type ObjectiveLabel, objectiveLabel } from '../metrics/objective.ts';
 import type { Registry } from '../metrics/registry.ts';
 
@@ -39,7 +39,8 @@ interface Last {
   debt: Record<string, number>;
   /** Codes of what blocked the last plan; `null`: none was made. */
   blockers: string[] | null;
-  drill: { at: number; passed: boolean } | null;
+  /** By kind. */
+  drills: Record<string, { at: number; passed: boolean; passedAt: number | null }>;
 }
 
 /** These say what the service is protected by, so that what one of them leaves replaces what an earlier one left. */
@@ -47,24 +48,33 @@ const PROTECTING: readonly string[] = ['failover', 'failback', 'reprotect', 'ref
 /** Ended without having done anything. */
 const IDLE: readonly string[] = ['nothingToDo', 'refused', 'withdrawn', 'cancelled'];
 
+/** Drills that were none. */
+const NOT_HELD: readonly string[] = ['refused', 'withdrawn', 'skipped'];
+
+const blockersOf = ({ facts }: PlanRecord): string[] =>
+  [...new Set(facts.blockers.map(({ code }) => code))].sort((a, b) => a.localeCompare(b));
+
 /** The last runs of every service. Runs must be given in the order in which they ended. */
 export class LastRuns {
   readonly #services = new Map<string, Last>();
 
   take(run: ClosedRun): void {
-    if (run.drill !== null) return this.#takeDrill(run.drill, run.closedAt);
-    if (run.record !== null) return this.#takeRecord(run.record, run.closedAt, null);
+    if (run.drill !== null) this.#takeDrill(run.drill, run.closedAt);
+    else if (run.record !== null) this.#takeRecord(run.record, run.closedAt, null);
     // Canceled without a record: asked to go before it did anything.
-    if (run.status === 'cancelled') return;
-    this.#of(run.service).run = { at: run.closedAt, action: run.action, result: run.status };
+    else if (run.status !== 'cancelled')
+      this.#of(run.service).run = { at: run.closedAt, action: run.action, result: run.status };
   }
 
   #takeDrill(drill: DrillRecord, closedAt: number): void {
     for (const leg of drill.legs) if (leg.endedAt !== null) this.#takeRecord(leg, leg.endedAt, 'drill');
-    if (drill.verdict === 'refused' || drill.verdict === 'withdrawn' || drill.verdict === null) return;
     const last = this.#of(drill.service);
-    last.run = { at: closedAt, action: 'drill', result: drill.verdict };
-    last.drill = { at: closedAt, passed: drill.verdict === 'passed' };
+    if (drill.rehearsal !== undefined) last.blockers = blockersOf(drill.rehearsal);
+    const { verdict, kind = 'full' } = drill;
+    if (verdict === null || NOT_HELD.includes(verdict)) return;
+    if (drill.legs.length > 0) last.run = { at: closedAt, action: 'drill', result: verdict };
+    const passed = verdict === 'passed';
+    last.drills[kind] = { at: closedAt, passed, passedAt: passed ? closedAt : (last.drills[kind]?.passedAt ?? null) };
   }
 
   /** @param planned what a planned run counts as: a leg of a drill is no failover of an ordinary day */
@@ -72,8 +82,7 @@ export class LastRuns {
     const last = this.#of(record.service);
     const outcome = record.outcome ?? 'needsHuman';
     const plan = record.plans.at(-1);
-    if (plan !== undefined)
-      last.blockers = [...new Set(plan.facts.blockers.map(({ code }) => code))].sort((a, b) => a.localeCompare(b));
+    if (plan !== undefined) last.blockers = blockersOf(plan);
     if (outcome === 'nothingToDo' && record.action === 'reprotect') last.debt = {};
     if (IDLE.includes(outcome)) return;
     last.run = { at, action: record.action, result: outcome };
@@ -118,9 +127,11 @@ export class LastRuns {
         registry.set('rampart_preflight_status', { service, check: 'all' }, ready, freshForMs);
         for (const check of last.blockers) registry.set('rampart_preflight_status', { service, check }, 0, freshForMs);
       }
-      if (last.drill !== null) {
-        registry.set('rampart_last_drill_timestamp_seconds', { service }, last.drill.at / 1000, freshForMs);
-        registry.set('rampart_last_drill_success', { service }, last.drill.passed ? 1 : 0, freshForMs);
+      for (const [kind, { at, passed, passedAt }] of Object.entries(last.drills)) {
+        const pass = passedAt === null ? Number.NaN : passedAt / 1000;
+        registry.set('rampart_last_drill_timestamp_seconds', { service, kind }, at / 1000, freshForMs);
+        registry.set('rampart_last_drill_pass_timestamp_seconds', { service, kind }, pass, freshForMs);
+        registry.set('rampart_last_drill_success', { service, kind }, passed ? 1 : 0, freshForMs);
       }
     }
   }
@@ -135,7 +146,7 @@ export class LastRuns {
         undosFailed: 0,
         debt: {},
         blockers: null,
-        drill: null,
+        drills: {},
       };
       last = nothing;
       this.#services.set(service, last);
@@ -153,6 +164,7 @@ const OF_LAST_RUNS = [
   'rampart_protection_debt',
   'rampart_preflight_status',
   'rampart_last_drill_timestamp_seconds',
+  'rampart_last_drill_pass_timestamp_seconds',
   'rampart_last_drill_success',
 ] as const;
 

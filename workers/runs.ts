@@ -8,6 +8,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { DriverLog } from '../drivers/ports.ts';
 import type { DrillRecord, RunRecord } from '../evidence/record.ts';
 import type { Registry } from '../metrics/registry.ts';
+import type { Drill } from '../topology/drill.ts';
+import { nextRuns } from '../topology/drills.ts';
 import { lockOf, type Topology } from '../topology/model.ts';
 import { type ClosedRun, LastRuns, type OpenRun, publishOpen } from './run-gauges.ts';
 
@@ -20,7 +22,16 @@ const LOOK_BACK = 200;
 /** Lists of Temporal may be behind by this much, in milliseconds. */
 const BEHIND_MS = 120_000;
 const TYPES = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'drill'];
-const OF_TYPE = `WorkflowType IN (${TYPES.map((type) => `"${type}"`).join(', ')})`;
+/** Drills that hold no lock are no runs, but drills all the same. */
+const TURN = 'drillTurn';
+const ofTypes = (types: readonly string[]): string =>
+  `WorkflowType IN (${types.map((type) => `"${type}"`).join(', ')})`;
+
+const OF_TOPOLOGY = [
+  'rampart_service_info',
+  'rampart_objective_seconds',
+  'rampart_drill_overdue_after_seconds',
+] as const;
 
 export interface RunsOptions {
   client: Client;
@@ -40,11 +51,12 @@ export async function readRuns({ client, topology, registry, log, signal, everyM
   while (!signal.aborted) {
     try {
       const known = await topology();
-      publishTopology(registry, known);
+      publishTopology(registry, known, Date.now());
       publishOpen(registry, await openRuns(client, known), FRESH_MS);
       const closed = (await closedRuns(client, known, upTo)).filter(({ info }) => !seen.has(info.runId));
       for (const { info, ...run } of closed) {
-        last.take({ ...run, ...(await recordOf(client, info)) });
+        const ended = await recordOf(client, info);
+        if (isTold(ended, info.type, known)) last.take({ ...run, ...ended });
         seen.set(info.runId, run.closedAt);
         upTo = Math.max(upTo ?? 0, run.closedAt);
       }
@@ -63,8 +75,20 @@ export async function readRuns({ client, topology, registry, log, signal, everyM
   }
 }
 
-function publishTopology(registry: Registry, { services }: Topology): void {
-  for (const name of ['rampart_service_info', 'rampart_objective_seconds'] as const) registry.clear(name, {});
+/** Others than full drills have no run beside their turn; those of a full one are told by the drill itself. */
+function isTold({ drill, record }: Pick<ClosedRun, 'record' | 'drill'>, type: string, { services }: Topology): boolean {
+  const service = (drill ?? record)?.service;
+  if (service !== undefined && services[service] === undefined) return false;
+  return type !== TURN || drill?.kind === 'rehearsal' || drill?.kind === 'checks';
+}
+
+function publishTopology(registry: Registry, { services, drills }: Topology, now: number): void {
+  for (const name of OF_TOPOLOGY) registry.clear(name, {});
+  // Of several drills of one kind the most demanding one counts.
+  for (const drill of Object.values(drills).sort((a, b) => overdueAfterMs(b, now) - overdueAfterMs(a, now))) {
+    const { service, kind } = drill;
+    registry.set('rampart_drill_overdue_after_seconds', { service, kind }, overdueAfterMs(drill, now) / 1000);
+  }
   for (const { name: service, tier, guard } of Object.values(services)) {
     const guarded = guard?.enabled === true ? 'true' : 'false';
     registry.set('rampart_service_info', { service, tier: tier.name, guarded }, 1);
@@ -74,9 +98,15 @@ function publishTopology(registry: Registry, { services }: Topology): void {
   }
 }
 
+/** As written, or twice the time between its next two runs. */
+function overdueAfterMs({ overdueAfterMs: given, crons, timeZone }: Drill, now: number): number {
+  const [first, second] = nextRuns(crons, timeZone, new Date(now), 2);
+  return given ?? (first === undefined || second === undefined ? Number.NaN : 2 * (second.getTime() - first.getTime()));
+}
+
 async function openRuns(client: Client, topology: Topology): Promise<OpenRun[]> {
   const found: OpenRun[] = [];
-  for await (const info of client.workflow.list({ query: `ExecutionStatus = "Running" AND ${OF_TYPE}` })) {
+  for await (const info of client.workflow.list({ query: `ExecutionStatus = "Running" AND ${ofTypes(TYPES)}` })) {
     const service = serviceOf(info, topology);
     if (service === null) continue;
     found.push({
@@ -95,10 +125,10 @@ type Listed = Omit<ClosedRun, 'record' | 'drill'> & { info: WorkflowExecutionInf
 /** Oldest first. @param upTo what closed before this time, and what lists were behind by, is known */
 async function closedRuns(client: Client, topology: Topology, upTo: number | null): Promise<Listed[]> {
   const since = upTo === null ? '' : ` AND CloseTime >= "${new Date(upTo - BEHIND_MS).toISOString()}"`;
-  const query = `ExecutionStatus NOT IN ("Running", "ContinuedAsNew") AND ${OF_TYPE}${since}`;
+  const query = `ExecutionStatus NOT IN ("Running", "ContinuedAsNew") AND ${ofTypes([...TYPES, TURN])}${since}`;
   const found: Listed[] = [];
   for await (const info of client.workflow.list({ query, pageSize: LOOK_BACK })) {
-    const service = serviceOf(info, topology);
+    const service = info.type === TURN ? '' : serviceOf(info, topology);
     if (service !== null && info.closeTime !== undefined)
       found.push({ info, service, action: info.type, closedAt: info.closeTime.getTime(), status: statusOf(info) });
     if (upTo === null && found.length >= LOOK_BACK) break;
@@ -135,7 +165,7 @@ async function recordOf(
     }
   }
   if (typeof value !== 'object' || value === null) return { record: null, drill: null };
-  if (type !== 'drill') return { record: value as RunRecord, drill: null };
+  if (type !== 'drill' && type !== TURN) return { record: value as RunRecord, drill: null };
   // A drill that was refused before its first leg has the failure's details all the same.
   return Array.isArray((value as DrillRecord).legs)
     ? { record: null, drill: value as DrillRecord }

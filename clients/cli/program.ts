@@ -2,12 +2,12 @@
  * The command line: options and help of every verb. Verbs are loaded when they are called, so that `--help` and short
  * questions start fast.
  */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { type CommonOptions, createCli, sayError, type VerbRun } from './cli.ts';
 import { badInput, EXIT, type ExitCode } from './exit.ts';
 import type { Io } from './io.ts';
 import { declareVerbs } from './verbs.ts';
+import { version } from './version.ts';
 
 /** Gives a declared verb its action. */
 export type Load = (command: Command, load: () => Promise<{ run: VerbRun<never> }>) => Command;
@@ -85,17 +85,6 @@ async function sayWhatFailed(error: unknown, program: Command, argv: readonly st
 
 /** `(Did you mean status?)` → `Did you mean status?` */
 const didYouMean = (line: string): string => line.replace(/^\((.*)\)$/, '$1');
-
-function version(): string {
-  for (const path of ['../../package.json', '../../../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version;
-    } catch {
-      // built code lies one folder deeper than the sources
-    }
-  }
-  return 'unknown';
-}
 
 const AFTER_HELP = `
 Exit codes: 0 done, 1 failed or blocked, 2 bad input, 3 waiting for people or timed out.

@@ -373,7 +373,8 @@ function declareServe(program: Command, load: Load): void {
     program
       .command('serve')
       .description('take alerts: the webhooks of alertSources, until it is told to stop')
-      .option('--address <host:port>', 'where it listens', '127.0.0.1:8085'),
+      .option('--address <host:port>', 'where it listens', '127.0.0.1:8085')
+      .option('--metrics-address <host:port>', 'where Prometheus reads /metrics'),
     () => import('./verbs/serve.ts'),
   );
 }

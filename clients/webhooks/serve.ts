@@ -1,11 +1,13 @@
 /** `rampart serve`: the listener of the webhooks, with the inbox on Temporal and the topology as its file says now. */
+import type { Server } from 'node:http';
 import { Client, Connection } from '@temporalio/client';
 import type { DriverLog } from '../../drivers/ports.ts';
+import { listenForScrapes } from '../../metrics/listen.ts';
 import type { Topology } from '../../topology/model.ts';
 import type { ParseResult } from '../../topology/parse.ts';
 import { chooseServer, type Env } from '../connection.ts';
 import { resolveSecret } from '../local-context.ts';
-import type { Result } from './answer.ts';
+import { countDeliveries } from './counted.ts';
 import { isLoopback, listen, parseAddress } from './listen.ts';
 import { Secrets } from './secrets.ts';
 import { problemsOf } from './sources.ts';
@@ -21,8 +23,10 @@ export interface ServeOptions {
   load(path: string): Promise<ParseResult>;
   env: Env;
   log: DriverLog;
-  /** Counts a message; `source` is empty when there is none of the name. */
-  count?(source: string, result: Result): void;
+  /** `host:port` for Prometheus' `/metrics`, apart from the webhooks because it asks for no secret; none = not served. */
+  metricsAddress?: string;
+  /** Of this program. */
+  version: string;
   /** Stops it. */
   signal: AbortSignal;
 }
@@ -70,11 +74,15 @@ export async function serve(options: ServeOptions): Promise<void> {
       ],
     },
   });
+  const { registry, count } = countDeliveries(options.version, Object.keys(topology.alertSources));
   const listener = await listen({
-    ...{ address, secret, log, count: options.count },
+    ...{ address, secret, log, count },
     inbox: temporalInbox({ client, topology: () => file.current(), now: Date.now }),
   });
+  let scraped: Server | null = null;
   try {
+    if (options.metricsAddress !== undefined)
+      scraped = await listenForScrapes(parseAddress(options.metricsAddress), () => registry.render());
     log.info('webhooks are taken', { address, sources: Object.keys(topology.alertSources) });
     await Promise.all([
       sayProblems(topology, secret, isLoopback(host), log),
@@ -82,6 +90,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     ]);
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   } finally {
+    scraped?.close();
+    scraped?.closeAllConnections();
     await listener.close();
     await Promise.allSettled(calls);
     await connection.close();

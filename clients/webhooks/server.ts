@@ -24,8 +24,8 @@ export interface WebhookOptions {
   /** Whether only this machine reaches the listener; sources without authentication need that. */
   loopback: boolean;
   log: DriverLog;
-  /** Counts a message. `source` is empty when there is none of the name. */
-  count?(source: string, result: Result): void;
+  /** Counts a message and the time to its answer. `source` is empty when there is none of the name. */
+  count?(source: string, result: Result, ms: number): void;
   /** For tests; default Node's. */
   fetch?: FetchText;
   /** Milliseconds since the epoch; default the clock. */
@@ -75,9 +75,10 @@ async function answer(c: Context, options: WebhookOptions, deps: DeliveryDeps, b
   over.abort();
   // Names that nobody has given a source may be anything, a mistyped secret too.
   const source = given.result === 'unknownSource' ? '' : name;
-  count?.(source, given.result);
+  const took = performance.now() - began;
+  count?.(source, given.result, took);
   const { status, result, alerts, reason } = given;
-  const ms = Math.round(performance.now() - began);
+  const ms = Math.round(took);
   log[status === 202 ? 'info' : 'warn']('webhook', {
     ...(source === '' ? {} : { source }),
     ...{ status, result, ms },

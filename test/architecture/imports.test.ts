@@ -59,7 +59,7 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
     types: ['evidence/'],
     lazy: ['pg'],
   },
-  metrics: { run: [], types: [] },
+  metrics: { run: ['node:'], types: [] },
   evidence: { run: ['plan/', 'topology/', 'node:', 'zod', '@marcbachmann/cel-js'], types: ['drivers/ports.ts'] },
   clients: {
     run: [

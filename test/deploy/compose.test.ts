@@ -79,6 +79,17 @@ describe('docker-compose.yml', () => {
     expect(services.filter(([name]) => name.startsWith('control-'))).toHaveLength(2);
   });
 
+  it('gives what takes alerts the secrets of its sources, and asks it whether it is well where it listens', () => {
+    const { command, environment } = compose.services.serve!;
+    const secrets = JSON.stringify(topology.alertSources).matchAll(/\$\{env:(\w+)\}/g);
+    for (const [, name] of secrets) expect(Object.keys(environment!)).toContain(name);
+    expect(Object.keys(topology.alertSources)).not.toEqual([]);
+    const [, port] = /:(\d+)$/.exec(command![command!.indexOf('--address') + 1]!)!;
+    expect(environment!.RAMPART_HEALTH_URL).toBe(`http://127.0.0.1:${port}/healthz`);
+    expect(file('deploy/health.sh')).toContain('process.env.RAMPART_HEALTH_URL');
+    expect(compose.services.serve!.ports).toEqual([`127.0.0.1:${port}:${port}`]);
+  });
+
   it('names addresses in the topology that are services of it', () => {
     const hosts = JSON.stringify(Object.values(topology.components)).matchAll(
       /(?:https?:\/\/|"host":"|"address":")([a-z][a-z-]*)/g,

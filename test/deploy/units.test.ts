@@ -28,14 +28,14 @@ function unit(path: string): Record<string, Record<string, string[]>> {
 }
 
 describe('systemd units', () => {
-  const workers = ['rampart-control.service', 'rampart-region@.service'].map((name) => ({
-    name,
-    service: unit(`deploy/systemd/${name}`).Service!,
-  }));
+  const of = (name: string) => ({ name, service: unit(`deploy/systemd/${name}`).Service! });
+  const workers = ['rampart-control.service', 'rampart-region@.service'].map(of);
+  const serve = of('rampart-serve.service');
 
   it('run commands that exist', async () => {
     const cli = await program();
-    for (const { name, service } of workers) expect(problemOf(cli, service.ExecStart![0]!), name).toBeNull();
+    for (const { name, service } of [...workers, serve])
+      expect(problemOf(cli, service.ExecStart![0]!), name).toBeNull();
     const guard = unit('deploy/systemd/postgresql@.service.d/rampart-guard.conf').Service!;
     expect(problemOf(cli, guard.ExecStartPre![0]!)).toBeNull();
   });
@@ -43,6 +43,9 @@ describe('systemd units', () => {
   it('wait longer than a worker may take to end', () => {
     const force = /SHUTDOWN_FORCE = '(\d+)s'/.exec(file('workers/main.ts'))![1];
     for (const { service } of workers) expect(Number(service.TimeoutStopSec![0])).toBeGreaterThan(Number(force));
+    // The webhooks' answers are due within the slowest message's time.
+    const slowest = /DEADLINE_MS = (\d)_(\d+);/.exec(file('clients/webhooks/server.ts'))!.slice(1).join('');
+    expect(Number(serve.service.TimeoutStopSec![0]) * 1000).toBeGreaterThan(Number(slowest) + 2_500);
     const grace = [...file('docker-compose.yml').matchAll(/stop_grace_period: (\d+)s/g)].map((m) => Number(m[1]));
     expect(grace).toHaveLength(2);
     for (const seconds of grace) expect(seconds).toBeGreaterThan(Number(force));
@@ -50,7 +53,8 @@ describe('systemd units', () => {
 
   it('can run side by side, and restart a worker without its database', () => {
     const ports = workers.flatMap(({ service }) => service.ExecStart![0]!.match(/127\.0\.0\.1:\d+/g)!);
-    expect(new Set(ports).size).toBe(4);
+    const hooks = serve.service.ExecStart![0]!.match(/127\.0\.0\.1:\d+/g)!;
+    expect(new Set([...ports, ...hooks]).size).toBe(6);
     const region = workers[1]!.service;
     expect(region).toMatchObject({ KillMode: ['process'], User: ['postgres'] });
   });

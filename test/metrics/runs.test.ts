@@ -90,18 +90,51 @@ describe('the last run', () => {
     const drill = { service: 'checkout', legs, verdict: 'failed' } as unknown as DrillRecord;
     const of = { service: 'checkout', action: 'drill', status: 'failed', record: null };
     const value = shown([
+      { ...of, closedAt: 8_000, drill: { ...drill, verdict: 'passed' } },
       { ...of, closedAt: 9_000, drill },
       { ...of, closedAt: 10_000, drill: { ...drill, legs: [], verdict: 'refused' } },
     ]);
-    expect(value('rampart_last_drill_timestamp_seconds{service="checkout"}')).toBe(9);
-    expect(value('rampart_last_drill_success{service="checkout"}')).toBe(0);
+    expect(value('rampart_last_drill_timestamp_seconds{service="checkout",kind="full"}')).toBe(9);
+    expect(value('rampart_last_drill_success{service="checkout",kind="full"}')).toBe(0);
+    expect(value('rampart_last_drill_pass_timestamp_seconds{service="checkout",kind="full"}')).toBe(8);
     expect(value('rampart_recovery_time_seconds{service="checkout",mode="drill"}')).toBeGreaterThan(0);
     expect(value('rampart_recovery_time_seconds{service="checkout",mode="planned"}')).toBeUndefined();
   });
 });
 
+it('a rehearsal is a drill of its kind, and a preflight; one that was skipped is none', () => {
+  const rehearsal = { ...planned().plans[0]!, facts: { ...planned().plans[0]!.facts, blockers: [finding('lagHigh')] } };
+  const drill = { service: 'checkout', legs: [], kind: 'rehearsal', verdict: 'failed', rehearsal };
+  const of = { service: '', action: 'drillTurn', status: 'failed', record: null };
+  const turn = (closedAt: number, more: object) => ({
+    ...of,
+    closedAt,
+    drill: { ...drill, ...more } as unknown as DrillRecord,
+  });
+  const value = shown([
+    closed(planned(), 1),
+    turn(2_000, {}),
+    turn(3_000, { verdict: 'skipped', rehearsal: undefined }),
+  ]);
+  expect(value('rampart_preflight_status{service="checkout",check="lagHigh"}')).toBe(0);
+  expect(value('rampart_last_drill_timestamp_seconds{service="checkout",kind="rehearsal"}')).toBe(2);
+  expect(value('rampart_last_run_timestamp_seconds{service="checkout",action="failover",result="completed"}')).toBe(
+    0.001,
+  );
+});
+
 describe('the reading', () => {
-  const topology = { services: { checkout: { ...checkout, guard: { enabled: true, intervalMs: 1, proofAgeMs: 1 } } } };
+  const quarterly = {
+    service: 'checkout',
+    kind: 'full',
+    crons: ['0 9 15 */3 *'],
+    timeZone: 'UTC',
+    overdueAfterMs: null,
+  };
+  const topology = {
+    drills: { quarterly, often: { ...quarterly, kind: 'checks', overdueAfterMs: 86_400_000 } },
+    services: { checkout: { ...checkout, guard: { enabled: true, intervalMs: 1, proofAgeMs: 1 } } },
+  };
   const attributes = { RampartService: ['checkout'], RampartMode: ['planned'] };
   const open = {
     ...{ workflowId: 'failover/checkout', runId: 'o', type: 'failover', status: { name: 'RUNNING' } },
@@ -158,8 +191,19 @@ describe('the reading', () => {
     );
     const lists = {
       open: [open, { ...open, workflowId: 'somebody/else', searchAttributes: {} }],
-      closed: [ended('b', 'FAILED', 2_000), ended('a', 'COMPLETED', 1_000)],
-      results: { a: planned(), b: failed },
+      closed: [
+        ended('b', 'FAILED', 2_000),
+        ended('a', 'COMPLETED', 1_000),
+        ended('t', 'COMPLETED', 500, { type: 'drillTurn', workflowId: 'drill/shop' }),
+        ended('u', 'COMPLETED', 600, { type: 'drillTurn', workflowId: 'drill/shop' }),
+      ],
+      results: {
+        a: planned(),
+        b: failed,
+        t: { service: 'checkout', kind: 'checks', verdict: 'passed', legs: [] },
+        // The drill itself tells of this one.
+        u: { service: 'checkout', verdict: 'passed', legs: [] },
+      },
     };
     const { client, asked } = temporal(lists);
     const registry = await reading(client, () => asked.filter((one) => one.startsWith('Exec')).length > 6);
@@ -172,7 +216,13 @@ describe('the reading', () => {
     );
     expect(value('rampart_objective_seconds{service="checkout",objective="rto"}')).toBe(checkout.tier.rtoMs / 1000);
     expect(value(`rampart_service_info{service="checkout",tier="${checkout.tier.name}",guarded="true"}`)).toBe(1);
-    expect(asked.filter((one) => one === 'a' || one === 'b')).toEqual(['a', 'b']);
+    expect(value('rampart_last_drill_pass_timestamp_seconds{service="checkout",kind="checks"}')).toBe(0.5);
+    expect(value('rampart_last_drill_timestamp_seconds{service="checkout",kind="full"}')).toBeUndefined();
+    expect(value('rampart_drill_overdue_after_seconds{service="checkout",kind="checks"}')).toBe(86_400);
+    const twice = value('rampart_drill_overdue_after_seconds{service="checkout",kind="full"}')! / 86_400;
+    expect(twice).toBeGreaterThan(170);
+    expect(twice).toBeLessThan(190);
+    expect(asked.filter((one) => one.length === 1)).toEqual(['t', 'u', 'a', 'b']);
     expect(registry.render()).not.toContain('somebody');
   });
 

@@ -59,14 +59,13 @@ async function until(what: () => boolean | Promise<boolean>): Promise<void> {
 describe('without Temporal', () => {
   it('answers everything, and tells senders of good alerts to send them again', async () => {
     await write(`${BASE}${SOURCES}`, 1);
-    const [port, nobody] = (await freePorts(2)) as [number, number];
+    const [port, nobody, scraped] = (await freePorts(3)) as [number, number, number];
     const stop = new AbortController();
     const lines: Line[] = [];
-    const counts: string[] = [];
     const ended = serve({
       ...{ address: `127.0.0.1:${port}`, path, load, log: logTo(lines), signal: stop.signal },
       env: { AM: 't0ken', TEMPORAL_ADDRESS: `127.0.0.1:${nobody}` },
-      count: (source, result) => counts.push(`${source} ${result}`),
+      ...{ metricsAddress: `127.0.0.1:${scraped}`, version: '1.2.3' },
     });
     try {
       await Promise.race([until(() => lines.some(({ message }) => message === 'webhooks are taken')), ended]);
@@ -84,7 +83,19 @@ describe('without Temporal', () => {
       expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
       // No trigger names it: nothing is lost by saying so.
       expect(await (await post('/hooks/open')).json()).toEqual({ result: 'ignored', alerts: 1 });
-      expect(counts).toEqual(['am unavailable', 'am unauthorized', ' unknownSource', 'open ignored']);
+      const metrics = await (await fetch(`http://127.0.0.1:${scraped}/metrics`)).text();
+      const counted = [...metrics.matchAll(/^rampart_alert_deliveries_total\{(.*)\} 1$/gm)].map(([, of]) => of);
+      const of = (source: string, result: string): string => `source="${source}",result="${result}"`;
+      expect(counted.sort()).toEqual(
+        [of('am', 'unavailable'), of('am', 'unauthorized'), of('', 'unknownSource'), of('open', 'ignored')].sort(),
+      );
+      expect(metrics).toContain(`rampart_alert_deliveries_total{${of('lost', 'accepted')}} 0\n`);
+      expect(metrics).toContain('rampart_alert_delivery_duration_seconds_count{source="am"} 2\n');
+      expect(metrics).toMatch(/^rampart_alert_last_delivery_timestamp_seconds\{source="open"\} \d/m);
+      expect(metrics).not.toMatch(/timestamp_seconds\{source="am"|t0ken|RegionDown/);
+      // Whoever reads them gets nothing else, and who sends alerts does not get them.
+      expect((await fetch(`http://127.0.0.1:${scraped}/hooks/open`, { method: 'POST' })).status).toBe(404);
+      expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(404);
       await until(() => lines.some(({ message }) => message.startsWith('Temporal does not answer')));
       expect(lines).toContainEqual({
         message: 'a source may take nothing',
@@ -104,7 +115,15 @@ describe('without Temporal', () => {
   it('does not begin with a topology that is not valid, or at an address that is taken', async () => {
     await write('version: 1\nregions: []\n', 1);
     const [port] = await freePorts(1);
-    const options = { address: `127.0.0.1:${port}`, path, load, log: logTo([]), env: {}, signal: AbortSignal.abort() };
+    const options = {
+      address: `127.0.0.1:${port}`,
+      version: '0',
+      path,
+      load,
+      log: logTo([]),
+      env: {},
+      signal: AbortSignal.abort(),
+    };
     await expect(serve(options)).rejects.toThrow('rampart.yaml:');
     await write(`${BASE}${SOURCES}`, 2);
     await expect(serve({ ...options, address: '127.0.0.1:99999' })).rejects.toThrow('write host:port');

@@ -7,13 +7,19 @@ import { serve } from '../../webhooks/serve.ts';
 import type { Cli } from '../cli.ts';
 import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
 import { requireTopology } from '../topology.ts';
+import { version } from '../version.ts';
 
 /** `rampart serve`: takes alerts until it is told to stop. */
-export async function run(cli: Cli, _args: string[], options: { address: string }): Promise<ExitCode> {
-  const { address } = options;
+export async function run(
+  cli: Cli,
+  _args: string[],
+  options: { address: string; metricsAddress?: string },
+): Promise<ExitCode> {
+  const { address, metricsAddress } = options;
   const { env, cwd, signal } = cli.io;
   try {
     parseAddress(address);
+    if (metricsAddress !== undefined) parseAddress(metricsAddress);
   } catch (error) {
     throw badInput((error as Error).message);
   }
@@ -27,7 +33,16 @@ export async function run(cli: Cli, _args: string[], options: { address: string 
   const path = resolve(cwd, cli.config ?? (env.RAMPART_CONFIG || DEFAULT_PATH));
   const load = (from: string) => loadTopology({ path: from, env, cwd }, drivers);
   try {
-    await serve({ address, path, load, env, signal, log: createLog(env.RAMPART_LOG_LEVEL) });
+    await serve({
+      address,
+      metricsAddress,
+      version: version(),
+      path,
+      load,
+      env,
+      signal,
+      log: createLog(env.RAMPART_LOG_LEVEL),
+    });
   } catch (error) {
     const reason = LISTENING[(error as NodeJS.ErrnoException).code ?? ''];
     if (reason === undefined) throw error;
