@@ -140,7 +140,7 @@ function componentJson(driver: Driver): JsonSchema {
   const type = { const: driver.type, description: driver.summary };
   const json = extend(
     toJson(closed(driver.config)),
-    { type, place: envelope.place!, sides },
+    { type, place: envelope.place!, sides, recovery: envelope.recovery! },
     needsSides ? ['type', 'sides'] : ['type'],
   );
   return { description: driver.summary, ...json };

@@ -53,8 +53,9 @@ export function checkRegion(service: Service, option: string, region: string | u
 }
 
 /** The workflow ID of the service's halt; like its lock. */
-export const haltFor = async (cli: Cli, service: string): Promise<string> =>
-  (await lockFor(cli, service)).replace(/^failover\//, 'halt/');
+export const haltFor = async (cli: Cli, service: string): Promise<string> => haltOfLock(await lockFor(cli, service));
+
+export const haltOfLock = (lock: string): string => lock.replace(/^failover\//, 'halt/');
 
 /**
  * The workflow ID of the service's runs. Without a topology the service is taken to stand alone: a wrong ID finds no

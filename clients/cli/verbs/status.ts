@@ -1,6 +1,7 @@
 import { lockOf } from '../../../topology/model.ts';
 import type { Temporal } from '../../connection.ts';
 import { viewOf } from '../../follow.ts';
+import { findOpenHalt } from '../../halts.ts';
 import { endedWell, findRun, type RunRef } from '../../runs.ts';
 import type { Cli } from '../cli.ts';
 import { badInput, EXIT, type ExitCode } from '../exit.ts';
@@ -11,7 +12,7 @@ import { lookLines } from '../render/look.ts';
 import { endingLines, runLines } from '../render/run.ts';
 import { runAnswer } from '../render/run-json.ts';
 import { linkLine, withTemporal } from '../session.ts';
-import { findTopology, lockFor, serviceIn } from '../topology.ts';
+import { findTopology, haltOfLock, lockFor, serviceIn } from '../topology.ts';
 import { watch } from '../watch.ts';
 
 export interface StatusOptions {
@@ -29,6 +30,11 @@ export async function run(cli: Cli, args: string[], options: StatusOptions): Pro
   if (service === undefined) return overview(cli, { watch: options.watch === true, timeoutMs, how: how as 'here' });
   return withTemporal(cli, service, async (temporal) => {
     const lock = await lockFor(cli, service);
+    const halt = await findOpenHalt(temporal, haltOfLock(lock));
+    if (halt !== null)
+      cli.print(
+        `${cli.paint.red('HALTED')} since ${new Date(halt.startedAt).toISOString()}: rampart halt ${service} says why, rampart resume ${service} ends it\n`,
+      );
     const ref = await findRun(temporal, lock);
     if (options.watch === true && ref !== null && ref.closedAt === null) {
       cli.print(linkLine(temporal, ref));

@@ -228,10 +228,42 @@ test('an init system starts the old primary after the fence: read-only, still pr
   expect(await next.observe(A)).toMatchObject({ state: 'replica', fence: null });
 });
 
-test('replay is paused: found before, not waited for for ever, and no obstacle to a promotion', async () => {
+test('replay is paused: by a halt, read back; found before, not waited for for ever, no obstacle to a promotion', async () => {
   const run = await start();
+  await pair.write(A);
   await caughtUp(run);
-  await pair.sql(B, 'SELECT pg_wal_replay_pause()');
+  const halt = () => run.at(null).pauseReplay!({ region: B });
+  // Twice at once, and again: the same.
+  const [[first], [second]] = await Promise.all([halt(), halt()]);
+  for (const fact of [first!, second!, (await halt())[0]!])
+    expect(fact).toMatchObject({
+      node: B,
+      state: 'paused',
+      detail: 'replay is paused',
+      lastCommitAt: expect.any(Number),
+    });
+  expect(Math.abs(first!.lastCommitAt! - Date.now())).toBeLessThan(60_000);
+  await pair.write(A);
+  const read = async () => (await run.at(null).readReplay!({ region: B }))[0]!;
+  await expect
+    .poll(async () => BigInt((await read()).received!.order), WAIT)
+    .toBeGreaterThan(BigInt(first!.received!.order));
+  expect([(await read()).applied, await pair.rows(B)]).toEqual([first!.applied, 1]);
+  const points = await run.at(null).recoveryPoints!({ region: B });
+  expect(points).toContainEqual(expect.objectContaining({ kind: 'replica', reaches: first!.lastCommitAt }));
+  expect(points[0]!.text).toMatch(/eu-central is paused and has applied to .*a promotion applies all of that/);
+  const archive = (await run.at(null).recoveryPoints!({ region: A })).find(({ kind }) => kind === 'archive');
+  expect(archive!.text).toMatch(/archives no WAL \(archive_mode = off\)/);
+  // The primary is no replica, and nobody listens for the other: each is said, and nothing throws.
+  expect(await run.at(null).pauseReplay!({ region: A })).toMatchObject([{ state: 'none' }]);
+  expect(await run.at(null, {}, pair.world.unreachable()).pauseReplay!({ region: B })).toMatchObject([
+    { state: 'unknown', detail: expect.stringContaining('eu-central') },
+  ]);
+  expect(await run.at(null).resumeReplay!({ region: B })).toMatchObject([{ state: 'applying', changed: true }]);
+  expect(await run.at(null).resumeReplay!({ region: B })).toMatchObject([{ state: 'applying', changed: false }]);
+  await expect.poll(() => pair.rows(B), WAIT).toBe(2);
+
+  await halt();
   await pair.write(A);
   const found = await run.at(null).preflight('planned', A, B);
   expect(found).toContainEqual(expect.objectContaining({ code: 'postgres.replayPaused', severity: 'blocker' }));
@@ -246,7 +278,7 @@ test('replay is paused: found before, not waited for for ever, and no obstacle t
   expect(catchUp).toMatchObject({ complete: false, loss: { kind: 'unknown' } });
   await run.at(B).promote({ region: B }, A, proof, { timeline: 1 });
   // Everything that was received is applied by the promotion.
-  expect(await pair.rows(B)).toBe(1);
+  expect(await pair.rows(B)).toBe(3);
 });
 
 test('a replica restarted while its primary is down: the applied position proves what the received one denies', async () => {

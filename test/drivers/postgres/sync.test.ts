@@ -53,6 +53,13 @@ test('synchronous: what was acknowledged is there; what was cancelled or did not
   const samples = [await sample(run)];
   expect(samples[0]!.sync).toEqual({ enabled: true, cancelledWaiters: 'unknown' });
 
+  // Its commits would wait for ever for a replica that applies nothing.
+  await pair.sql(A, "ALTER ROLE app SET synchronous_commit = 'remote_apply'");
+  expect(await run.at(null).pauseReplay!({ region: B })).toMatchObject([
+    { state: 'applying', detail: expect.stringContaining('remote_apply') },
+  ]);
+  await pair.sql(A, 'ALTER ROLE app RESET synchronous_commit');
+
   pair.links[A]!.set({ mode: 'stall' });
   const cancelled = insert('cancelled');
   const ended = insert('ended');
