@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { HaltRecord } from '../../evidence/halt-record.ts';
 import type { DrillRecord } from '../../evidence/record.ts';
 import { nextRuns } from '../../topology/drills.ts';
 import { rampart } from '../clients/terminal.ts';
@@ -378,3 +379,36 @@ test('drills on a schedule: synced, fired, there and back on one approval, skipp
   const orders = await world.verifyOrders();
   expect([orders.lost, orders.duplicated]).toEqual([[], 0]);
 }, 240_000);
+
+test('a halt: the run pauses, the replica applies no more, a new run needs the override; a person ends it', async () => {
+  const { other } = await world.sides();
+  const to = { service: 'checkout', to: other };
+  const run = await atGate(to);
+  const halted = await cli('halt', 'checkout', '--reason', 'wrong amounts', '--by', 'ann');
+  expect([halted.code, halted.err]).toEqual([0, '']);
+  expect(halted.out).toMatch(/checkout: halted.*by ann: wrong amounts.*told to pause.*paused 2/s);
+  const record = await world.client.workflow.getHandle('halt/checkout').query<HaltRecord>('evidence');
+  expect(record).toMatchObject({ state: 'open', run: { type: 'failover', gate: 'cutover.1' } });
+  expect(record.replicas).toMatchObject([{ region: other, before: { state: 'applying' }, now: { state: 'paused' } }]);
+  expect(record.observed!.samples['orders-db']!.length).toBeGreaterThan(0);
+  expect((await run.status()).paused).toMatchObject({ by: 'halt/checkout' });
+  expect((await cli('status', 'checkout')).out).toMatch(/^HALTED since .*rampart halt checkout says why/);
+  await run.send('abort', { by: PERSON });
+  await run.ended();
+  // Data is not moved without a word about the halt, and with it only after the replica goes on.
+  const second = await world.start('trafficRamp', { ...to, percent: 50 });
+  const { gate } = await second.until('the gate', (s) => s.gate !== null || s.holding !== null);
+  expect(gate!.needsOverride).toContain('halted');
+  expect(await refusal(second, 'decide', { by: PERSON, decision: 'approve' })).toMatch(/"halted"/);
+  await second.send('withdraw', { by: PERSON });
+  await second.ended();
+  expect((await cli('resume', 'checkout', '--by', 'ann')).err).toMatch(/--reason must say what was found/);
+  const over = await cli('resume', 'checkout', '--by', 'ann', '--reason', 'a bad import');
+  expect([over.code, over.out]).toEqual([0, expect.stringContaining('The halt is over.')]);
+  await world.untilProtected();
+  const told = await cli('halt', 'checkout');
+  expect([told.code, told.out]).toEqual([
+    0,
+    expect.stringMatching(/no longer halted[\s\S]*a bad import[\s\S]*replay goes on/),
+  ]);
+}, 120_000);
