@@ -7,7 +7,8 @@ export type Env = Readonly<Record<string, string | undefined>>;
 
 export interface Temporal {
   client: Client;
-  connection: Connection;
+  /** A worker's own connection does as well. */
+  connection: Pick<Connection, 'workflowService' | 'operatorService'>;
   address: string;
   namespace: string;
   /** Prefix of links into the Web UI, without a trailing slash; `null` when it is not known. */

@@ -76,12 +76,26 @@ export async function findRun(temporal: Temporal, workflowId: string, runId?: st
 
 /** Past and present runs of a workflow ID, newest first. */
 export async function listRuns(temporal: Temporal, workflowId: string, limit: number): Promise<RunRef[]> {
+  return listed(temporal, `WorkflowId = "${workflowId.replaceAll('"', '')}"`, limit);
+}
+
+/** Runs that closed after a moment, whatever their lock, newest first; continued ones have their end elsewhere. */
+export async function closedSince(temporal: Temporal, since: number, limit: number): Promise<RunRef[]> {
+  const types = RECORDED.map((type) => `"${type}"`).join(', ');
+  const closed = ['Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut'].map((status) => `"${status}"`);
+  const after = since <= 0 ? '' : ` AND CloseTime >= "${new Date(since).toISOString()}"`;
+  return listed(temporal, `WorkflowType IN (${types}) AND ExecutionStatus IN (${closed.join(', ')})${after}`, limit);
+}
+
+/** Types of the workflows that leave a record or a drill. */
+const RECORDED = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'release', 'drill'];
+
+async function listed(temporal: Temporal, text: string, limit: number): Promise<RunRef[]> {
   return inTime(
     temporal,
     async () => {
       const runs: RunRef[] = [];
-      const query = `WorkflowId = "${workflowId.replaceAll('"', '')}"`;
-      for await (const run of temporal.client.workflow.list({ query, pageSize: Math.min(limit, 100) })) {
+      for await (const run of temporal.client.workflow.list({ query: text, pageSize: Math.min(limit, 100) })) {
         runs.push({
           workflowId: run.workflowId,
           runId: run.runId,
@@ -191,9 +205,14 @@ export async function endingOf(temporal: Temporal, ref: RunRef): Promise<Ending>
   } catch (error) {
     if (!(error instanceof WorkflowFailedError)) throw error;
     const ending = endingFrom(error.cause);
-    if (ending.record !== null || !['cancelled', 'terminated'].includes(ending.outcome)) return ending;
+    const cut = ['cancelled', 'terminated'].includes(ending.outcome) || error.cause instanceof TimeoutFailure;
+    if (ending.record !== null || ending.drill !== undefined || !cut) return ending;
+    if (ref.type === 'drill') {
+      const drill = asDrill(await queryDrill(temporal, ref).catch(() => null));
+      return drill === null ? ending : { ...ending, drill };
+    }
     const record = asRecord(await queryEvidence(temporal, ref).catch(() => null));
-    if (record === null || ending.outcome === 'terminated') return { ...ending, record };
+    if (record === null || ending.outcome !== 'cancelled') return { ...ending, record };
     return { outcome: record.outcome ?? ending.outcome, text: record.text || ending.text, record };
   }
 }

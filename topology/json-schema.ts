@@ -7,6 +7,7 @@ import { BUILT_IN_TIERS } from './defaults.ts';
 import { drillSchema } from './drill-schema.ts';
 import type { OwnStepKind } from './model.ts';
 import { channelSchemas, notificationsSchema } from './notification-schema.ts';
+import { reportsSchema } from './reports.ts';
 import {
   componentSchema,
   defaultsSchema,
@@ -33,6 +34,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
     tier: toJson(tierSchema),
     defaults: toJson(defaultsSchema),
     service: withSteps(toJson(serviceSchema)),
+    reports: toJson(reportsSchema),
     alertSource: toJson(alertSourceSchema),
     trigger: toJson(triggerSchema),
     notifications: toJson(notificationsSchema),
@@ -105,6 +107,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       },
       components: { ...map('component', 0), description: 'Stores, routers, workloads and checks by name' },
       services: { ...map('service', 1), description: 'Services by name' },
+      reports: ref('reports'),
       alertSources: { ...map('alertSource', 0), description: 'Who may send alerts to `rampart serve`, by name' },
       triggers: { ...map('trigger', 0), description: 'What follows when alerts say that something is wrong, by name' },
       notifications: ref('notifications'),

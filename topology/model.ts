@@ -180,6 +180,25 @@ export interface Service {
   steps: OwnStep[];
 }
 
+/** Where reports are filed. Secrets are references. */
+export type ReportStore = (
+  | { kind: 'folder'; path: string }
+  | {
+      kind: 's3';
+      bucket: string;
+      /** Before every key: empty, or ending with a slash. */
+      prefix: string;
+      region?: string;
+      endpoint?: string;
+      pathStyle: boolean;
+      accessKeyId?: string;
+      secretAccessKey?: string;
+    }
+) & {
+  /** Private key that signs reports, as a reference. */
+  key?: string;
+};
+
 export interface Topology {
   version: 1;
   /** SHA-256 of the canonical form of regions, tiers, components and services; part of every plan's digest. */
@@ -190,6 +209,8 @@ export interface Topology {
   tiers: Record<TierName, Tier>;
   components: Record<ComponentName, Component>;
   services: Record<ServiceName, Service>;
+  /** Where control workers file reports by themselves; absent: nowhere. No part of the digest. */
+  reports?: ReportStore;
   /** Who may tell that something is wrong, and what follows. No plan depends on them: they are not part of the digest. */
   alertSources: Record<string, AlertSource>;
   triggers: Record<string, Trigger>;

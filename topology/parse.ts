@@ -8,6 +8,7 @@ import { INVALID, isObject, Validator } from './issues.ts';
 import type { Component, Region, Service, Topology } from './model.ts';
 import { checkNotifications, readNotifications } from './notifications.ts';
 import { type Problem, sortProblems } from './problem.ts';
+import { readReports } from './reports.ts';
 import { fileSchema, nameSchema } from './schema.ts';
 import {
   checkReferencesToSecrets,
@@ -98,6 +99,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   }
   const alertSources = readAll(given.alertSources, (name, raw) => readAlertSource(name, raw, validator));
   const triggers = readAll(given.triggers, (name, raw) => readTrigger(name, raw, validator));
+  const reports = readReports(given.reports, validator);
   checkNames('notifications.channels', sectionOf(given.notifications?.channels), validator);
   const notifications = readNotifications(given.notifications, validator);
   const drills = readAll(given.drills, (name, raw) => readDrill(name, raw, validator));
@@ -146,7 +148,8 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   const alerts = { alertSources: Object.fromEntries(alertSources), triggers: Object.fromEntries(triggers) };
   const told = notifications === undefined ? {} : { notifications };
   const watch = [...watches].map(([name, draft]) => [name, finishWatch(draft, drafts)] as const);
-  const rest = { ...alerts, ...told, drills: Object.fromEntries(drills), watches: Object.fromEntries(watch) };
+  const filed = reports === undefined ? {} : { reports };
+  const rest = { ...alerts, ...told, ...filed, drills: Object.fromEntries(drills), watches: Object.fromEntries(watch) };
   return { ...topology, ...rest, digest: topologyDigest(topology), path: source.path };
 }
 

@@ -394,6 +394,7 @@ export const fileSchema = z.strictObject({
   tiers: z.record(z.string(), z.unknown()).optional(),
   components: z.record(z.string(), z.unknown()),
   services: z.record(z.string(), z.unknown()),
+  reports: z.unknown().optional(),
   alertSources: z.record(z.string(), z.unknown()).optional(),
   triggers: z.record(z.string(), z.unknown()).optional(),
   notifications: z.record(z.string(), z.unknown()).optional(),

@@ -33,6 +33,7 @@ import { createHaltDeps, openHalt } from './halt-deps.ts';
 import { serveHealth } from './health.ts';
 import { createLog } from './log.ts';
 import { exporterAddress, exporterOptions, serveMetrics } from './metrics-server.ts';
+import { keepReports, temporalOf } from './reports.ts';
 import { readRuns } from './runs.ts';
 import { Sampler } from './sampler.ts';
 import { ensureSearchAttributes, registeredSearchAttributes } from './search-attributes.ts';
@@ -207,6 +208,15 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     guarding === null
       ? null
       : readRuns({ client, topology: guardDeps.topology, registry: metrics, log: log.own, signal: stop.signal });
+  const filing =
+    place.region === null
+      ? keepReports({
+          temporal: temporalOf(client, connection),
+          topology: deps.topology,
+          log: log.own,
+          signal: stop.signal,
+        })
+      : null;
   const health =
     options.healthAddress === undefined ? null : await serveHealth(options.healthAddress, workers[0]!, connection);
   metrics.set('rampart_info', { version: deps.build, place: placeName }, 1);
@@ -221,7 +231,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     stop.abort();
     health?.close();
     scraped?.close();
-    await Promise.all([watching, keeping, reading]);
+    await Promise.all([watching, keeping, reading, filing]);
     await connection.close();
   }
 }

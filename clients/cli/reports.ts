@@ -8,22 +8,32 @@ import { readChain } from '../reports/file.ts';
 import { folderStorage } from '../reports/folder.ts';
 import type { StoredRun } from '../reports/history.ts';
 import type { Subject } from '../reports/manifest.ts';
+import { openStorage } from '../reports/open.ts';
 import { type Signer, signerFrom, trustedKeyId } from '../reports/signature.ts';
 import type { ReportStorage } from '../reports/storage.ts';
 import type { Cli } from './cli.ts';
 import { badInput } from './exit.ts';
+import { findTopology } from './topology.ts';
 
-/** `--store`, else RAMPART_REPORTS, else a folder beside the state of this machine. */
-export function openStore(cli: Cli, given: string | undefined): ReportStorage {
-  const path = given || cli.io.env.RAMPART_REPORTS || join(stateDirectory(cli.io.env), 'reports');
-  if (/^[a-z0-9]+:\/\//i.test(path))
-    throw badInput(`${path}: the report store is a folder; a bucket can be mounted as one`);
-  return folderStorage(resolve(cli.io.cwd, path));
+/** `--store`, else RAMPART_REPORTS, else what the topology names, else a folder beside the state of this machine. */
+export async function openStore(cli: Cli, given: string | undefined): Promise<ReportStorage> {
+  const named = given || cli.io.env.RAMPART_REPORTS;
+  const secret = (reference: string): Promise<string> => resolveSecret(reference, cli.io.env);
+  const reports = (await findTopology(cli))?.reports;
+  if (!named && reports !== undefined) return openStorage(reports, secret);
+  const path = named || join(stateDirectory(cli.io.env), 'reports');
+  if (!/^[a-z0-9]+:\/\//i.test(path)) return folderStorage(resolve(cli.io.cwd, path));
+  const [, bucket, prefix = ''] = /^s3:\/\/([^/]+)(?:\/(.+?))?\/?$/.exec(path) ?? [];
+  if (bucket === undefined) throw badInput(`${path}: a report store is a folder, or s3://<bucket>/<prefix>`);
+  // The topology knows how its own bucket is reached; any other is found as the AWS SDK finds it.
+  const known =
+    reports?.kind === 's3' && reports.bucket === bucket ? reports : { kind: 's3' as const, pathStyle: false };
+  return openStorage({ ...known, bucket, prefix: prefix === '' ? '' : `${prefix}/` }, secret);
 }
 
-/** The key of RAMPART_REPORT_KEY, a reference as other secrets are; `null` when reports are not signed. */
+/** The key of RAMPART_REPORT_KEY, else the topology's, a reference as other secrets are; `null`: not signed. */
 export async function signerOf(cli: Cli): Promise<Signer | null> {
-  const reference = cli.io.env.RAMPART_REPORT_KEY;
+  const reference = cli.io.env.RAMPART_REPORT_KEY || (await findTopology(cli))?.reports?.key;
   if (!reference) return null;
   if (!/^\$\{(env|file):[^}]+\}$/.test(reference))
     throw badInput('RAMPART_REPORT_KEY must be a reference to the key: ${file:/path/to/key.pem} or ${env:NAME}');

@@ -110,7 +110,7 @@ export const digits = (number: number): string => String(number).padStart(6, '0'
 const isServiceName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name);
 
 /** A service's name is a folder's: nothing may lead out of the store. */
-function named(service: string): string {
+export function named(service: string): string {
   if (!isServiceName(service)) throw new Error(`${JSON.stringify(service)} is no name of a service`);
   return service;
 }

@@ -1,8 +1,4 @@
-/**
- * Where reports are kept: the port of the report store. A folder implements it (folder.ts); an S3-compatible bucket
- * can: `put` uploads the files below a prefix of its own and then creates the manifest's key with `If-None-Match: *`,
- * which is as exclusive as the folder's rename; `mark` creates one small object per report the same way.
- */
+/** Where reports are kept: the port of the report store. A folder (folder.ts) and a bucket (s3.ts) implement it. */
 
 /** What a service's list holds. */
 export interface Listed {

@@ -74,6 +74,7 @@ export function topologyKeys(schema: JsonSchema): string {
         table(omit(definitions[`channel-${type}`]!, channelKeys)),
       ),
     ),
+    section('`reports`', text(definitions.reports!), table(definitions.reports!)),
   ];
   return out.join('\n\n');
 }

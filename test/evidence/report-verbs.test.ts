@@ -86,8 +86,8 @@ describe('report verify', () => {
     ],
     [['report', 'verify', '--public-key', 'none.pub'], /^rampart: --public-key none.pub: ENOENT/],
     [
-      ['report', 'verify', '--store', 's3://bucket/reports'],
-      'rampart: s3://bucket/reports: the report store is a folder; a bucket can be mounted as one\n',
+      ['report', 'verify', '--store', 'gs://bucket/reports'],
+      'rampart: gs://bucket/reports: a report store is a folder, or s3://<bucket>/<prefix>\n',
     ],
   ])('%j is bad input', async (argv, text) => {
     const { code, err } = await run(...argv);

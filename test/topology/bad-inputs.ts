@@ -197,6 +197,25 @@ export const BAD: BadInput[] = [
     problems: ['23:16: error: tiers.important.assertions.1.name: "a" stands twice in this list [duplicate]'],
   },
   {
+    name: 'reports in two stores at once',
+    change: ['services:', 'reports: {folder: /var/reports, s3: {bucket: reports}}\nservices:'],
+    problems: ['19:1: error: reports: name exactly one of folder, s3 [report_stores]'],
+  },
+  {
+    name: 'reports in a folder that depends on where a worker was started',
+    change: ['services:', 'reports: {folder: reports}\nservices:'],
+    problems: [
+      '19:19: error: reports.folder: expected an absolute path: every control worker files there [invalid_format]',
+    ],
+  },
+  {
+    name: 'reports signed with a key that stands in the file',
+    change: ['services:', 'reports: {folder: /var/reports, key: MC4CAQAwBQYDK2Vw}\nservices:'],
+    problems: [
+      '19:38: error: reports.key: a secret must not be written here: use ${env:NAME} or ${file:/path}, which workers resolve when they need it [secret_literal]',
+    ],
+  },
+  {
     name: 'duration without unit',
     change: ['bake: 1m', 'bake: 60'],
     problems: [

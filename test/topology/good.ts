@@ -6,6 +6,9 @@ defaults:
   ramp: {bake: 30s, interval: 5s}
   approvals:
     cutover: {required: 1, timeout: 20m}
+reports:
+  s3: {bucket: rampart-evidence, prefix: prod/, region: eu-west-1, endpoint: 'https://s3.example.com', accessKeyId: '\${env:ID}', secretAccessKey: '\${env:KEY}'}
+  key: '\${file:/run/secrets/report.pem}'
 regions:
   eu-west: {labels: {cloud: aws}}
   eu-central:

@@ -74,6 +74,14 @@ describe('normal form', () => {
     expect(identity.ramp.analysis).toEqual(['orders-healthy']);
   });
 
+  test('the report store is whole, its secrets are references', () => {
+    expect(topology.reports).toEqual({
+      ...{ kind: 's3', bucket: 'rampart-evidence', prefix: 'prod/', region: 'eu-west-1', pathStyle: true },
+      ...{ endpoint: 'https://s3.example.com', accessKeyId: '${env:ID}', secretAccessKey: '${env:KEY}' },
+      key: '${file:/run/secrets/report.pem}',
+    });
+  });
+
   test('task queues follow place, locality and control', () => {
     const { 'orders-db': db, edge, app } = topology.components;
     expect(db!.queue).toBe('rampart');

@@ -48,7 +48,7 @@ export async function run(cli: Cli, args: string[], options: HistoryOptions): Pr
 
 /** Those of the topology, and those that only the store still knows. */
 async function servicesOf(cli: Cli, service: string | undefined, options: HistoryOptions): Promise<Asked[]> {
-  const storage = openStore(cli, options.store);
+  const storage = await openStore(cli, options.store);
   const stored = (name: string) => storedRuns(storage, name.replace(/^failover\//, ''));
   if (service !== undefined) return [{ service, lock: await lockFor(cli, service), stored: await stored(service) }];
   const known = (await findTopology(cli))?.services ?? {};

@@ -6,10 +6,11 @@ import type { Temporal } from '../../connection.ts';
 import { type Filed, fileReport } from '../../reports/file.ts';
 import type { Signer } from '../../reports/signature.ts';
 import type { ReportStorage } from '../../reports/storage.ts';
-import { endingOf, findRun, listRuns, type RunRef } from '../../runs.ts';
+import { endedRun, filedRuns } from '../../reports/sweep.ts';
+import { findRun, listRuns, type RunRef } from '../../runs.ts';
 import type { Cli } from '../cli.ts';
 import { EXIT, type ExitCode, failed } from '../exit.ts';
-import { openStore, signerOf, storedRuns } from '../reports.ts';
+import { openStore, signerOf } from '../reports.ts';
 import { withTemporal } from '../session.ts';
 import { lockFor, requireTopology } from '../topology.ts';
 
@@ -25,7 +26,7 @@ interface Left {
 /** `rampart report file [service]`: files every run that is over and has no report yet, oldest first. */
 export async function run(cli: Cli, args: string[], options: { store?: string; run?: string }): Promise<ExitCode> {
   const [service] = args as [string?];
-  const storage = openStore(cli, options.store);
+  const storage = await openStore(cli, options.store);
   const signer = await signerOf(cli);
   const locks =
     service === undefined
@@ -38,8 +39,7 @@ export async function run(cli: Cli, args: string[], options: { store?: string; r
     for (const lock of locks) {
       for (const ref of await closedRuns(temporal, lock, options.run)) {
         if (known.has(ref.runId)) continue;
-        const { drill, record, text } = await endingOf(temporal, ref);
-        const subject = drill ?? record;
+        const { subject, text } = await endedRun(temporal, ref);
         if (subject === null) left.push({ workflowId: ref.workflowId, runId: ref.runId, why: text });
         // Services of one group share the lock.
         else if (!known.has(subject.runId) && (service === undefined || subject.service === service))
@@ -51,11 +51,6 @@ export async function run(cli: Cli, args: string[], options: { store?: string; r
     if (filed.length === 0 && left.length === 0) cli.print(`Nothing to file in ${storage.where}.`);
     return EXIT.done;
   });
-}
-
-async function filedRuns(storage: ReportStorage): Promise<Set<string>> {
-  const runs = await Promise.all(((await storage.services()) ?? []).map((service) => storedRuns(storage, service)));
-  return new Set(runs.flat().map(({ summary }) => summary.runId));
 }
 
 /** Oldest first; a run that went on as a new one has its record at its end. */

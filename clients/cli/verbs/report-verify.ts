@@ -17,7 +17,7 @@ export async function run(cli: Cli, args: string[], options: VerifyOptions): Pro
   if (head !== undefined && service === undefined) throw badInput('--head needs the service whose chain it is of');
   if (head !== undefined && !/^[0-9a-f]{64}$/.test(head))
     throw badInput(`--head ${head}: 64 hexadecimal digits, as verify prints them`);
-  const storage = openStore(cli, options.store);
+  const storage = await openStore(cli, options.store);
   const trusted = await trustedKeys(cli, options.publicKey);
   const there = await storage.services();
   const named = service === undefined ? there : there?.filter((one) => one === service);

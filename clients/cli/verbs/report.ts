@@ -5,7 +5,8 @@ import { type ReportFormat, renderDrill, renderReport } from '../../../evidence/
 import { buildReport, type Verdict } from '../../../evidence/report.ts';
 import { type Temporal, TemporalAway } from '../../connection.ts';
 import type { Subject } from '../../reports/manifest.ts';
-import { endingOf, findRun, queryDrill, queryEvidence, type RunRef } from '../../runs.ts';
+import { endedRun } from '../../reports/sweep.ts';
+import { findRun, queryDrill, queryEvidence, type RunRef } from '../../runs.ts';
 import type { Cli } from '../cli.ts';
 import { badInput, CliError, EXIT, type ExitCode, failed } from '../exit.ts';
 import { openStore, storedReport } from '../reports.ts';
@@ -75,7 +76,7 @@ async function subjectOf(cli: Cli, name: string, options: ReportOptions): Promis
   } catch (error) {
     const forgotten = error instanceof CliError && error.code === 'noRun';
     if (name.includes('/') || !(forgotten || error instanceof TemporalAway)) throw error;
-    const storage = openStore(cli, options.store);
+    const storage = await openStore(cli, options.store);
     const stored = await storedReport(storage, name, options.run);
     if (stored === null) throw error;
     const why = forgotten ? 'Temporal does not know the run any more' : 'Temporal does not answer';
@@ -98,9 +99,8 @@ function readFormat(cli: Cli, { format, out }: ReportOptions): ReportFormat {
 async function inTemporal(temporal: Temporal, ref: RunRef): Promise<Subject> {
   if (ref.closedAt === null)
     return ref.type === 'drill' ? queryDrill(temporal, ref) : { record: await queryEvidence(temporal, ref) };
-  const { drill, record, text } = await endingOf(temporal, ref);
-  if (drill !== undefined) return drill;
-  if (record !== null) return { record };
+  const { subject, text } = await endedRun(temporal, ref);
+  if (subject !== null) return isDrill(subject) ? subject : { record: subject };
   throw failed('failed', `run ${ref.runId} of ${ref.workflowId} left no record: ${text}`);
 }
 
