@@ -50,7 +50,8 @@ export function createDrillActivities(deps: ActivityDeps, drills: DrillDeps): Dr
   };
 }
 
-async function survey(
+/** @throws what Temporal did not say */
+export async function survey(
   topology: Topology,
   drill: Drill,
   deps: DrillDeps,

@@ -295,7 +295,10 @@ test('drills on a schedule: synced, fired, there and back on one approval, skipp
     },
     gone: { service: 'checkout', kind: 'checks', cron: '0 5 * * 7' },
   };
-  world.editTopology((t) => t.set('drills', t.createNode(drills)));
+  world.editTopology((t) => {
+    t.set('drills', t.createNode(drills));
+    t.setIn(['services', 'checkout', 'ramp', 'steps'], t.createNode([100]));
+  });
   const dry = await cli('drills', 'sync', '--dry-run');
   expect([dry.code, dry.out.match(/would create/g)]).toEqual([0, Array(3).fill('would create')]);
   expect((await listed()).drills.nightly!.drift).toBe('missing');

@@ -185,6 +185,10 @@ describe('a drill', () => {
     [{ ...ASKED, dwell: '30m' }, /unknown field dwell/],
     [{ ...ASKED, dwellMs: -1 }, /whole milliseconds/],
     [{ ...ASKED, assertions: [{ expr: 'true' }] }, /assertions.* must be a list of/],
+    [{ ...ASKED, percent: 25 }, /percent.* belongs to a drill of kind .*rampOnly/],
+    [{ ...ASKED, kind: 'rampOnly', percent: 101 }, /percent.* must be whole percent from 1 to 100/],
+    [{ ...ASKED, abortWhen: { errorRate: {} } }, /errorRate.* must say above which/],
+    [{ ...ASKED, abortWhen: { lag: 1 } }, /unknown field abortWhen.lag; it takes checksFailing, errorRate, lagAboveMs/],
     ['checkout', /one JSON object/],
   ])('refuses what it cannot read: %j', async (input, text) => {
     await open(input);
@@ -244,6 +248,39 @@ describe('on the other side', () => {
     expect(record.verdict).toBe('failed');
     expect(record.reasons[0]).toMatch(/^check ready failed 3 times in a row/);
     expect(run.home).toBe(true);
+  });
+
+  it('a share of failing checks that is too great sends it back, though none fails for long', async () => {
+    await there({ ...ASKED, abortWhen: { errorRate: { percent: 20, withinMs: 4 * MINUTE } } });
+    for (let round = 0; round < 8; round += 1) {
+      run.model.traffic.checks.ready![B] = round % 2 === 0 ? 'fail' : 'pass';
+      await run.harness.advance(30_000);
+    }
+    run.model.traffic.checks.ready![B] = 'pass';
+    const record = await run.end();
+    expect([record.verdict, record.reasons[0]]).toEqual([
+      'failed',
+      expect.stringMatching(/^\d of 8 checks within 240 s did not pass; the limit is 20 %$/),
+    ]);
+    expect(run.home).toBe(true);
+  });
+
+  it('a side left behind too far sends it back, and so does one whose lag nobody knows', async () => {
+    const bounded = { ...ASKED, abortWhen: { lagAboveMs: 5_000 } };
+    await there(bounded);
+    run.model.database().lagMs = 60_000;
+    await run.until('the way back', (_, { dwell }) => dwell?.endedAt != null);
+    run.model.database().lagMs = 0;
+    const late = await run.end();
+    expect(late.reasons[0]).toMatch(/^the lag of orders-db is [\d.]+ s, 3 times in a row; the limit is 5 s$/);
+    expect(run.home).toBe(true);
+    await run.harness.dispose();
+
+    await there(bounded);
+    run.model.database().server(A).reachable = false;
+    await run.until('the way back', (_, { dwell }) => dwell?.endedAt != null);
+    run.model.database().server(A).reachable = true;
+    expect((await run.end()).reasons[0]).toMatch(/^the lag of orders-db is not known, 3 times in a row/);
   });
 
   it('the death of the old side ends it without a way back: nothing is undone blindly', async () => {
