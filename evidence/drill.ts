@@ -1,5 +1,5 @@
 /** A drill as a report: its legs as runs, and above them what became of the whole. Pure. */
-import { actionText, capital, direction, NOT_RECORDED } from './format.ts';
+import { actionText, capital, direction, duration, NOT_RECORDED, UNKNOWN } from './format.ts';
 import type { DrillRecord, RunRecord } from './record.ts';
 import type { RunEvidence, Verdict } from './report.ts';
 
@@ -23,7 +23,8 @@ export function verdictOfDrill({ verdict }: DrillRecord): Verdict {
 
 /** `Drill quarterly of checkout, eu-west → eu-central` */
 export function drillTitle({ name, service, from, to }: DrillRecord): string {
-  return `Drill${name === null ? '' : ` ${name}`} of ${service}, ${direction(from, to)}`;
+  const way = from === null && to === null ? '' : `, ${direction(from, to)}`;
+  return `Drill${name === null ? '' : ` ${name}`} of ${service || NOT_RECORDED}${way}`;
 }
 
 /**
@@ -63,7 +64,41 @@ export function drillRows(drill: DrillRecord): Array<{ label: string; value: str
     { label: 'Requested by', value: drill.by ?? NOT_RECORDED },
     { label: 'Reason', value: drill.reason ?? NOT_RECORDED },
     { label: 'Legs', value: drill.legs.map((l) => capital(actionText(l.action))).join(', ') || 'none' },
+    ...rehearsalRows(drill),
+    ...checkRows(drill),
     { label: 'Workflow', value: drill.workflowId },
     { label: 'Run', value: drill.runId },
+  ];
+}
+
+type Rows = ReturnType<typeof drillRows>;
+
+/** What a plan on the live state found: nothing else is left of a rehearsal. */
+function rehearsalRows({ rehearsal }: DrillRecord): Rows {
+  if (rehearsal === undefined) return [];
+  const { facts, estimate, digest } = rehearsal;
+  const lags = Object.entries(facts.lag).map(
+    ([store, lag]) =>
+      `${store} ${lag === null || !lag.fresh ? UNKNOWN : duration((lag.seconds ?? Number.NaN) * 1_000)}`,
+  );
+  return [
+    { label: 'State found', value: facts.classified.text },
+    { label: 'Replication lag', value: lags.join(', ') || 'no data is replicated' },
+    { label: 'Expected to take', value: duration(estimate.seconds * 1_000) },
+    { label: 'Expected time without writes', value: duration(estimate.freezeSeconds * 1_000) },
+    { label: 'Warnings', value: facts.warnings.map(({ message }) => message).join(' ') || 'none' },
+    { label: 'Plan', value: digest },
+  ];
+}
+
+/** Measurements of a drill that has no leg to tell of them. */
+function checkRows({ dwell, legs }: DrillRecord): Rows {
+  if (legs.length > 0 || dwell === null) return [];
+  const checks = dwell.checks ?? [];
+  const passed = checks.filter(({ outcome }) => outcome === 'pass').length;
+  const took = dwell.endedAt === null ? 'still on' : duration(dwell.endedAt - dwell.startedAt);
+  return [
+    { label: 'Checks', value: [...new Set(checks.map(({ name }) => name))].join(', ') || 'none' },
+    { label: 'Measurements', value: `${passed} of ${checks.length} passed, ${took}` },
   ];
 }

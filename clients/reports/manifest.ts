@@ -159,7 +159,8 @@ export function summaryOfDrill(drill: DrillRecord): Summary {
     rpoMs: there?.rpoMs ?? null,
     machineMs: sum('machineMs'),
     peopleMs: sum('peopleMs'),
-    proves: drill.verdict === 'passed',
+    // A plan, checks, or part of the traffic show nothing of the data's way.
+    proves: drill.verdict === 'passed' && (drill.kind ?? 'full') === 'full',
     nextDueAt: there?.nextDueAt ?? null,
   };
 }

@@ -7,6 +7,7 @@ import { storedReport, storedRuns } from '../../clients/cli/reports.ts';
 import { fileReport } from '../../clients/reports/file.ts';
 import { folderStorage } from '../../clients/reports/folder.ts';
 import { historyOf } from '../../clients/reports/history.ts';
+import { summaryOfDrill } from '../../clients/reports/manifest.ts';
 import { verifyReports } from '../../clients/reports/verify.ts';
 import { drillEvidence, verdictOfDrill } from '../../evidence/drill.ts';
 import type { DrillRecord, RunRecord } from '../../evidence/record.ts';
@@ -89,6 +90,39 @@ it('renders one that is on, or has not begun', () => {
       'undefined',
     );
   }
+});
+
+describe('one without legs', () => {
+  const alone = (more: Partial<DrillRecord>) => drill({ legs: [], dwell: null, assertions: [], from: null, ...more });
+  const said = (one: DrillRecord) => {
+    for (const format of FORMATS) expect(renderDrill(one, format)).not.toMatch(/undefined|NaN/);
+    return parsePage(renderDrill(one, 'html')).text;
+  };
+
+  it('shows what a rehearsal found', () => {
+    const [rehearsal] = plannedFailover().plans;
+    const text = said(alone({ kind: 'rehearsal', from: 'eu-west', rehearsal: rehearsal! }));
+    for (const one of [rehearsal!.facts.classified.text, rehearsal!.digest, 'Replication lag', 'Expected to take'])
+      expect(text).toContain(one);
+  });
+
+  it('shows what checks said', () => {
+    const text = said(alone({ kind: 'checks', to: null, dwell: drill().dwell }));
+    expect(text).toContain('Drill quarterly of checkout');
+    expect(text).toContain('1 of 2 passed, 30 min');
+  });
+
+  it('says why it was skipped, which is no failure of a test', () => {
+    const one = alone({ verdict: 'skipped', text: 'skipped: a failover is on', reasons: ['a failover is on'] });
+    expect(said(one)).toContain('a failover is on');
+    expect(renderDrill(one, 'junit')).toContain('failures="0" errors="0" skipped="1"');
+  });
+});
+
+it('proves the service only when its data has moved', () => {
+  const proves = (more: Partial<DrillRecord>) => summaryOfDrill(drill(more)).proves;
+  expect([proves({}), proves({ kind: 'full' }), proves({ verdict: 'failed' })]).toEqual([true, true, false]);
+  for (const kind of ['rampOnly', 'rehearsal', 'checks'] as const) expect(proves({ kind })).toBe(false);
 });
 
 describe('in the store', () => {
