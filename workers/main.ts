@@ -65,6 +65,9 @@ const SAMPLE_EVERY_MS = 1_000;
 const CONTROL_POLLS = 4;
 const REGION_POLLS = 2;
 
+const countNotification = (channel: string, result: 'sent' | 'failed'): void =>
+  metrics.count('rampart_notifications_total', { channel, result });
+
 /**
  * Runs until a signal stops it.
  * @throws RampartError InvalidInput when the topology does not validate; ProviderUnavailable when Temporal is away
@@ -138,7 +141,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     ...drilling,
     // A region's worker pauses the replicas beside it.
     ...createHaltActivities(deps, createHaltDeps(client, announcer)),
-    ...(place.region === null ? createNotifyActivities(deps) : {}),
+    ...(place.region === null ? createNotifyActivities(deps, { count: countNotification }) : {}),
     ...watched,
   };
   const identity = `${process.pid}@${hostname()} ${placeName}`;

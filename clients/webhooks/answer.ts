@@ -11,7 +11,7 @@ export type Result =
   | 'unavailable';
 
 export interface Answer {
-  status: 202 | 400 | 401 | 404 | 413 | 503;
+  status: 200 | 202 | 400 | 401 | 404 | 413 | 503;
   result: Result;
   /** For the sender. Before it is known who that is, it says nothing about the source. */
   error?: string;

@@ -10,6 +10,7 @@ import { resolveSecret } from '../local-context.ts';
 import { countDeliveries } from './counted.ts';
 import { isLoopback, listen, parseAddress } from './listen.ts';
 import { Secrets } from './secrets.ts';
+import { slackOnTemporal } from './slack-temporal.ts';
 import { problemsOf } from './sources.ts';
 import { temporalInbox } from './temporal-inbox.ts';
 import { TopologyFile } from './topology-file.ts';
@@ -78,6 +79,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const listener = await listen({
     ...{ address, secret, log, count },
     inbox: temporalInbox({ client, topology: () => file.current(), now: Date.now }),
+    slack: slackOnTemporal({ client, topology: () => file.current(), log }),
   });
   let scraped: Server | null = null;
   try {

@@ -5,6 +5,7 @@ import { type Answer, type Result, unavailable } from './answer.ts';
 import { answerTo, type DeliveryDeps, deliver } from './delivery.ts';
 import type { Inbox } from './inbox.ts';
 import { Secrets } from './secrets.ts';
+import { interact, SLACK_PATH, type SlackDeps } from './slack.ts';
 import { Certificates, type FetchText, fetchText } from './sns.ts';
 import { Prepared } from './sources.ts';
 
@@ -21,6 +22,8 @@ export interface WebhookOptions {
   inbox: Inbox;
   /** Gives the value of a secret reference; its errors name the reference and no value. */
   secret(reference: string): Promise<string>;
+  /** What people press in Slack; absent: nothing is taken from there. */
+  slack?: SlackDeps;
   /** Whether only this machine reaches the listener; sources without authentication need that. */
   loopback: boolean;
   log: DriverLog;
@@ -41,9 +44,29 @@ export function createWebhooks(options: WebhookOptions): Hono {
   const certificates = new Certificates(fetch);
   const deps: DeliveryDeps = { inbox, secrets, prepared: new Prepared(), certificates, fetch, now, loopback };
   const buffers = { bytes: 0 };
-  const take = (c: Context): Promise<Response> => answer(c, options, deps, buffers);
+  const take = (c: Context): Promise<Response> =>
+    answer(c, options, c.req.param('source') ?? '', (signal) =>
+      deliver(deps, {
+        name: c.req.param('source') ?? '',
+        token: c.req.param('token') ?? null,
+        header: (wanted) => c.req.raw.headers.get(wanted),
+        headers: () => c.req.raw.headers,
+        body: () => readBody(c.req.raw, buffers, signal),
+        signal,
+      }),
+    );
+  const press = (c: Context, slack: SlackDeps): Promise<Response> =>
+    answer(c, options, 'slack', async (signal) => {
+      const body = await readBody(c.req.raw, buffers, signal);
+      if (!(body instanceof Uint8Array)) return body;
+      return interact(slack, secrets, { header: (wanted) => c.req.raw.headers.get(wanted), body, now: now() });
+    });
   const app = new Hono();
   app.on(['POST', 'PUT'], ['/hooks/:source', '/hooks/:source/:token'], take);
+  if (options.slack !== undefined) {
+    const { slack } = options;
+    app.post(SLACK_PATH, (c) => press(c, slack));
+  }
   app.get('/healthz', (c) => c.json({ ok: true }));
   app.onError((error, c) => {
     options.log.error('webhook', { status: 503, result: 'unavailable', reason: error.message.slice(0, 300) });
@@ -53,23 +76,20 @@ export function createWebhooks(options: WebhookOptions): Hono {
   return app;
 }
 
-async function answer(c: Context, options: WebhookOptions, deps: DeliveryDeps, buffers: Buffers): Promise<Response> {
+async function answer(
+  c: Context,
+  options: WebhookOptions,
+  name: string,
+  take: (over: AbortSignal) => Promise<Answer>,
+): Promise<Response> {
   const { log, count, deadlineMs = DEADLINE_MS } = options;
   const began = performance.now();
-  const name = c.req.param('source') ?? '';
   const over = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Answer>((resolve) => {
     timer = setTimeout(() => resolve(unavailable(`it was not done within ${deadlineMs} ms`)), deadlineMs);
   });
-  const work = deliver(deps, {
-    name,
-    token: c.req.param('token') ?? null,
-    header: (wanted) => c.req.raw.headers.get(wanted),
-    headers: () => c.req.raw.headers,
-    body: () => readBody(c.req.raw, buffers, over.signal),
-    signal: over.signal,
-  }).catch(answerTo);
+  const work = take(over.signal).catch(answerTo);
   const given = await Promise.race([work, late]);
   clearTimeout(timer);
   over.abort();
@@ -79,7 +99,7 @@ async function answer(c: Context, options: WebhookOptions, deps: DeliveryDeps, b
   count?.(source, given.result, took);
   const { status, result, alerts, reason } = given;
   const ms = Math.round(took);
-  log[status === 202 ? 'info' : 'warn']('webhook', {
+  log[status < 300 ? 'info' : 'warn']('webhook', {
     ...(source === '' ? {} : { source }),
     ...{ status, result, ms },
     ...(alerts === undefined ? {} : { alerts }),
@@ -90,6 +110,8 @@ async function answer(c: Context, options: WebhookOptions, deps: DeliveryDeps, b
 
 function respond(c: Context, { status, result, error, alerts, retryAfterS }: Answer): Response {
   if (retryAfterS !== undefined) c.header('retry-after', String(Math.max(1, Math.ceil(retryAfterS))));
+  // Slack takes what a body says for a message.
+  if (status === 200) return c.body(null, 200);
   return c.json(
     { result, ...(alerts === undefined ? {} : { alerts }), ...(error === undefined ? {} : { error }) },
     status,
