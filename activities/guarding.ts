@@ -1,10 +1,12 @@
 /** What a guard's workflow asks for: the service as the topology has it, one long watch, and word to people. */
 import { activityInfo } from '@temporalio/activity';
 import { clock } from '../drivers/clock.ts';
-import type { DriverContext, Json, NodeObservation } from '../drivers/ports.ts';
+import type { DriverContext, Json, Millis, NodeObservation } from '../drivers/ports.ts';
 import { isHealthNews, judgeHealth } from '../plan/health/judge.ts';
 import type { Health, HealthFinding, LastProof, LiveRun, Look, Memory } from '../plan/health/model.ts';
+import type { Alert } from '../topology/alerts.ts';
 import { type Component, lockOf, type Service, type Topology } from '../topology/model.ts';
+import { GUARD_SOURCE } from '../topology/watches.ts';
 import type { Guarded, GuardingActivities, WatchServiceAnswer, WatchServiceCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open, perform } from './perform.ts';
@@ -17,6 +19,8 @@ export interface GuardDeps {
   lock(workflowId: string): Promise<{ run: LiveRun | null; lastProof: LastProof | null }>;
   /** Shows the health in the process's metrics; `null`: this process no longer watches the service. */
   publish(service: string, health: Health | null, look: { ms: number; everyMs: number }): void;
+  /** Tells triggers. @throws when Temporal or the topology is away: worth another try */
+  tellTriggers(alerts: Alert[]): Promise<void>;
   /** Tells people. @throws when the notify command failed */
   tell(finding: HealthFinding, about: { service: string; state: 'opened' | 'cleared' }): Promise<void>;
 }
@@ -37,10 +41,30 @@ export function createGuardingActivities(deps: ActivityDeps, guard: GuardDeps): 
     watchService: (call) =>
       perform(deps, nobody(call.guarded.service.name), null, (context) => watchService(deps, guard, call, context)),
     tellPeople: ({ service, opened, cleared }) =>
-      perform(deps, nobody(service), null, async () => {
+      perform(deps, nobody(service), null, async (context) => {
+        const now = context.now();
+        await guard.tellTriggers([
+          ...opened.map((one) => alertOf(service, one, 'firing', now)),
+          ...cleared.map((one) => alertOf(service, one, 'resolved', now)),
+        ]);
         for (const one of opened) await guard.tell(one, { service, state: 'opened' });
         for (const one of cleared) await guard.tell(one, { service, state: 'cleared' });
       }),
+  };
+}
+
+/** A finding as any other source would tell it. A repeated attempt has another time: the trigger knows the state. */
+export function alertOf(service: string, finding: HealthFinding, status: 'firing' | 'resolved', now: Millis): Alert {
+  const { code, severity, component, region, message, remedy, since } = finding;
+  const key = [service, code, component ?? '', region ?? '', severity].join('/');
+  return {
+    ...{ source: GUARD_SOURCE, key, delivery: `${key}/${status}/${now}`, status, startsAt: since, severity },
+    labels: {
+      ...{ alertname: code, service, severity },
+      ...(component === null ? {} : { component }),
+      ...(region === null ? {} : { region }),
+    },
+    ...{ annotations: { summary: message, remedy }, url: null, receivedAt: now },
   };
 }
 

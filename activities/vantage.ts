@@ -21,6 +21,12 @@ export interface VantageDeps {
 const INDIRECT = ['prometheus', 'command'];
 /** A process that did nothing for longer than this besides the interval was stopped: what was under way then says nothing. */
 const STALLED_MS = 3_000;
+/**
+ * The first word waits for targets that cannot be read for as long as so many times a failure takes at its interval, and
+ * no longer than this, in milliseconds.
+ */
+const FIRST_WORD_FAILURES = 4;
+const FIRST_WORD_MS = 30_000;
 const MOST_TEXT = 200;
 
 export function createVantageActivities(deps: ActivityDeps, vantage: VantageDeps): VantageActivities {
@@ -50,6 +56,7 @@ async function watchPoint(
 ): Promise<WatchPointAnswer> {
   const { watch, components } = call.watched;
   const end = context.now() + call.forMs;
+  const speaks = context.now() + Math.min(FIRST_WORD_MS, FIRST_WORD_FAILURES * watch.failures * watch.intervalMs);
   // One that moves to another worker goes on with what was read before.
   const before = activityInfo().heartbeatDetails as { memory?: PointMemory } | undefined;
   const known = before?.memory ?? call.memory;
@@ -73,7 +80,8 @@ async function watchPoint(
       const memory = Object.fromEntries(asked.map((one) => [targetOf(one.target), one.memory]));
       vantage.publish(watch, call.point, report);
       context.heartbeat({ memory: memory as unknown as Json });
-      if (isPointNews(call.shown, report)) return { why: 'changed', report, memory };
+      const first = call.shown === null && now >= speaks;
+      if (first || isPointNews(call.shown, report)) return { why: 'changed', report, memory };
       if (now >= end) return { why: 'time', report, memory };
     }
   } finally {

@@ -45,6 +45,7 @@ async function lookOften(): Promise<number[]> {
       if (health !== null) looks.push(look.ms);
     },
     tell: async () => {},
+    tellTriggers: async () => {},
   });
   let shown = null;
   let memory = EMPTY_MEMORY;

@@ -4,6 +4,7 @@ import type { GuardDeps } from '../activities/guarding.ts';
 import { metrics } from '../metrics/process.ts';
 import type { LastProof, LiveRun } from '../plan/health/model.ts';
 import type { Topology } from '../topology/model.ts';
+import { tellTriggers } from './own-alerts.ts';
 import type { Announcer } from './watchdog.ts';
 
 /** Age up to which a topology that was read serves every guard, in milliseconds. */
@@ -34,6 +35,7 @@ export function createGuardDeps(
       return { run: latest.open ? latest.run : null, lastProof: proof };
     },
     publish,
+    tellTriggers: async (alerts) => tellTriggers(client, await readTopology(), alerts),
     tell: ({ code, since: _, ...finding }, about) =>
       announcer.tell({ ...finding, ...about, kind: code, source: 'guard' }, Date.now()),
   };

@@ -1,6 +1,7 @@
 /** The Temporal server: reachable, how fast, namespace, search attributes, pollers of every task queue. */
 import type { Topology } from '../../topology/model.ts';
-import { CONTROL_QUEUE, GUARD_QUEUE, SEARCH_ATTRIBUTES } from '../../workflows/contract.ts';
+import { CONTROL_POINT } from '../../topology/watches.ts';
+import { CONTROL_QUEUE, GUARD_QUEUE, SEARCH_ATTRIBUTES, watchQueueOf } from '../../workflows/contract.ts';
 import type { Temporal } from '../connection.ts';
 import { inTime, pollersOf, registeredSearchAttributes } from '../runs.ts';
 import { type Check, finding, ok, reasonOf } from './check.ts';
@@ -124,7 +125,20 @@ export function queuesOf(topology: Topology): Array<{ queue: string; why: string
       if (step.taskQueue !== undefined) add(step.taskQueue, `own step ${step.name} of ${service.name}`);
     }
   }
+  for (const { name, from } of Object.values(topology.watches))
+    for (const point of from) {
+      const command = point === CONTROL_POINT ? 'rampart worker' : `rampart worker --region ${point}`;
+      const queue = watchQueueOf(point);
+      if (!queues.has(queue)) queues.set(queue, { why: `${point} as a vantage point of the watch ${name}`, command });
+    }
   return [...queues].map(([queue, rest]) => ({ queue, ...rest }));
+}
+
+/** What stands still while nobody polls it. */
+function waitsFor(queue: string): string {
+  if (queue === GUARD_QUEUE) return 'nothing is guarded until another one is there';
+  if (queue.startsWith(watchQueueOf(CONTROL_POINT))) return 'what it sees is unknown until another one is there';
+  return 'a run waits for it';
 }
 
 /** Whether somebody takes the work of every task queue. */
@@ -145,7 +159,7 @@ export async function checkQueues(temporal: Temporal, topology: Topology): Promi
         return finding('error', 'workers', subject, 'noWorker', `no worker polls it (needed for ${why})`, start);
       }
       if (fewest === 1) {
-        const waits = queue === GUARD_QUEUE ? 'nothing is guarded until another one is there' : 'a run waits for it';
+        const waits = waitsFor(queue);
         const message = `1 worker: when it dies, ${waits}`;
         const two = command === null ? 'Start a second one.' : `Start a second one, on another machine: ${command}`;
         return finding('warning', 'workers', subject, 'oneWorker', message, two);

@@ -11,12 +11,9 @@ export function readingOf(result: CheckResult, ms: number | null, at: Millis): R
   return { at, ok: result.outcome === 'pass', answered: true, ms };
 }
 
-/**
- * Whether it says something else than before. The first word waits until every target has been read, or one is known to
- * be unreadable.
- */
+/** Whether it says something else than before. The first word is that every target has been read. */
 export function isPointNews(shown: PointReport | null, now: PointReport): boolean {
-  if (shown === null) return now.targets.every(({ signals, text }) => signals.failing.on !== null || text !== '');
+  if (shown === null) return now.targets.every(({ signals }) => signals.failing.on !== null);
   return essence(shown) !== essence(now);
 }
 

@@ -86,6 +86,7 @@ function watch(
     lock: async () => ({ run: null, lastProof: null }),
     publish: () => {},
     tell: async () => {},
+    tellTriggers: async () => {},
     ...more,
   };
   const guarded: Guarded = {

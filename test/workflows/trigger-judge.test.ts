@@ -111,6 +111,19 @@ test('quorum: different sources, near each other; two alerts of one source are o
   expect(kindOf(take(same, far, trigger).memory, 10 * MINUTE, trigger)).toBe('calm');
 });
 
+test('quorum: sources that have agreed do so until one of them says that it is over', () => {
+  const trigger = { ...TRIGGER, quorum: { atLeast: 2, withinMs: 5 * MINUTE } };
+  const first = judge(told(trigger, alert(0), alert(MINUTE, { source: 'watch' })), trigger, T0 + 2 * MINUTE, null);
+  expect(first.verdict.kind).toBe('due');
+  // One says it again every two minutes, with new alerts beside it; the other has said it once.
+  const more = [alert(20 * MINUTE, { source: 'watch' }), alert(20 * MINUTE, { source: 'watch', key: 'another' })];
+  const later = more.reduce((memory, one) => take(memory, one, trigger).memory, first.memory);
+  const second = judge(later, trigger, T0 + 21 * MINUTE, null);
+  expect(second.verdict.kind).toBe('due');
+  const over = take(second.memory, alert(22 * MINUTE, { status: 'resolved' }), trigger).memory;
+  expect(judge(over, trigger, T0 + 23 * MINUTE, null).verdict.kind).toBe('calm');
+});
+
 test('times: three failures in two minutes', () => {
   const trigger = { ...TRIGGER, times: { atLeast: 3, withinMs: 2 * MINUTE } };
   const two = told(trigger, alert(0), alert(30_000));

@@ -178,13 +178,16 @@ export function judge(
   return { memory, verdict: verdict() };
 }
 
-/** Alerts that fire, often enough, and not longer apart than the quorum's time. */
-function agreeing({ alerts }: Memory, { times, quorum }: Trigger, now: Millis): AlertSeen[] {
+/**
+ * Alerts that fire, often enough, and not longer apart than the quorum's time. Sources that have agreed do so as long as
+ * they fire: one of them may say it again every minute, and the other once.
+ */
+function agreeing({ alerts, agreedAt }: Memory, { times, quorum }: Trigger, now: Millis): AlertSeen[] {
   const firing = alerts.filter(
     ({ firing, said }) =>
       firing && (times.atLeast === 1 || said.filter((at) => now - at <= times.withinMs).length >= times.atLeast),
   );
-  if (quorum.atLeast === 1) return firing;
+  if (quorum.atLeast === 1 || agreedAt !== null) return firing;
   const newest = Math.max(...firing.map(({ lastAt }) => lastAt));
   return firing.filter(({ lastAt }) => newest - lastAt <= quorum.withinMs);
 }
