@@ -207,6 +207,13 @@ export interface DrillActivities {
   resolveDrill(call: { drill: string }): Promise<ResolvedDrill | null>;
   /** Looks now at what may keep it from beginning, besides what a plan finds. */
   surveyDrill(call: { drill: Drill; byPerson: boolean }): Promise<DrillSurvey>;
+  /**
+   * Runs a command of a chaos drill. It is read from the topology of the worker by the drill's name, so that nobody who
+   * can start a workflow can have a command run.
+   */
+  runChaos(call: { drill: string; which: 'break' | 'restore' }): Promise<{ ms: number }>;
+  /** What shows now that something is wrong with the service, in a sentence; `null`: nothing does. */
+  noticeTrouble(call: { drill: Drill }): Promise<string | null>;
 }
 
 /** A drill of the topology, with what its workflows need to know besides. */

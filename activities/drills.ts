@@ -1,4 +1,7 @@
 /** What a drill asks of the control place: its part of the topology, whether it may begin, and what its assertions say. */
+import { RampartError } from '../drivers/errors.ts';
+import type { DriverContext } from '../drivers/ports.ts';
+import { runCommand } from '../drivers/run-command.ts';
 import { evaluate } from '../evidence/assertions.ts';
 import { type Drill, dependencyGroup, drillGroupOf } from '../topology/drill.ts';
 import { quietUntilOf } from '../topology/maintenance.ts';
@@ -24,6 +27,8 @@ export interface DrillDeps {
   openRun(workflowId: string): Promise<{ type: string } | null>;
   /** How many alerts of a trigger fire, or `null` when it has nothing to watch. */
   firing(trigger: string): Promise<string | null>;
+  /** What the guard of a service is alarmed about; `null` when it is not, or there is none. */
+  alarm(service: string): Promise<string | null>;
   /** Drills that have ended under a lock, newest first, as far back as Temporal remembers. */
   pastDrills(lock: string): Promise<PastDrill[]>;
 }
@@ -47,6 +52,18 @@ export function createDrillActivities(deps: ActivityDeps, drills: DrillDeps): Dr
       perform(deps, { ...NOBODY, service: drill.service }, null, async (context) =>
         survey(await deps.topology(), drill, drills, { byPerson, now: context.now() }),
       ),
+    runChaos: ({ drill: name, which }) =>
+      perform(deps, NOBODY, null, async (context) => {
+        const drill = (await deps.topology()).drills[name];
+        if (drill?.chaos == null)
+          throw new RampartError('PreconditionFailed', `the topology has no chaos drill ${name} any more`);
+        return runChaos(drill, which, context);
+      }),
+    noticeTrouble: ({ drill }) =>
+      perform(deps, { ...NOBODY, service: drill.service }, null, async () => {
+        const found = await incidents(await deps.topology(), drill, drills);
+        return found[0] ?? (await drills.alarm(drill.service));
+      }),
   };
 }
 
@@ -101,3 +118,27 @@ async function incidents({ services, triggers }: Topology, { service }: Drill, d
 }
 
 const iso = (at: number): string => new Date(at).toISOString().slice(0, 16).concat('Z');
+
+/** End of each output that an error shows, in bytes. */
+const MAX_OUTPUT_BYTES = 2_000;
+
+/** @throws RampartError when it does not end well, with the end of what it printed */
+export async function runChaos(
+  { name, service, to, chaos }: Drill,
+  which: 'break' | 'restore',
+  { signal }: Pick<DriverContext, 'signal'>,
+): Promise<{ ms: number }> {
+  const { timeoutMs } = chaos!;
+  const command = chaos![which];
+  const env = { RAMPART_DRILL: name, RAMPART_SERVICE: service, RAMPART_TO: to ?? '' };
+  const { end, stdout, stderr, ms } = await runCommand({ command, env, timeoutMs, maxBytes: MAX_OUTPUT_BYTES, signal });
+  if (end.kind === 'exited' && end.code === 0) return { ms: Math.round(ms) };
+  const how = {
+    exited: () => `ended with exit code ${end.kind === 'exited' ? end.code : ''}`,
+    killed: () => 'was ended by a signal',
+    timeout: () => `had not ended after ${timeoutMs / 1000} s and was ended`,
+    'not started': () => 'could not be started',
+  }[end.kind]();
+  const said = (stderr.trim() || stdout.trim() || (end.kind === 'not started' ? end.why : '')).slice(-500);
+  throw new RampartError('ProviderUnavailable', `${command[0]} ${how}${said === '' ? '' : `: ${said}`}`);
+}

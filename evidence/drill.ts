@@ -1,5 +1,5 @@
 /** A drill as a report: its legs as runs, and above them what became of the whole. Pure. */
-import { actionText, capital, direction, duration, NOT_RECORDED, UNKNOWN } from './format.ts';
+import { actionText, capital, dateTime, direction, duration, NOT_RECORDED, UNKNOWN } from './format.ts';
 import type { DrillRecord, RunRecord } from './record.ts';
 import type { RunEvidence, Verdict } from './report.ts';
 
@@ -66,6 +66,7 @@ export function drillRows(drill: DrillRecord): Array<{ label: string; value: str
     { label: 'Legs', value: drill.legs.map((l) => capital(actionText(l.action))).join(', ') || 'none' },
     ...rehearsalRows(drill),
     ...checkRows(drill),
+    ...chaosRows(drill),
     { label: 'Workflow', value: drill.workflowId },
     { label: 'Run', value: drill.runId },
   ];
@@ -100,5 +101,21 @@ function checkRows({ dwell, legs }: DrillRecord): Rows {
   return [
     { label: 'Checks', value: [...new Set(checks.map(({ name }) => name))].join(', ') || 'none' },
     { label: 'Measurements', value: `${passed} of ${checks.length} passed, ${took}` },
+  ];
+}
+
+function chaosRows({ chaos }: DrillRecord): Rows {
+  if (chaos === undefined) return [];
+  const { brokeAt, detectedAt, detectedBy, recoveredAt, restoredAt, active } = chaos;
+  const after = (at: number | null): string =>
+    brokeAt === null || at === null ? 'no' : `after ${duration(at - brokeAt)}`;
+  return [
+    { label: 'Broken by', value: chaos.break.join(' ') },
+    { label: 'Broken', value: brokeAt === null ? 'no' : dateTime(brokeAt) },
+    { label: 'Noticed', value: `${after(detectedAt)}${detectedBy === null ? '' : `, ${detectedBy}`}` },
+    { label: 'Working again', value: after(recoveredAt) },
+    { label: 'Mended by', value: chaos.restore.join(' ') },
+    { label: 'Mended', value: after(restoredAt) },
+    { label: 'Active at the end', value: active ?? UNKNOWN },
   ];
 }

@@ -150,6 +150,23 @@ export interface DwellCheck {
   threshold: string;
 }
 
+/** What was broken, and what followed. Times are when a look saw it; `null`: it did not. */
+export interface ChaosRecord {
+  break: string[];
+  restore: string[];
+  /** When the command that breaks it had ended. */
+  brokeAt: Millis | null;
+  detectedAt: Millis | null;
+  /** What noticed it. */
+  detectedBy: string | null;
+  /** When the service was seen to work again. */
+  recoveredAt: Millis | null;
+  /** When the command that mends it had ended well. */
+  restoredAt: Millis | null;
+  /** Region that is active at the end. */
+  active: string | null;
+}
+
 /** What became of a drill: there, a time on the other side, and back; or what a drill of another kind found. */
 export interface DrillRecord {
   version: 1;
@@ -159,7 +176,7 @@ export interface DrillRecord {
   /** Name in the topology; `null` when somebody asked for it by hand. */
   name: string | null;
   /** Absent: `full`. */
-  kind?: 'full' | 'rampOnly' | 'rehearsal' | 'checks';
+  kind?: 'full' | 'rampOnly' | 'rehearsal' | 'checks' | 'chaos';
   from: string | null;
   /** `null`: checks in every region. */
   to: string | null;
@@ -172,6 +189,7 @@ export interface DrillRecord {
   dwell: DwellRecord | null;
   /** A rehearsal: the plan that was compiled on the live state. */
   rehearsal?: PlanRecord;
+  chaos?: ChaosRecord;
   /**
    * `skipped`: it did not begin, `reasons` says why; `refused`: nothing was done; `escalated`: somebody made it the
    * real thing. `null` while it is on.

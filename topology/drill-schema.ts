@@ -32,15 +32,37 @@ const flag = (description: string) =>
     .optional()
     .meta({ description: `${description}; default true` });
 
+const command = (description: string, example: string[]) =>
+  z
+    .array(z.string().min(1))
+    .min(1)
+    .max(100)
+    .meta({ description: `${description}: program and arguments, no shell`, examples: [example] });
+
+const chaosSchema = z
+  .strictObject({
+    break: command('What breaks it, once', ['/usr/local/bin/break-it', 'eu-west']),
+    restore: command('What mends it, whatever has happened; it may run again', ['/usr/local/bin/mend-it', 'eu-west']),
+    timeout: durationBetween(1_000, 3_600_000)
+      .optional()
+      .meta({ description: 'Longest time of each command; default 2m', examples: ['2m'] }),
+    detectWithin: durationBetween(1_000).meta({
+      description: 'Until a trigger of the group fires, a run is on or the guard is alarmed',
+      examples: ['2m'],
+    }),
+    recoverWithin: durationBetween(1_000).meta({ description: 'Until the service works again', examples: ['10m'] }),
+  })
+  .meta({ description: 'chaos: what a control worker breaks and mends, and what must follow' });
+
 export const drillSchema = z
   .strictObject({
     service: z
       .string()
       .min(1)
       .meta({ description: 'The service that is drilled', examples: ['checkout'] }),
-    kind: z.enum(['full', 'rampOnly', 'rehearsal', 'checks']).optional().meta({
+    kind: z.enum(['full', 'rampOnly', 'rehearsal', 'checks', 'chaos']).optional().meta({
       description:
-        'full (the default): planned failover, dwell, failback; rampOnly: part of the traffic and back, the data stays; rehearsal: a plan on the live state, no effect; checks: the checks of the service, no effect',
+        'full (the default): planned failover, dwell, failback; rampOnly: part of the traffic and back, the data stays; rehearsal: a plan on the live state, no effect; checks: the checks of the service, no effect; chaos: your own command breaks something, which must be noticed and mended',
     }),
     to: z
       .string()
@@ -69,7 +91,7 @@ export const drillSchema = z
     percent: percent('rampOnly: share of the traffic that moves; default 25', 25),
     approvals: z.enum(['auto', 'people']).optional().meta({
       description:
-        'Required for full and rampOnly. people: the first gate asks; auto: nobody is asked, once the service has a passed full drill (until then people, whatever is written)',
+        'Required for full, rampOnly and chaos. people: the first gate asks, and chaos begins only when a person starts it; auto: nobody is asked, once the service has a passed full drill (until then people, whatever is written)',
     }),
     blackout: z
       .array(
@@ -128,6 +150,7 @@ export const drillSchema = z
       description: 'Never two drills of one group at once; default: the services that depend on each other',
       examples: ['shop'],
     }),
+    chaos: chaosSchema.optional(),
     assertions: assertionsSchema
       .optional()
       .meta({ description: 'What must be true of the drill, besides what the service asserts of every run' }),

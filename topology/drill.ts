@@ -4,9 +4,23 @@ import type { Assertion, Service, Topology } from './model.ts';
 
 /**
  * `full`: there, a time on the other side, and back. `rampOnly`: part of the traffic, the data stays. `rehearsal`: a
- * plan on the live state. `checks`: the service's checks. The last two change nothing.
+ * plan on the live state. `checks`: the service's checks. These two change nothing. `chaos`: the team's own command
+ * breaks something, and it must be noticed and mended.
  */
-export type DrillKind = 'full' | 'rampOnly' | 'rehearsal' | 'checks';
+export type DrillKind = 'full' | 'rampOnly' | 'rehearsal' | 'checks' | 'chaos';
+
+/** What a chaos drill breaks, and what must follow. */
+export interface Chaos {
+  /** Programs with their arguments, run on a control worker without a shell. */
+  break: string[];
+  /** May run again, and where nothing is broken (any more). */
+  restore: string[];
+  /** Longest time of each command. */
+  timeoutMs: number;
+  /** From the end of `break` until a trigger, a run or the guard shows it, and until the service works again. */
+  detectWithinMs: number;
+  recoverWithinMs: number;
+}
 
 /** Kinds that act, under the service's lock. */
 export const ACTING: readonly DrillKind[] = ['full', 'rampOnly'];
@@ -58,6 +72,8 @@ export interface Drill {
   /** Never two drills of one group at once; `null`: the services that depend on each other. */
   group: string | null;
   assertions: Assertion[];
+  /** Always for chaos, else `null`. */
+  chaos: Chaos | null;
 }
 
 type Services = Topology['services'];

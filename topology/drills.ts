@@ -1,7 +1,8 @@
 /** Drills: what the file gives, brought into normal form, and what the schema cannot see of them. */
 import { Cron } from 'croner';
+import type { z } from 'zod';
 import type { Drafts } from './drafts.ts';
-import { ACTING, type Drill, type DrillKind } from './drill.ts';
+import { ACTING, type Chaos, type Drill, type DrillKind } from './drill.ts';
 import { drillSchema } from './drill-schema.ts';
 import { INVALID, type Validator } from './issues.ts';
 import type { Source } from './source.ts';
@@ -17,14 +18,16 @@ const DEFAULTS = {
   rampDwellMs: 10 * MINUTE,
   checksFailing: 3,
   errorRateWithinMs: MINUTE,
+  commandMs: 2 * MINUTE,
 } as const;
 
 /** Fields that only some kinds have. */
 const ONLY: Partial<Record<string, readonly DrillKind[]>> = {
   dwell: ['full', 'rampOnly', 'checks'],
-  interval: ['full', 'rampOnly', 'checks'],
+  interval: ['full', 'rampOnly', 'checks', 'chaos'],
   percent: ['rampOnly'],
-  approvals: ACTING,
+  approvals: [...ACTING, 'chaos'],
+  chaos: ['chaos'],
   abortWhen: ['full', 'rampOnly', 'checks'],
   assertions: ACTING,
 };
@@ -43,7 +46,8 @@ export function readDrill(name: string, raw: unknown, validator: Validator): Dri
   if (kind !== 'checks' && given.to === undefined) missing('to', 'is required: the region to go to');
   if (kind === 'full' && given.dwell === undefined)
     missing('dwell', 'is required: how long it stays on the other side');
-  if (ACTING.includes(kind) && given.approvals === undefined)
+  if (kind === 'chaos' && given.chaos === undefined) missing('chaos', 'is required: what breaks it, and what mends it');
+  if ((ACTING.includes(kind) || kind === 'chaos') && given.approvals === undefined)
     missing('approvals', 'is required: people, or auto where nobody shall be asked');
   for (const [field, kinds] of Object.entries(ONLY))
     if (given[field as keyof typeof given] !== undefined && !kinds!.includes(kind))
@@ -109,8 +113,16 @@ export function readDrill(name: string, raw: unknown, validator: Validator): Dri
     overdueAfterMs: given.overdueAfter ?? null,
     group: given.group ?? null,
     assertions: given.assertions ?? [],
+    chaos: given.chaos === undefined ? null : chaosOf(given.chaos),
   };
 }
+
+function chaosOf({ timeout, detectWithin, recoverWithin, ...commands }: ChaosGiven): Chaos {
+  const within = { detectWithinMs: detectWithin, recoverWithinMs: recoverWithin };
+  return { ...commands, timeoutMs: timeout ?? DEFAULTS.commandMs, ...within };
+}
+
+type ChaosGiven = NonNullable<z.output<typeof drillSchema>['chaos']>;
 
 /** Characters that Temporal Schedules read as croner does; `L`, `W`, `#` and names differ or are unknown there. */
 const PLAIN = /^[\d*,/\s-]+$/;
@@ -154,8 +166,8 @@ export function checkDrills(drills: ReadonlyMap<string, Drill>, drafts: Drafts, 
     const regions = [service.home, ...service.standby].filter((region) => region !== undefined);
     if (to !== null && !regions.includes(to))
       say('to', 'unknown_region', `${wanted} cannot move to "${to}"; it has ${regions.join(', ')}`);
-    if (kind === 'checks' && service.checks.length === 0)
-      say('kind', 'no_checks', `${wanted} has no checks: there is nothing to look at`);
+    if ((kind === 'checks' || kind === 'chaos') && service.checks.length === 0)
+      say('kind', 'no_checks', `${wanted} has no checks: nothing could tell whether it works`);
     if (kind === 'rampOnly' && service.writes === 'local')
       say(
         'kind',

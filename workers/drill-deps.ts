@@ -7,7 +7,7 @@ import {
 } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { DrillDeps, PastDrill } from '../activities/drills.ts';
-import { type TriggerStatus, triggerOf } from '../workflows/contract.ts';
+import { type GuardStatus, guardOf, type TriggerStatus, triggerOf } from '../workflows/contract.ts';
 
 /** Drills looked at for one that has passed. */
 const LOOK_BACK = 50;
@@ -37,6 +37,14 @@ export function createDrillDeps(client: Client): DrillDeps {
       const status = await client.withDeadline(Date.now() + ASK_MS, () => handle.query<TriggerStatus>('status'));
       const firing = status.alerts.filter((alert) => alert.firing).map(({ key, source }) => `${key} (${source})`);
       return firing.length === 0 ? null : firing.slice(0, 5).join(', ');
+    },
+    alarm: async (service) => {
+      const found = await open(guardOf(service));
+      if (found === null) return null;
+      const handle = client.workflow.getHandle(found.workflowId, found.runId);
+      const { health } = await client.withDeadline(Date.now() + ASK_MS, () => handle.query<GuardStatus>('health'));
+      const critical = health?.findings.find(({ severity }) => severity === 'critical');
+      return critical === undefined ? null : `the guard: ${critical.message}`;
     },
     pastDrills: async (lock) => {
       const past: PastDrill[] = [];

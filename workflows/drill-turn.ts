@@ -15,6 +15,7 @@ import type { DrillActivities, ResolvedDrill } from '../activities/contract.ts';
 import type { DrillRecord } from '../evidence/record.ts';
 import type { Drill } from '../topology/drill.ts';
 import { CONTROL_QUEUE, WORKFLOW_TASK_TIMEOUT } from './contract.ts';
+import { playChaos } from './drill/chaos.ts';
 import { mayBegin, rehearse, watchChecks } from './drill/look.ts';
 import { begin, close, ended, recordIn, skip } from './drill/record.ts';
 import { causeOf } from './run/errors.ts';
@@ -51,7 +52,11 @@ export async function drillTurn({ resolved, by, byPerson, reason }: Turn): Promi
   if (record.verdict !== null) return ended(record);
   if (kind === 'rehearsal') await rehearse(drill, record);
   else if (kind === 'checks') await watchChecks(drill, record);
-  else if (await mayBegin(drill, record)) return ended(await play(resolved, approvals, record));
+  else if (kind === 'chaos' && approvals === 'people' && !byPerson)
+    skip(record, [`nothing is broken unless a person says so: rampart drills run ${name}`]);
+  else if (!(await mayBegin(drill, record))) return ended(record);
+  else if (kind === 'chaos') await playChaos(drill, record);
+  else return ended(await play(resolved, approvals, record));
   return ended(record);
 }
 

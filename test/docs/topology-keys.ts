@@ -43,6 +43,7 @@ export function topologyKeys(schema: JsonSchema): string {
       table(definitions.defaults!),
     ),
     section('`services`', text(service), table(omit(service, [...sharedKeys, 'steps']))),
+    section('`drills`', text(definitions.drill!), table(definitions.drill!)),
     section(
       '`services.<name>.steps`',
       "The team's own steps, beside the built-in ones of a stage. Every kind has:",

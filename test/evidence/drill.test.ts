@@ -112,6 +112,14 @@ describe('one without legs', () => {
     expect(text).toContain('1 of 2 passed, 30 min');
   });
 
+  it('shows what was broken, and what followed', () => {
+    const chaos = { break: ['/bin/break', 'eu-west'], restore: ['/bin/mend'], brokeAt: T0, detectedAt: T0 + 60_000 };
+    const rest = { detectedBy: 'trigger down fires', recoveredAt: null, restoredAt: T0 + 600_000, active: 'eu-west' };
+    const text = said(alone({ kind: 'chaos', chaos: { ...chaos, ...rest } }));
+    for (const one of ['/bin/break eu-west', 'after 1 min, trigger down fires', 'after 10 min'])
+      expect(text).toContain(one);
+  });
+
   it('says why it was skipped, which is no failure of a test', () => {
     const one = alone({ verdict: 'skipped', text: 'skipped: a failover is on', reasons: ['a failover is on'] });
     expect(said(one)).toContain('a failover is on');

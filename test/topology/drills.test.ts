@@ -22,7 +22,7 @@ describe('normal form', () => {
       blackout: [{ cron: '0 0 20 12 *', durationMs: 384 * 3_600_000, timeZone: 'UTC' }],
       blockWhen: { incident: false, lastFailed: true, maintenance: true, lagAboveMs: 10_000 },
       abortWhen: { checksFailing: 2, errorRate: { percent: 20, withinMs: 120_000 }, lagAboveMs: 60_000 },
-      ...{ overdueAfterMs: 2_400 * 3_600_000, group: 'shop' },
+      ...{ overdueAfterMs: 2_400 * 3_600_000, group: 'shop', chaos: null },
       assertions: [{ name: 'short', expr: 'run.writeUnavailable <= duration("30s")', severity: 'warn' }],
     });
   });
@@ -31,11 +31,15 @@ describe('normal form', () => {
     expect(drills.traffic).toEqual({
       ...{ name: 'traffic', service: 'checkout', kind: 'rampOnly', to: 'eu-central', timeZone: 'UTC' },
       ...{ crons: ['0 4 * * 1', '0 5 * * 4'], dwellMs: 600_000, intervalMs: 10_000, percent: 25, approvals: 'auto' },
-      ...{ blackout: [], overdueAfterMs: null, group: null, assertions: [] },
+      ...{ blackout: [], overdueAfterMs: null, group: null, assertions: [], chaos: null },
       blockWhen: { incident: true, lastFailed: true, maintenance: true, lagAboveMs: null },
       abortWhen: { checksFailing: 3, errorRate: null, lagAboveMs: null },
     });
     expect(drills.weekly).toMatchObject({ kind: 'checks', to: null, dwellMs: 0 });
+    expect(drills.broken!.chaos).toEqual({
+      ...{ break: ['/bin/break', 'eu-west'], restore: ['/bin/mend'], timeoutMs: 120_000 },
+      ...{ detectWithinMs: 120_000, recoverWithinMs: 600_000 },
+    });
   });
 
   test('no plan depends on them: they do not change the digest', () => {
@@ -103,6 +107,19 @@ describe('each mistake is named at its place', () => {
       'a field of another kind',
       'service: checkout, kind: rehearsal, to: eu-central, cron: 0 4 * * 1, approvals: auto',
       ['37:76: error: drills.d.approvals: a drill of kind rehearsal has no approvals [wrong_field]'],
+    ],
+    [
+      'chaos without what is broken, and without a way back',
+      'service: checkout, kind: chaos, to: eu-central, cron: 0 4 * * 1, approvals: people',
+      ['37:3: error: drills.d.chaos: is required: what breaks it, and what mends it [required]'],
+    ],
+    [
+      'chaos by a text for a shell, and without a way back',
+      'service: checkout, kind: chaos, to: eu-central, cron: 0 4 * * 1, approvals: people, chaos: {break: kill -9 1, detectWithin: 1m, recoverWithin: 1m}',
+      [
+        '37:91: error: drills.d.chaos.restore: is required [required]',
+        '37:106: error: drills.d.chaos.break: expected a list, got a text [invalid_type]',
+      ],
     ],
     [
       'a time with names',

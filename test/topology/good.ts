@@ -179,4 +179,11 @@ drills:
   traffic: {service: checkout, kind: rampOnly, to: eu-central, cron: [0 4 * * 1, 0 5 * * 4], approvals: auto}
   monthly: {service: checkout, kind: rehearsal, to: eu-central, cron: 0 9 1 * *}
   weekly: {service: checkout, kind: checks, cron: 0 8 * * 1}
+  broken:
+    service: checkout
+    kind: chaos
+    to: eu-central
+    cron: 0 8 1 1 *
+    approvals: people
+    chaos: {break: [/bin/break, eu-west], restore: [/bin/mend], detectWithin: 2m, recoverWithin: 10m}
 `;

@@ -1,6 +1,6 @@
 /** What keeps a drill that is due from beginning. */
 import { describe, expect, test } from 'vitest';
-import { type DrillDeps, type PastDrill, survey } from '../../activities/drills.ts';
+import { type DrillDeps, type PastDrill, runChaos, survey } from '../../activities/drills.ts';
 import type { Drill } from '../../topology/drill.ts';
 import { parseTopology } from '../../topology/parse.ts';
 import { BASE } from '../topology/bad-inputs.ts';
@@ -57,6 +57,7 @@ function ask({ runs = [], firing = [], past = [PASSED], drill = {}, byPerson = f
   const deps: DrillDeps = {
     openRun: async (id) => (runs.includes(id) ? { type: 'failover' } : null),
     firing: async (name) => (firing.includes(name) ? 'RegionDown (am)' : null),
+    alarm: async () => null,
     pastDrills: async () => past,
   };
   return survey(topology!, { ...topology!.drills.weekly!, ...drill }, deps, { byPerson, now });
@@ -115,8 +116,36 @@ test('its blackout, and the maintenance of its service', async () => {
 
 test('what Temporal does not say is thrown, and never taken for calm', async () => {
   const away = () => Promise.reject(new Error('no answer'));
-  const deps: DrillDeps = { openRun: away, firing: away, pastDrills: async () => [] };
+  const deps: DrillDeps = { openRun: away, firing: away, alarm: away, pastDrills: async () => [] };
   await expect(survey(topology, topology.drills.weekly!, deps, { byPerson: false, now: MONDAY })).rejects.toThrow(
     'no answer',
   );
+});
+
+describe('a command of a chaos drill', () => {
+  const chaos = (...argv: string[]) => ({
+    break: argv,
+    restore: ['/bin/true'],
+    timeoutMs: 5_000,
+    detectWithinMs: 1,
+    recoverWithinMs: 1,
+  });
+  const signal = new AbortController().signal;
+  const play = (...argv: string[]) =>
+    runChaos({ ...topology.drills.weekly!, chaos: chaos(...argv) }, 'break', { signal });
+
+  test('runs without a shell, and knows what it is for', async () => {
+    expect(
+      (await play('/bin/sh', '-c', 'test "$RAMPART_DRILL $RAMPART_SERVICE $RAMPART_TO" = "weekly checkout eu-central"'))
+        .ms,
+    ).toBeGreaterThanOrEqual(0);
+    await expect(play('/bin/echo', '$(false)')).resolves.toBeDefined();
+  });
+
+  test('that fails says how, and what it said', async () => {
+    await expect(play('/bin/sh', '-c', 'echo no such region >&2; exit 3')).rejects.toThrow(
+      '/bin/sh ended with exit code 3: no such region',
+    );
+    await expect(play('/nowhere/break-it')).rejects.toThrow(/\/nowhere\/break-it could not be started: .*ENOENT/);
+  });
 });

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { CheckResult } from '../../drivers/ports.ts';
 import type { AbortWhen } from '../../topology/drill.ts';
-import { Limits, type Round } from '../../workflows/drill/limits.ts';
+import { everyMs, Limits, type Round } from '../../workflows/drill/limits.ts';
 
 const BASE: AbortWhen = { checksFailing: 3, errorRate: null, lagAboveMs: null };
 const check = (name: string, outcome: CheckResult['outcome']): Round[number] => [
@@ -51,4 +51,10 @@ test('a lag counts as long as it is too great, or not known', () => {
     'the lag of db is not known, 2 times in a row; the limit is 5 s',
   ]);
   expect(after(BASE, none, [99, 99, 99, 99])).toBeNull();
+});
+
+test('rounds are no more than a history can hold', () => {
+  const day = 86_400_000;
+  expect(everyMs(10_000, 1_800_000)).toBe(10_000);
+  for (const forMs of [day, 31 * day]) expect(forMs / everyMs(100, forMs)).toBeLessThanOrEqual(1_000);
 });

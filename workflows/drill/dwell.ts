@@ -9,7 +9,7 @@ import type { Interrupt } from '../run/errors.ts';
 import { observeCheckAt, observeStore, type RunIdentity } from '../run/measure.ts';
 import { showProgress } from '../run/progress.ts';
 import { identityOf, type Run } from '../run/state.ts';
-import { type Behind, Limits, type Round } from './limits.ts';
+import { type Behind, everyMs, Limits, type Round } from './limits.ts';
 import type { DrillRequest } from './request.ts';
 
 export interface Dwelt {
@@ -30,6 +30,7 @@ export async function dwell(next: Run, first: Run, request: DrillRequest, behind
   const record: DwellRecord = { startedAt: Date.now(), endedAt: null, checks: [] };
   first.record.dwell = record;
   const limits = new Limits(abortWhen, record.startedAt);
+  const every = everyMs(intervalMs, dwellMs);
   const heard = () => next.interrupt !== null;
   let over = record.startedAt + dwellMs;
   // Without it people would read for half an hour that the way back is being planned.
@@ -51,7 +52,7 @@ export async function dwell(next: Run, first: Run, request: DrillRequest, behind
     note(record, round);
     trouble = limits.take(round, late, Date.now());
     if (trouble === null)
-      await condition(() => heard() || next.paused !== null, Math.max(Math.min(intervalMs, over - Date.now()), 1));
+      await condition(() => heard() || next.paused !== null, Math.max(Math.min(every, over - Date.now()), 1));
   }
   record.endedAt = Date.now();
   return { record, word: next.takeInterrupt(), trouble };
@@ -83,7 +84,9 @@ export async function lookAtChecks(
   return Promise.all(
     wanted.map(
       async ({ component, region }): Promise<[string, CheckResult]> => [
-        regions.length === 1 ? component.name : `${component.name}@${region}`,
+        regions.length === 1 || Object.keys(component.sides).length === 0
+          ? component.name
+          : `${component.name}@${region}`,
         await observeCheckAt(component, region, identity),
       ],
     ),

@@ -11,6 +11,13 @@ export interface Behind {
   seconds: number | null;
 }
 
+/** Most rounds of one drill: each is a handful of events, and a history that is too long ends its workflow. */
+const MOST_ROUNDS = 1_000;
+
+/** Time between two rounds, so that they are not more than a history can hold. All in milliseconds. */
+export const everyMs = (intervalMs: number, forMs: number, most = MOST_ROUNDS): number =>
+  Math.max(intervalMs, Math.ceil(forMs / most));
+
 export class Limits {
   readonly #wanted: AbortWhen;
   readonly #failing = new Map<string, number>();

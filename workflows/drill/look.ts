@@ -8,11 +8,11 @@ import { causeOf } from '../run/errors.ts';
 import type { RunIdentity } from '../run/measure.ts';
 import { preparePlan, resolve } from '../run/prepare.ts';
 import { lookAtChecks, note } from './dwell.ts';
-import { Limits } from './limits.ts';
+import { everyMs, Limits } from './limits.ts';
 import { close, skip } from './record.ts';
 import { checkShortcomings } from './verdict.ts';
 
-const identity = (service: string, by: string | null): RunIdentity => {
+export const identity = (service: string, by: string | null): RunIdentity => {
   const { workflowId, firstExecutionRunId: runId } = workflowInfo();
   return { workflowId, runId, service, by };
 };
@@ -111,7 +111,7 @@ export async function watchChecks(drill: Drill, record: DrillRecord): Promise<vo
     if (trouble !== null) record.reasons.push(trouble);
     const left = time.startedAt + dwellMs - Date.now();
     if (trouble !== null || left <= 0) break;
-    await condition(() => false, Math.max(Math.min(intervalMs, left), 1));
+    await condition(() => false, Math.max(Math.min(everyMs(intervalMs, dwellMs), left), 1));
   }
   time.endedAt = Date.now();
   if (record.reasons.length === 0) record.reasons.push(...checkShortcomings(time));

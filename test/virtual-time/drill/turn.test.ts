@@ -6,7 +6,7 @@ import { RampartError } from '../../../drivers/errors.ts';
 import type { DrillRecord } from '../../../evidence/record.ts';
 import type { Drill } from '../../../topology/drill.ts';
 import type { RunStatus } from '../../../workflows/contract.ts';
-import { BUNDLE, LOCK, PLANNED } from '../engine/run.ts';
+import { BUNDLE, LOCK, PLANNED, UNPLANNED } from '../engine/run.ts';
 import { A, B, failure, ModelWorld } from '../engine/world/world.ts';
 import { createWorld, type Workflow, type World } from '../harness.ts';
 import { readBundle } from '../sdk.ts';
@@ -17,7 +17,7 @@ const DRILL: Drill = {
   ...{ dwellMs: 10 * MINUTE, intervalMs: 30_000, percent: 25, approvals: 'auto', blackout: [] },
   blockWhen: { incident: true, lastFailed: true, maintenance: true, lagAboveMs: null },
   abortWhen: { checksFailing: 3, errorRate: null, lagAboveMs: null },
-  ...{ overdueAfterMs: null, group: null, assertions: [] },
+  ...{ overdueAfterMs: null, group: null, assertions: [], chaos: null },
 };
 
 let bundle: Awaited<ReturnType<typeof readBundle>>;
@@ -33,6 +33,14 @@ class Due {
   readonly asked: boolean[] = [];
   harness!: World;
   before = '';
+  /** What is broken by a chaos drill: the check at home fails, until it comes back or is mended. */
+  brokeAt: number | null = null;
+  noticedAfterMs = MINUTE;
+  worksAfterMs = 3 * MINUTE;
+  shows: string | null = null;
+  readonly commands: string[] = [];
+  #started = 0;
+  fails: { break?: string; restore?: string } = {};
 
   async open(over: Partial<Drill> = {}): Promise<this> {
     this.drill = { ...DRILL, ...over };
@@ -48,7 +56,16 @@ class Due {
             this.asked.push(input.byPerson);
             if (this.survey === 'no answer') throw failure(new RampartError('ProviderUnavailable', 'no answer'));
             return this.survey;
+          case 'runChaos':
+            return this.runChaos((call.args[0] as { which: 'break' | 'restore' }).which);
+          case 'noticeTrouble':
+            return this.brokeAt !== null && this.harness.now - this.brokeAt >= this.noticedAfterMs
+              ? 'trigger down fires'
+              : this.shows;
           default:
+            // It comes back by itself, or a rescue has moved it.
+            if (this.brokeAt !== null && this.harness.now - this.brokeAt >= this.worksAfterMs)
+              this.model.traffic.checks.ready![A] = 'pass';
             return this.model.activities(call);
         }
       },
@@ -60,8 +77,17 @@ class Due {
     return this;
   }
 
+  runChaos(which: 'break' | 'restore'): { ms: number } {
+    this.commands.push(which);
+    const error = this.fails[which];
+    if (error !== undefined) throw failure(new RampartError('ProviderUnavailable', error));
+    this.brokeAt = which === 'break' ? this.harness.now : null;
+    this.model.traffic.checks.ready![A] = which === 'break' ? 'fail' : 'pass';
+    return { ms: 1 };
+  }
+
   /** As a schedule starts it. */
-  start(input: object = { drill: 'weekly' }, at = '2026-11-23T04:00:00Z'): Promise<Workflow> {
+  start(input: object = { drill: 'weekly' }, at = `2026-11-23T04:00:0${this.#started++}Z`): Promise<Workflow> {
     return this.harness.start('scheduledDrill', { workflowId: `scheduled-drill/weekly-${at}`, args: [input] });
   }
 
@@ -322,5 +348,126 @@ describe('part of the traffic', () => {
       'rampart start failover --service checkout --to eu-central --mode unplanned',
     );
     expect(due.model.traffic.routers.edge!.weights).toEqual({ [A]: 75, [B]: 25 });
+  });
+});
+
+describe('chaos', () => {
+  const kind = {
+    kind: 'chaos',
+    dwellMs: 0,
+    chaos: {
+      ...{ break: ['/bin/break', A], restore: ['/bin/mend', A], timeoutMs: MINUTE },
+      ...{ detectWithinMs: 2 * MINUTE, recoverWithinMs: 5 * MINUTE },
+    },
+  } as const;
+
+  it('passes when it is noticed and works again in time, and is mended', async () => {
+    await open(kind);
+    const record = await end();
+    expect([record.verdict, record.reasons]).toEqual(['passed', []]);
+    expect(record.text).toMatch(
+      /^noticed after 60 s \(trigger down fires\), working again after 1[89]\d s, and mended$/,
+    );
+    expect(due.commands).toEqual(['break', 'restore']);
+    expect(record.chaos).toMatchObject({ break: ['/bin/break', A], active: A, restoredAt: expect.any(Number) });
+    untouched();
+  });
+
+  it('fails when nobody notices and it does not come back, and is mended all the same', async () => {
+    await open(kind);
+    due.noticedAfterMs = Number.POSITIVE_INFINITY;
+    due.worksAfterMs = Number.POSITIVE_INFINITY;
+    const record = await end();
+    expect(record.reasons).toEqual([
+      'it was noticed not at all, the objective is 120 s',
+      'the service worked again not at all, the objective is 300 s',
+    ]);
+    expect([record.verdict, due.commands, due.model.traffic.checks.ready![A]]).toEqual([
+      'failed',
+      ['break', 'restore'],
+      'pass',
+    ]);
+  });
+
+  it('fails when it was too late', async () => {
+    await open(kind);
+    due.noticedAfterMs = 3 * MINUTE;
+    expect((await end()).reasons).toEqual([
+      expect.stringMatching(/^it was noticed after 18\d s, the objective is 120 s$/),
+    ]);
+  });
+
+  it('leaves the lock to a rescue, and the service where that has moved it', async () => {
+    await open(kind);
+    due.worksAfterMs = Number.POSITIVE_INFINITY;
+    const workflow = await due.start();
+    await due.harness.runUntil(() => due.brokeAt !== null);
+    due.model.lose(A);
+    const rescue = await due.harness.start('failover', { workflowId: LOCK, args: [UNPLANNED] });
+    for (;;) {
+      await due.harness.settle();
+      if (rescue.outcome !== null) break;
+      const { gate } = (await rescue.query('status')) as RunStatus;
+      if (gate !== null)
+        await rescue.update('decide', { gate: gate.id, decision: 'approve', by: 'bob', override: gate.needsOverride });
+      await due.harness.step(due.harness.now + 60 * MINUTE);
+    }
+    await workflow.runUntilClosed();
+    const record = recordOf(workflow);
+    expect([record.verdict, record.reasons]).toEqual(['passed', []]);
+    expect(record.text).toContain('checkout is active in eu-central now, and stays there');
+    expect(record.chaos!.active).toBe(B);
+    expect(due.commands).toEqual(['break', 'restore']);
+  });
+
+  it('mends what could not be broken: nobody knows how far it came', async () => {
+    await open(kind);
+    due.fails.break = 'exit code 1';
+    const record = await end();
+    expect([record.reasons, due.commands]).toEqual([['it could not be broken: exit code 1'], ['break', 'restore']]);
+  });
+
+  it('that is cancelled is mended', async () => {
+    await open(kind);
+    const workflow = await due.start();
+    await due.harness.runUntil(() => due.brokeAt !== null);
+    await due.harness.advance(30_000);
+    await workflow.cancel();
+    await workflow.runUntilClosed();
+    await due.harness.workflow('drill/shop').runUntilClosed();
+    expect([due.commands, due.model.traffic.checks.ready![A]]).toEqual([['break', 'restore'], 'pass']);
+    expect(((await due.harness.workflow('drill/shop').query('drill')) as DrillRecord).reasons[0]).toBe(
+      'it was cancelled',
+    );
+  });
+
+  it('tries again to mend it, and then tells people how', async () => {
+    await open(kind);
+    due.fails.restore = 'no route';
+    const record = await end();
+    expect(due.commands.filter((which) => which === 'restore')).toHaveLength(20);
+    expect([record.verdict, record.reasons[0]]).toEqual([
+      'failed',
+      'it could not be mended, do it by hand (/bin/mend eu-west): no route',
+    ]);
+  });
+
+  it('breaks nothing by itself while people are to be asked, nor when something shows already', async () => {
+    await open(kind);
+    due.survey = { against: [], approvals: 'people' };
+    expect(await end()).toMatchObject({
+      verdict: 'skipped',
+      text: expect.stringContaining('rampart drills run weekly'),
+    });
+    expect(await end({ drill: 'weekly', by: 'ann' })).toMatchObject({ verdict: 'passed', by: 'ann' });
+    await due.harness.dispose();
+
+    await open(kind);
+    due.shows = 'the guard: two writable sides';
+    expect(await end()).toMatchObject({ verdict: 'skipped', reasons: ['the guard: two writable sides'] });
+    due.shows = null;
+    due.model.traffic.checks.ready![A] = 'unknown';
+    expect((await end()).reasons[0]).toMatch(/ready/);
+    expect(due.commands).toEqual([]);
   });
 });
