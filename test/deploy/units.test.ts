@@ -1,7 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
 import { repositoryRoot } from '../../lab/paths.ts';
 import { problemOf, program } from '../docs/commands.ts';
 
@@ -57,37 +56,5 @@ describe('systemd units', () => {
     expect(new Set([...ports, ...hooks]).size).toBe(6);
     const region = workers[1]!.service;
     expect(region).toMatchObject({ KillMode: ['process'], User: ['postgres'] });
-  });
-});
-
-describe('Prometheus rules', () => {
-  interface Rule {
-    alert: string;
-    expr: string;
-    labels: { severity: string };
-    annotations: { summary: string; description: string; command: string };
-  }
-  const rules = (parse(file('deploy/prometheus/rules.yml')) as { groups: Array<{ rules: Rule[] }> }).groups.flatMap(
-    (g) => g.rules,
-  );
-  const code = readdirSync(join(root, 'workers'))
-    .map((name) => file(`workers/${name}`))
-    .join('\n');
-
-  it('ask only for metrics that workers publish, by labels they carry', () => {
-    for (const { alert, expr } of rules) {
-      for (const [metric] of expr.matchAll(/rampart_[a-z_]+/g)) expect(code, alert).toContain(`'${metric}'`);
-      for (const [, kind] of expr.matchAll(/kind="(\w+)"/g)) expect(code, alert).toContain(`'${kind}'`);
-    }
-  });
-
-  it('say what to do, by a command that exists', async () => {
-    const cli = await program();
-    for (const { alert, annotations, labels } of rules) {
-      expect(annotations.summary && annotations.description, alert).toBeTruthy();
-      expect(['critical', 'warning']).toContain(labels.severity);
-      const line = annotations.command.replace(/\{\{ \$labels\.(\w+) \}\}/g, '$1');
-      expect(problemOf(cli, line), alert).toBeNull();
-    }
   });
 });

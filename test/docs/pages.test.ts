@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import type { RawRequest } from '../../activities/contract.ts';
 import { readHalt } from '../../activities/halts.ts';
 import { readRequest } from '../../activities/request.ts';
@@ -115,6 +116,27 @@ describe('generated parts', () => {
     });
     const head = ['| metric | type | labels | from | meaning |', '| --- | --- | --- | --- | --- |'];
     expectGenerated('docs/metrics.md', 'metrics', [...head, ...rows].join('\n'));
+  });
+
+  it('docs/metrics.md says what each alert means, as the rules do', () => {
+    const { groups } = parse(file('deploy/prometheus/rules.yml')) as {
+      groups: Array<{
+        rules: Array<{
+          alert: string;
+          for?: string;
+          labels: { severity: string };
+          annotations: Record<string, string>;
+        }>;
+      }>;
+    };
+    const parts = groups
+      .flatMap(({ rules }) => rules)
+      .map(({ alert, for: held, labels, annotations }) => {
+        const since = held === undefined ? '' : `, after ${held}`;
+        const command = annotations.command!.replace(/\{\{ \$labels\.(\w+) \}\}/g, '<$1>');
+        return `### ${alert}\n\n_${labels.severity}${since}_. ${annotations.description}\n\nFirst: \`${command}\``;
+      });
+    expectGenerated('docs/metrics.md', 'alerts', parts.join('\n\n'));
   });
 
   it('docs/temporal.md lists every message with its example', () => {
