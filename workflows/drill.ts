@@ -6,6 +6,7 @@
 import { allHandlersFinished, CancellationScope, condition, defineQuery, setHandler } from '@temporalio/workflow';
 import type { DrillRecord } from '../evidence/record.ts';
 import { playFull } from './drill/full.ts';
+import { tellEnd } from './drill/legs.ts';
 import { playRampOnly } from './drill/ramp-only.ts';
 import { begin, ended } from './drill/record.ts';
 import { readDrill } from './drill/request.ts';
@@ -21,6 +22,7 @@ export async function drill(input: unknown): Promise<DrillRecord> {
   await (request.kind === 'full' ? playFull(request, record) : playRampOnly(request, record));
   record.endedAt = Date.now();
   countDrill(record);
+  await tellEnd(record);
   await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
   return ended(record);
 }

@@ -8,7 +8,7 @@ import { execute } from '../run/engine.ts';
 import { causeOf, RefusedRun } from '../run/errors.ts';
 import { registerMessages } from '../run/messages.ts';
 import { showProgress } from '../run/progress.ts';
-import { Run } from '../run/state.ts';
+import { Run, type Teller } from '../run/state.ts';
 import { type Dwelt, dwell } from './dwell.ts';
 import { close } from './record.ts';
 import type { DrillRequest } from './request.ts';
@@ -19,6 +19,23 @@ const control = proxyActivities<DrillActivities>({
   startToCloseTimeout: '20s',
   retry: { initialInterval: 500, maximumInterval: 5_000, maximumAttempts: 10 },
 });
+
+/** The legs themselves, by the record of their drill. */
+const runsOf = new WeakMap<DrillRecord, Run[]>();
+
+/** Whoever tells people of a drill: one for all of its legs, known once the first has read the topology. */
+const tellerOf = (record: DrillRecord): Teller | null =>
+  (runsOf.get(record) ?? []).find(({ news }) => news !== null)?.news ?? null;
+
+/** Tells how the drill has ended, and waits for what people are still being told. */
+export async function tellEnd(record: DrillRecord): Promise<void> {
+  const news = tellerOf(record);
+  if (news === null) return;
+  if (record.verdict === 'escalated') news.tell('run-escalated', record.text, 'error');
+  if (record.verdict === 'passed') news.tell('drill-passed', record.text);
+  if (record.verdict === 'failed') news.tell('drill-failed', record.text);
+  await news.end();
+}
 
 type More = Pick<Request, 'from' | 'percent' | 'ramp'>;
 
@@ -46,6 +63,8 @@ export function leg(
   };
   const made = new Run(action, asked, `leg${record.legs.length + 1}.`);
   if (after !== null) made.tokens.continueAfter(after.tokens);
+  made.news = tellerOf(record);
+  runsOf.set(record, [...(runsOf.get(record) ?? []), made]);
   record.legs.push(made.record);
   registerMessages(made);
   return made;

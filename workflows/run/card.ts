@@ -18,7 +18,7 @@ export function cardOf(run: Run): RunCard {
     ...{ workflowId, runId, service, owner, action, mode, from, to, startedAt, outcome },
     by: request.by ?? null,
     reason: request.reason === undefined ? null : cut(request.reason),
-    drill: run.drill,
+    drill: run.drill && mode === 'planned',
     phase: run.phase,
     trafficPercent: run.trafficPercent,
     gate: run.gate === null ? null : gateOf(run.gate),

@@ -63,8 +63,8 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
     }
     if (end.kind !== 'escalate') return;
     why = `escalated by ${end.interrupt.by}: ${end.interrupt.reason}`;
-    run.tell('run-escalated', why);
     run.resolved = { ...run.resolved, request: escalated(run, end.interrupt) };
+    run.tell('run-escalated', why);
   }
 }
 

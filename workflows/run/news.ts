@@ -49,12 +49,13 @@ export class News implements Teller {
   private readonly view: NotifyView;
   private readonly lanes: Lane[];
   private told = 0;
+  /** A drill that somebody has made the real thing is a drill no more. */
+  private escalated = false;
 
   constructor(run: Run, view: NotifyView) {
     this.run = run;
     this.view = view;
-    const channels = view.channels.filter(({ drills }) => drills || !run.drill);
-    this.lanes = channels.map((channel) => ({ channel, waiting: [], scope: null, kept: null }));
+    this.lanes = view.channels.map((channel) => ({ channel, waiting: [], scope: null, kept: null }));
   }
 
   /** The next leg of the same workflow: its events go on where those of the one before ended. */
@@ -65,6 +66,7 @@ export class News implements Teller {
   /** Hands an event to every channel that wants it, and returns at once. */
   tell(name: EventName, text: string, severity: Severity = EVENTS[name]): void {
     this.told += 1;
+    if (name === 'run-escalated') this.escalated = true;
     const event: NewsEvent = { number: this.told, name, severity, at: Date.now(), text };
     for (const lane of this.lanes) if (this.isFor(lane, name, severity)) this.hand(lane, event);
   }
@@ -98,6 +100,7 @@ export class News implements Teller {
   }
 
   private isFor({ channel }: Lane, name: EventName, severity: Severity): boolean {
+    if (this.run.drill && !this.escalated && !channel.drills) return false;
     const second = name === 'approval-escalated' && this.view.escalation.channels.includes(channel.name);
     return second || wants(channel, name, severity);
   }

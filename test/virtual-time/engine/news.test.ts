@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { NotifyCall } from '../../../activities/contract.ts';
-import type { RunRecord } from '../../../evidence/record.ts';
+import type { DrillRecord, RunRecord } from '../../../evidence/record.ts';
 import type { ChannelFilter, Notifications } from '../../../topology/channels.ts';
 import { approvals } from '../../plan/world.ts';
 import { type EngineRun, type RunOptions, startRun } from './run.ts';
@@ -212,5 +212,39 @@ describe('the checklist', () => {
     expect(record.checklist!.map(({ done }) => done?.by ?? null)).toEqual(['bob', null]);
     expect(events()).toContain('checklist-done');
     expect(run.model.told.at(-1)!.card.checklist).toEqual(record.checklist);
+  });
+});
+
+describe('a drill', () => {
+  const request = { service: 'checkout', to: 'eu-central', dwellMs: 5 * MINUTE, intervalMs: 30_000, by: 'ann' };
+  const channels = { quiet: hook('quiet'), asked: hook('asked', { drills: true }) };
+  const verdict = async () => ((await run.workflow.query('drill')) as DrillRecord).verdict;
+
+  it('posts and pages nothing, but to channels that asked for drills: they hear of both ways and of the end', async () => {
+    await start(telling(channels, { checklist: ['Status page'] }), { type: 'drill', request });
+    await run.approve();
+    await run.workflow.runUntilClosed();
+    expect(await verdict()).toBe('passed');
+    expect(new Set(run.model.told.map(({ channel }) => channel))).toEqual(new Set(['asked']));
+    expect(events().filter((name) => /^(run|drill)-/.test(name))).toEqual([
+      'run-started', 'run-completed', 'run-started', 'run-completed', 'drill-passed',
+    ]); // biome-ignore format: a list
+    expect(run.model.told.map(({ event }) => event.number)).toEqual(run.model.told.map((_, i) => i + 1));
+    expect(run.model.told[0]!.card).toMatchObject({ drill: true, checklist: [] });
+    await run.harness.replay();
+  });
+
+  it('that is made the real thing is told of to all', async () => {
+    await start(telling(channels), { type: 'drill', request });
+    await run.gate();
+    await run.send('escalate', { by: 'bob', reason: 'eu-west is really burning' });
+    await run.harness.runUntil(() => events().includes('run-escalated'));
+    const { id } = await run.gate();
+    await run.harness.settle();
+    const told = run.model.told.filter(({ channel }) => channel === 'quiet');
+    expect(events(told)).toEqual(['run-escalated', 'approval-required']);
+    expect(told.at(-1)!.card).toMatchObject({ drill: false, mode: 'unplanned', gate: { id } });
+    await run.send('abort', { by: 'bob', reason: 'enough' });
+    await run.workflow.runUntilClosed();
   });
 });
