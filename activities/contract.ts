@@ -223,6 +223,8 @@ export interface ResolvedDrill {
   group: string;
   /** Workflow ID of the service's runs. */
   lock: string;
+  /** When it is due next, milliseconds since the epoch; `null`: never. */
+  nextDueAt: number | null;
 }
 
 export interface DrillSurvey {

@@ -4,6 +4,7 @@ import type { DriverContext } from '../drivers/ports.ts';
 import { runCommand } from '../drivers/run-command.ts';
 import { evaluate } from '../evidence/assertions.ts';
 import { type Drill, dependencyGroup, drillGroupOf } from '../topology/drill.ts';
+import { nextRuns } from '../topology/drills.ts';
 import { quietUntilOf } from '../topology/maintenance.ts';
 import { lockOf, type Topology } from '../topology/model.ts';
 import type { DrillActivities, DrillSurvey } from './contract.ts';
@@ -42,11 +43,13 @@ export function createDrillActivities(deps: ActivityDeps, drills: DrillDeps): Dr
       return perform(deps, { workflowId, runId, service, by: null }, null, async () => evaluate(assertions, record));
     },
     resolveDrill: ({ drill: name }) =>
-      perform(deps, NOBODY, null, async () => {
+      perform(deps, NOBODY, null, async (context) => {
         const topology = await deps.topology();
         const drill = topology.drills[name];
         if (drill === undefined) return null;
-        return { drill, group: drillGroupOf(topology, drill), lock: lockOf(topology.services[drill.service]!) };
+        const [next] = nextRuns(drill.crons, drill.timeZone, new Date(context.now()), 1);
+        const lock = lockOf(topology.services[drill.service]!);
+        return { drill, group: drillGroupOf(topology, drill), lock, nextDueAt: next?.getTime() ?? null };
       }),
     surveyDrill: ({ drill, byPerson }) =>
       perform(deps, { ...NOBODY, service: drill.service }, null, async (context) =>

@@ -1,6 +1,6 @@
 /** A drill as a report: its legs as runs, and above them what became of the whole. Pure. */
 import { actionText, capital, dateTime, direction, duration, NOT_RECORDED, UNKNOWN } from './format.ts';
-import type { DrillRecord, RunRecord } from './record.ts';
+import type { ContextRecord, DrillRecord, RunRecord } from './record.ts';
 import type { RunEvidence, Verdict } from './report.ts';
 
 export function isDrill(value: object): value is DrillRecord {
@@ -52,8 +52,14 @@ export function drillEvidence(drill: DrillRecord): RunEvidence[] {
     ...(drill.assertions.length === 0 ? {} : { assertions: drill.assertions }),
   };
   return [first, ...rest].map((record) => ({
-    record: { ...record, context: { testType: drill.kind === 'rampOnly' ? 'rampOnly' : 'full', ...record.context } },
+    record: { ...record, context: { ...contextOf(drill), ...record.context } },
   }));
+}
+
+/** Only a full drill is what the next one of is due: the others are done between two of them. */
+function contextOf({ kind = 'full', nextDueAt }: DrillRecord): ContextRecord {
+  if (kind === 'rampOnly') return { testType: 'rampOnly' };
+  return { testType: 'full', ...(nextDueAt === undefined ? {} : { nextDueAt }) };
 }
 
 /** What the drill says of itself, in rows. */

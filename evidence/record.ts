@@ -189,6 +189,8 @@ export interface DrillRecord {
   dwell: DwellRecord | null;
   /** A rehearsal: the plan that was compiled on the live state. */
   rehearsal?: PlanRecord;
+  /** When its schedule has it due next; absent when nobody has one. */
+  nextDueAt?: Millis;
   chaos?: ChaosRecord;
   /**
    * `skipped`: it did not begin, `reasons` says why; `refused`: nothing was done; `escalated`: somebody made it the

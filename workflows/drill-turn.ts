@@ -36,9 +36,9 @@ export interface Turn {
 
 /** Started by `scheduledDrill` only. */
 export async function drillTurn({ resolved, by, byPerson, reason }: Turn): Promise<DrillRecord> {
-  const { drill } = resolved;
+  const { drill, nextDueAt } = resolved;
   const { service, name, kind, to } = drill;
-  const record = begin({ service, name, kind, to, by, reason });
+  const record = begin({ service, name, kind, to, by, reason, nextDueAt });
   setHandler(defineQuery<DrillRecord>('drill'), () => record, { description: 'The drill so far' });
   let approvals: Drill['approvals'] = 'people';
   try {
@@ -62,12 +62,12 @@ export async function drillTurn({ resolved, by, byPerson, reason }: Turn): Promi
 
 /** The drill itself, under the service's lock: a run that holds it has priority. */
 async function play(
-  { drill, lock }: ResolvedDrill,
+  { drill, lock, nextDueAt }: ResolvedDrill,
   approvals: Drill['approvals'],
   record: DrillRecord,
 ): Promise<DrillRecord> {
   const { name, kind, to, service, percent, dwellMs, intervalMs, abortWhen, assertions } = drill;
-  const share = kind === 'rampOnly' ? { percent } : {};
+  const share = { ...(kind === 'rampOnly' ? { percent } : {}), ...(nextDueAt === null ? {} : { nextDueAt }) };
   const request = { service, kind, to, ...share, dwellMs, intervalMs, approvals, abortWhen, assertions };
   try {
     const child = await startChild('drill', {

@@ -127,6 +127,11 @@ describe('one without legs', () => {
   });
 });
 
+it('says when the next one is due, if it is the data that moves', () => {
+  const due = (kind: DrillRecord['kind']) => summaryOfDrill(drill({ kind: kind!, nextDueAt: T0 + 1 })).nextDueAt;
+  expect([due('full'), due('rampOnly')]).toEqual([T0 + 1, null]);
+});
+
 it('proves the service only when its data has moved', () => {
   const proves = (more: Partial<DrillRecord>) => summaryOfDrill(drill(more)).proves;
   expect([proves({}), proves({ kind: 'full' }), proves({ verdict: 'failed' })]).toEqual([true, true, false]);

@@ -3,13 +3,14 @@ import { ApplicationFailure, CancelledFailure, ChildWorkflowFailure } from '@tem
 import { workflowInfo } from '@temporalio/workflow';
 import type { DrillRecord } from '../../evidence/record.ts';
 
-type Asked = Pick<DrillRecord, 'service' | 'name' | 'kind' | 'to' | 'by' | 'reason'>;
+type Asked = Pick<DrillRecord, 'service' | 'name' | 'kind' | 'to' | 'by' | 'reason'> & { nextDueAt?: number | null };
 
-export function begin({ service, name, kind, to, by, reason }: Asked): DrillRecord {
+export function begin({ service, name, kind, to, by, reason, nextDueAt = null }: Asked): DrillRecord {
   const { workflowId, firstExecutionRunId: runId } = workflowInfo();
   const asked = { service, name, ...(kind === undefined ? {} : { kind }), from: null, to, by, reason };
   const empty = { endedAt: null, legs: [], dwell: null, verdict: null, text: '', reasons: [], assertions: [] };
-  return { version: 1, workflowId, runId, ...asked, startedAt: Date.now(), ...empty };
+  const due = nextDueAt === null ? {} : { nextDueAt };
+  return { version: 1, workflowId, runId, ...asked, ...due, startedAt: Date.now(), ...empty };
 }
 
 export function close(record: DrillRecord, verdict: NonNullable<DrillRecord['verdict']>, text: string): void {

@@ -23,13 +23,15 @@ export interface DrillRequest {
   name: string | null;
   by: string | null;
   reason: string | null;
+  /** When it is due next, milliseconds since the epoch: for the evidence. */
+  nextDueAt: number | null;
   assertions: Assertion[];
 }
 
 const EXAMPLE = '{"service":"checkout","to":"eu-central","dwellMs":1800000,"by":"you@example.com"}';
 const FIELDS = [
   ...['service', 'kind', 'to', 'percent', 'dwellMs', 'intervalMs', 'approvals', 'abortWhen', 'name', 'by', 'reason'],
-  'assertions',
+  ...['assertions', 'nextDueAt'],
 ];
 const DEFAULT_INTERVAL_MS = 10_000;
 const DEFAULT_PERCENT = 25;
@@ -66,6 +68,7 @@ export function readDrill(given: unknown): DrillRequest {
     name: text('name'),
     by: text('by'),
     reason: text('reason'),
+    nextDueAt: momentIn(input),
     assertions: assertionsIn(input.assertions ?? []),
   };
 }
@@ -98,6 +101,12 @@ function whole(given: Fields, key: string, { least, most, fallback, of }: Bounds
 
 const time = (given: Fields, key: string, least: number, fallback: number): number =>
   whole(given, key, { least, most: LONGEST_MS, fallback, of: 'milliseconds' });
+
+function momentIn({ nextDueAt = null }: Fields): number | null {
+  if (nextDueAt !== null && !Number.isSafeInteger(nextDueAt))
+    throw invalid('"nextDueAt" must be milliseconds since the epoch');
+  return nextDueAt as number | null;
+}
 
 function abortWhenIn(given: unknown): AbortWhen {
   if (!isObject(given)) throw invalid('"abortWhen" must be an object');

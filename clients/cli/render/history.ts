@@ -47,7 +47,10 @@ function cells(one: PastRun, paint: Paint): string[] {
   return [
     day(one.startedAt),
     actionText(one.action),
-    summary === null ? '' : `${direction(summary.from, summary.to)}, ${summary.mode}`,
+    // Checks go nowhere.
+    summary === null || (summary.from ?? summary.to) === null
+      ? ''
+      : `${direction(summary.from, summary.to)}, ${summary.mode}`,
     outcomeOf(one, paint),
     summary === null ? '' : verdictPainted(summary.verdict, paint),
     one.closedAt === null || one.startedAt === null ? '' : duration(one.closedAt - one.startedAt),

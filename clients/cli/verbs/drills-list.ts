@@ -68,7 +68,7 @@ function cells({ schedule, drill, past, overdue }: Line, paint: Paint): string[]
   return [
     paint.bold(name),
     drill === null ? '' : `${drill.service}, ${drill.kind}`,
-    paused === true ? '' : due === '' ? 'never' : `next ${due}`,
+    paused !== false ? '' : due === '' ? 'never' : `next ${due}`,
     lastText(past, paint),
     state.join('; '),
   ];

@@ -51,7 +51,7 @@ class Due {
         switch (call.type) {
           case 'resolveDrill':
             if (this.topology === 'broken') throw failure(new RampartError('InvalidInput', 'rampart.yaml:3: no'));
-            return this.drill === null ? null : { drill: this.drill, group: 'shop', lock: LOCK };
+            return this.drill === null ? null : { drill: this.drill, group: 'shop', lock: LOCK, nextDueAt: 7 };
           case 'surveyDrill':
             this.asked.push(input.byPerson);
             if (this.survey === 'no answer') throw failure(new RampartError('ProviderUnavailable', 'no answer'));
@@ -142,7 +142,13 @@ describe('a drill that is due', () => {
   it('goes there and back under the lock of the service, and its record is what the schedule has', async () => {
     await open();
     const record = await end();
-    expect(record).toMatchObject({ verdict: 'passed', kind: 'full', workflowId: LOCK, by: 'schedule/weekly' });
+    expect(record).toMatchObject({
+      verdict: 'passed',
+      kind: 'full',
+      workflowId: LOCK,
+      by: 'schedule/weekly',
+      nextDueAt: 7,
+    });
     expect(record.legs.map(({ action }) => action)).toEqual(['failover', 'failback']);
     expect(due.traffic).toBe(due.before);
     const started = due.harness.trace.filter(({ event }) => event === 'startChildWorkflowExecutionInitiated');
