@@ -11,7 +11,7 @@ import { isDrill } from '../evidence/drill.ts';
 import type { HaltRecord } from '../evidence/halt-record.ts';
 import type { DrillRecord, Outcome, RunRecord } from '../evidence/record.ts';
 import type { Plan } from '../plan/model.ts';
-import { CONTROL_QUEUE, type GuardStatus, type RunStatus } from '../workflows/contract.ts';
+import { CONTROL_QUEUE, type GuardStatus, type RunStatus, type WatchStatus } from '../workflows/contract.ts';
 import type { Temporal } from './connection.ts';
 
 /** Longest wait for one question, in milliseconds. */
@@ -123,6 +123,10 @@ export const queryHalt = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | '
 /** What a guard saw last. @throws NoWorker */
 export const queryHealth = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<GuardStatus> =>
   query<GuardStatus>(temporal, ref, 'health');
+
+/** What a watch sees. @throws NoWorker */
+export const queryWatch = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<WatchStatus> =>
+  query<WatchStatus>(temporal, ref, 'status');
 
 /** The record of a run that is still open. @throws NoWorker */
 export const queryEvidence = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<RunRecord> =>

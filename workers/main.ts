@@ -197,9 +197,9 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
       maxConcurrentActivityTaskExecutions: 1_000,
       // A frozen worker loses one task for each poll that it has open.
       maxConcurrentActivityTaskPolls: 1,
-      // What a vantage point said counts for at most 15 s after its last heartbeat.
-      maxHeartbeatThrottleInterval: '5s',
-      defaultHeartbeatThrottleInterval: '5s',
+      // Nearly all that a watch costs its server; what was said last counts for 30 s after the last one.
+      maxHeartbeatThrottleInterval: '10s',
+      defaultHeartbeatThrottleInterval: '10s',
     }),
   );
   const stop = new AbortController();

@@ -45,7 +45,9 @@ function declareSee(program: Command, load: Load): void {
   load(
     program
       .command('guard')
-      .description('what the guards see: writable sides, lag, weights, debts; exit 1 when something is critical')
+      .description(
+        'what guards and watches see: writable sides, lag, weights, debts, probes; exit 1 when something is critical',
+      )
       .argument('[service]', 'one service in full'),
     () => import('./verbs/guard.ts'),
   );

@@ -13,7 +13,7 @@ const WATCH_MS = 900_000;
 /** A vantage point that answered is unknown when its worker does not take up the watch again in this time, in milliseconds. */
 const ABSENT_MS = 30_000;
 /** A killed or frozen worker is unknown after this time, in milliseconds: what it said last counts no longer. */
-const SILENT_MS = 15_000;
+const SILENT_MS = 30_000;
 /** After something that another try at once would not mend, in milliseconds. */
 const PAUSE_MS = 60_000;
 

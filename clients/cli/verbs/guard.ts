@@ -1,9 +1,11 @@
-import { type GuardStatus, guardOf } from '../../../workflows/contract.ts';
+import type { Watch } from '../../../topology/watches.ts';
+import { type GuardStatus, guardOf, watchOf } from '../../../workflows/contract.ts';
 import { runLink, type Temporal } from '../../connection.ts';
-import { findRun, queryHealth } from '../../runs.ts';
+import { findRun, queryHealth, queryWatch } from '../../runs.ts';
 import type { Cli, Paint } from '../cli.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
 import { plural, table } from '../render/table.ts';
+import { type WatchView, watchLines } from '../render/watch.ts';
 import { withTemporal } from '../session.ts';
 import { requireTopology, serviceIn } from '../topology.ts';
 
@@ -16,7 +18,10 @@ interface Guarded {
   link: string | null;
 }
 
-/** `rampart guard [service]`: exit 1 when something is critical, or a service that wants a guard has none. */
+/**
+ * `rampart guard [service]`: exit 1 when something is critical, a watch sees something wrong or cannot tell, or one that
+ * the topology wants does not run.
+ */
 export async function run(cli: Cli, args: string[]): Promise<ExitCode> {
   const [name] = args as [string?];
   const topology = await requireTopology(cli);
@@ -24,11 +29,16 @@ export async function run(cli: Cli, args: string[]): Promise<ExitCode> {
   const services = named.filter(({ guard }) => guard?.enabled === true).map((service) => service.name);
   return withTemporal(cli, name, async (temporal) => {
     const guards = await Promise.all(services.map((service) => ask(temporal, service)));
-    cli.answer({ guards });
+    const wanted = Object.values(topology.watches).filter(({ service }) => name === undefined || service === name);
+    const watches = await Promise.all(wanted.map((watch) => askWatch(temporal, watch)));
+    cli.answer({ guards, watches });
     if (guards.length === 0) cli.print('No service of the topology wants a guard: guard.enabled is false.');
     for (const line of name === undefined ? overview(guards, cli.paint) : guards.flatMap((one) => full(one, cli.paint)))
       cli.print(line);
-    const bad = guards.some(({ status }) => status?.health == null || status.health.verdict === 'critical');
+    for (const line of watches.flatMap((one) => watchLines(one, cli.paint))) cli.print(line);
+    const bad =
+      guards.some(({ status }) => status?.health == null || status.health.verdict === 'critical') ||
+      watches.some(({ status }) => status?.verdict !== 'well');
     return bad ? EXIT.failed : EXIT.done;
   });
 }
@@ -47,6 +57,18 @@ async function ask(temporal: Temporal, service: string): Promise<Guarded> {
     return { service, status: await queryHealth(temporal, found), trouble: null, link };
   } catch (error) {
     return { service, status: null, trouble: error instanceof Error ? error.message : String(error), link };
+  }
+}
+
+async function askWatch(temporal: Temporal, { name, service }: Watch): Promise<WatchView> {
+  const none = { watch: name, service: service ?? null, status: null };
+  try {
+    const found = await findRun(temporal, watchOf(name));
+    if (found === null || found.closedAt !== null)
+      return { ...none, trouble: 'it does not run: a control worker starts it within half a minute' };
+    return { ...none, status: await queryWatch(temporal, found), trouble: null };
+  } catch (error) {
+    return { ...none, trouble: error instanceof Error ? error.message : String(error) };
   }
 }
 
