@@ -1,11 +1,13 @@
 /** The rules, as Prometheus' own tool reads and tries them. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { type DebianProgram, installDebianPart } from '../../lab/parts/debian.ts';
 import { repositoryRoot } from '../../lab/paths.ts';
+import { dashboard } from '../../metrics/dashboard.ts';
 import { METRICS, type MetricName, specOf } from '../../metrics/names.ts';
 import { problemOf, program } from '../docs/commands.ts';
 
@@ -35,6 +37,21 @@ describe('promtool', () => {
     const tested = run('test', 'rules', ...TESTS);
     expect(`${tested.stdout}${tested.stderr}`).toContain('SUCCESS');
     expect(tested.status).toBe(0);
+  });
+
+  it("takes the dashboard's questions", () => {
+    const { panels } = dashboard() as unknown as { panels: Array<{ targets?: Array<{ expr: string }> }> };
+    const asked = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+    const questions = asked.map((expr, i) => ({
+      record: `question_${i}`,
+      expr: expr.replace(/\$__\w+/g, '5m').replaceAll('$service', '.*'),
+    }));
+    const asRules = join(mkdtempSync(join(tmpdir(), 'rampart-rules-')), 'questions.yml');
+    writeFileSync(asRules, JSON.stringify({ groups: [{ name: 'dashboard', rules: questions }] }));
+    const checked = run('check', 'rules', asRules);
+    rmSync(dirname(asRules), { recursive: true });
+    expect(`${checked.stderr}${checked.stdout}`).toContain(`${asked.length} rules found`);
+    expect(checked.status).toBe(0);
   });
 
   it('takes the example of a configuration', () => {
