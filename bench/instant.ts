@@ -14,7 +14,7 @@ export function instant(components: readonly Component[]): ReadonlyMap<string, D
   return known;
 }
 
-function storeOf(sides: Component['sides']): Pick<Store, 'observe' | 'sample'> {
+function storeOf(sides: Component['sides']): Pick<Store, 'observe' | 'sample' | 'preflight'> {
   const [active] = Object.keys(sides);
   const primary = sides[active!]!.nodes[0]!.name;
   const observe: Store['observe'] = async ({ region }) =>
@@ -43,7 +43,7 @@ function storeOf(sides: Component['sides']): Pick<Store, 'observe' | 'sample'> {
         detail: '',
       };
     });
-  return { observe, sample: observe };
+  return { observe, sample: observe, preflight: async () => [] };
 }
 
 function routerOf(sides: Component['sides']): Pick<Router, 'observe'> {

@@ -13,6 +13,7 @@ import { writePage } from './page.ts';
 import { plan } from './plan.ts';
 import { returning } from './returning.ts';
 import { type BenchOptions, type Result, rowsOf, save, tableText } from './statistics.ts';
+import { storm } from './storm.ts';
 import { switchover } from './switchover.ts';
 
 interface Benchmark {
@@ -33,6 +34,11 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     measure: guards,
   },
   returning: { about: 'how long an old primary that comes back takes writes', runs: 3, measure: returning },
+  storm: {
+    about: '10,000 alerts of one incident at rampart serve, with Temporal away in the middle; a run is a minute',
+    runs: 3,
+    measure: storm,
+  },
   plan: { about: 'topology of 1,000 services, a plan for each', runs: 5, measure: plan },
 };
 

@@ -87,6 +87,8 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
     run: FOLDERS.map((folder) => `${folder}/`).concat(
       'test/',
       'yaml',
+      'hono',
+      '@hono/node-server',
       'node:',
       'pg',
       '@temporalio/client',
