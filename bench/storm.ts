@@ -25,6 +25,8 @@ const BEFORE = 6_000;
 const AWAY = 2_000;
 const AFTER = 2_000;
 const MESSAGES = BEFORE + AWAY + AFTER;
+/** And more of the same afterwards: whatever grows with every message would show. */
+const MORE = 30_000;
 /** Messages under way at one time. */
 const WIDTH = 64;
 /** So long the server knows a word again without asking Temporal (temporal-inbox.ts), and a little more. */
@@ -78,8 +80,9 @@ interface Storm {
   /** Messages whose last answer was 202. */
   done: number;
   memory: Memory;
-  /** After the messages of the time before Temporal went away. */
+  /** After the messages of the time before Temporal went away, and after many more than the storm. */
   midway: number;
+  later: number;
   bare: { taken: number[]; memory: Memory };
   runs: number;
   sources: number;
@@ -114,6 +117,7 @@ export async function storm({ runs, alone, say }: BenchOptions): Promise<Result>
       each('memory before', who, 'MiB', (one) => one.memory.before),
       each(`memory after ${BEFORE} messages`, who, 'MiB', (one) => one.midway),
       each(`memory after ${MESSAGES} messages`, who, 'MiB', (one) => one.memory.after),
+      each(`memory after ${MESSAGES + MORE} messages`, who, 'MiB', (one) => one.later),
       each('memory, most during', who, 'MiB', (one) => one.memory.during),
       each('messages that were taken', who, 'count', (one) => one.done, String(MESSAGES)),
       each('senders that the trigger has heard', who, 'count', (one) => one.sources, '4'),
@@ -208,11 +212,14 @@ async function blow(alone: boolean, say: (line: string) => void): Promise<Storm>
     await atOnce(AFTER, WIDTH, (n) => send(BEFORE + AWAY + n, taken));
     await sleep(CALM_MS);
     const memory = watched.end();
+    // The same storm goes on; the answers to it are not counted.
+    await atOnce(MORE, WIDTH, (n) => send(MESSAGES + n, []));
+    const later = residentMiB(serve);
     close();
 
     temporal = await connect({ ...process.env, ...env }, 'bench');
     const seen = await outcome(temporal);
-    return { taken, away, refused, done, memory, midway, bare: bareOf, ...seen };
+    return { taken, away, refused, done: done - MORE, memory, midway, later, bare: bareOf, ...seen };
   } finally {
     await temporal?.close();
     process.off('exit', end);

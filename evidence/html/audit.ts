@@ -13,9 +13,9 @@ const asserted = (a: AssertionRecord): Markup => {
 
 export function assertions(report: Report): Markup {
   if (report.assertions.length === 0) return NOTHING;
-  return html`<h3>Assertions</h3><div class="wide"><table><thead><tr><th>Assertion</th><th>Expression, and the values it read</th><th>Basis</th><th>Result</th></tr></thead><tbody>${report.assertions.map(
+  return html`<h3>Assertions</h3><div class="wide"><table class="stack"><thead><tr><th>Assertion</th><th>Expression, and the values it read</th><th>Basis</th><th>Result</th></tr></thead><tbody>${report.assertions.map(
     (a) =>
-      html`<tr><td>${a.name}</td><td><code>${a.expr}</code><div class="soft">${a.note}</div></td><td>${a.basis ?? ''}</td><td>${asserted(a)}</td></tr>`,
+      html`<tr><td>${a.name}</td><td><code>${a.expr}</code><div class="soft">${a.note}</div></td><td data-l="Basis">${a.basis ?? ''}</td><td>${asserted(a)}</td></tr>`,
   )}</tbody></table></div>`;
 }
 

@@ -187,19 +187,19 @@ function grid(axis: Axis, bottom: number): Markup {
   )}`;
 }
 
-/** Whether people were waited for during most of an idle stretch. */
-function waited(record: RunRecord, from: number, to: number): boolean {
-  const covered = (record.waits ?? []).reduce(
+/** What an idle stretch was: waiting for people, when it was that for the most part, and for how long. */
+function idleText(record: RunRecord, from: number, to: number): string {
+  const waited = (record.waits ?? []).reduce(
     (sum, w) => sum + Math.max(0, Math.min(to, w.endedAt ?? to) - Math.max(from, w.startedAt)),
     0,
   );
-  return covered > (to - from) / 2;
+  return waited > (to - from) / 2 ? `waited for people ${duration(waited)}` : `no step for ${duration(to - from)}`;
 }
 
 function breaks(record: RunRecord, axis: Axis, bottom: number): Markup {
   return html`${axis.breaks.map(
     (b) =>
-      html`<g><title>no step ran for ${b.text}${waited(record, b.from, b.to) ? ': the run waited for people' : ''}</title><rect class="g-break" x="${px(b.x0 + 3)}" y="${TOP - 8}" width="${px(b.x1 - b.x0 - 6)}" height="${px(bottom - TOP + 8)}"/><text class="g-wait" x="${px((b.x0 + b.x1) / 2)}" y="${px((TOP + bottom) / 2)}" transform="rotate(-90 ${px((b.x0 + b.x1) / 2)} ${px((TOP + bottom) / 2)})" text-anchor="middle">${waited(record, b.from, b.to) ? 'waited for people ' : 'no step for '}${b.text}</text></g>`,
+      html`<g><title>no step ran for ${b.text}</title><rect class="g-break" x="${px(b.x0 + 3)}" y="${TOP - 8}" width="${px(b.x1 - b.x0 - 6)}" height="${px(bottom - TOP + 8)}"/><text class="g-wait" x="${px((b.x0 + b.x1) / 2)}" y="${px((TOP + bottom) / 2)}" transform="rotate(-90 ${px((b.x0 + b.x1) / 2)} ${px((TOP + bottom) / 2)})" text-anchor="middle">${idleText(record, b.from, b.to)}</text></g>`,
   )}`;
 }
 

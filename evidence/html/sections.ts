@@ -101,9 +101,9 @@ const SEVERITY_NAMES: Record<string, string> = {
 
 function followUp(report: Report): Markup {
   if (report.findings.length === 0) return NOTHING;
-  return html`<h3>To follow up</h3><div class="wide"><table><thead><tr><th>Id</th><th>Kind</th><th>Where</th><th>What, and what to do</th><th>Owner</th></tr></thead><tbody>${report.findings.map(
+  return html`<h3>To follow up</h3><div class="wide"><table class="stack"><thead><tr><th>Id</th><th>Kind</th><th>Where</th><th>What, and what to do</th><th>Owner</th></tr></thead><tbody>${report.findings.map(
     (f) =>
-      html`<tr><td>${f.id}</td><td><span class="tag ${SEVERITIES[f.severity] ?? 'quiet'}">${SEVERITY_NAMES[f.severity] ?? f.severity}</span></td><td>${f.where}</td><td>${f.message}<div class="remedy">${remedy(f.remedy)}</div></td><td>${f.owner}</td></tr>`,
+      html`<tr><td>${f.id}</td><td><span class="tag ${SEVERITIES[f.severity] ?? 'quiet'}">${SEVERITY_NAMES[f.severity] ?? f.severity}</span></td><td data-l="Where">${f.where}</td><td>${f.message}<div class="remedy">${remedy(f.remedy)}</div></td><td data-l="Owner">${f.owner}</td></tr>`,
   )}</tbody></table></div>`;
 }
 
@@ -121,9 +121,9 @@ function met(o: Objective): Markup {
 
 function objectives(report: Report): Markup {
   if (report.objectives.length === 0) return NOTHING;
-  return html`<h3>Objectives</h3><div class="wide"><table><thead><tr><th>Objective</th><th>Target</th><th>Achieved</th><th>Margin</th><th>Basis</th><th>Result</th></tr></thead><tbody>${report.objectives.map(
+  return html`<h3>Objectives</h3><div class="wide"><table class="stack"><thead><tr><th>Objective</th><th>Target</th><th>Achieved</th><th>Margin</th><th>Basis</th><th>Result</th></tr></thead><tbody>${report.objectives.map(
     (o) =>
-      html`<tr><td>${o.name}</td><td>${o.target}</td><td>${o.actual}</td><td class="nb">${o.margin ?? ''}</td><td>${o.basis}</td><td>${met(o)}</td></tr>`,
+      html`<tr><td>${o.name}</td><td data-l="Target">${o.target}</td><td data-l="Achieved">${o.actual}</td><td class="nb" data-l="Margin">${o.margin ?? ''}</td><td data-l="Basis">${o.basis}</td><td>${met(o)}</td></tr>`,
   )}</tbody></table></div>`;
 }
 

@@ -65,7 +65,8 @@ td.time,th.time{white-space:nowrap;overflow-wrap:normal;color:var(--soft);paddin
 details{margin-top:22px}summary{cursor:pointer;font-weight:600;font-size:16px}
 .log{font-size:13px}
 footer{margin-top:30px;color:var(--soft);font-size:13px}
-@media (max-width:640px){main{padding:18px 12px 40px}.run{padding:18px 16px}.facts div{grid-template-columns:110px 1fr}}
+@media (max-width:640px){.stack thead{display:none}.stack tr{display:block;padding:8px 0;border-bottom:1px solid var(--line)}.stack tr:last-child{border-bottom:0}.stack td{display:block;border:0;padding:2px 0}.stack td:empty{display:none}.stack td[data-l]::before{content:attr(data-l) ": ";color:var(--soft)}
+main{padding:18px 12px 40px}.run{padding:18px 16px}.facts div{grid-template-columns:110px 1fr}}
 @media print{:root{--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--fill:#f3f3f3;--blue:#2f6fd6;--good:#1a7f4b;--good-fill:#e2f4ea;--warn:#9a5b00;--warn-fill:#fdf0d9;--bad:#bf2a2a;--bad-fill:#fce6e5;--quiet-fill:#edf0f3;--violet:#7a4fc9;--freeze:#cfe4fb}
 @page{margin:14mm}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
