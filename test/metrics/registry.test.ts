@@ -1,6 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { repositoryRoot } from '../../lab/paths.ts';
 import { METRICS, type MetricName, specOf } from '../../metrics/names.ts';
 import { Registry } from '../../metrics/registry.ts';
+import { sourcesBelow } from '../architecture/imports.ts';
 
 const SERVICE = { service: 'checkout' };
 const LAG = { service: 'checkout', component: 'orders-db', region: 'eu-central' };
@@ -66,6 +70,11 @@ it('a name out of a topology cannot break the format', () => {
   expect(registry.render()).toContain('{service="a\\"b\\\\c\\nd"} 1\n');
 });
 
+const sources = ['workflows', 'activities', 'workers', 'clients']
+  .flatMap((folder) => sourcesBelow(repositoryRoot(), folder))
+  .map((path) => readFileSync(join(repositoryRoot(), path), 'utf8'))
+  .join('\n');
+
 describe.each(Object.keys(METRICS) as MetricName[])('%s', (name) => {
   const { type, labels, buckets, help } = specOf(name);
 
@@ -74,6 +83,10 @@ describe.each(Object.keys(METRICS) as MetricName[])('%s', (name) => {
     expect(name.endsWith('_total')).toBe(type === 'counter');
     if (type === 'histogram') expect(name).toMatch(/_seconds$/);
     expect(help).not.toMatch(/\.$/);
+  });
+
+  it('is published by something', () => {
+    expect(sources).toContain(`'${name}'`);
   });
 
   it('has no label whose values have no end', () => {
