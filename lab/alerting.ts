@@ -7,11 +7,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { installDebianPart } from './parts/debian.ts';
-import { built } from './paths.ts';
+import { built, repositoryRoot } from './paths.ts';
 import { freePorts } from './ports.ts';
 import { type ProcessOptions, startProcess } from './processes.ts';
 import type { WorldReport } from './world/running.ts';
-import { recordOf } from './world/spec.ts';
+import { recordOf, type WorldSpec } from './world/spec.ts';
 import { untilAnswers } from './world/temporal.ts';
 
 export interface Alerting {
@@ -43,7 +43,7 @@ export async function startAlerting({ dir, world, service, to, log }: AlertingOp
     await installDebianPart('prometheus', { log }),
     await installDebianPart('alertmanager', { log }),
   ];
-  const [scraper, manager, hooks] = (await freePorts(3)) as [number, number, number];
+  const [scraper, manager, hooks, counts] = (await freePorts(4)) as [number, number, number, number];
   const token = randomBytes(24).toString('base64url');
   const write = (name: string, text: string): string => {
     const path = join(folder, name);
@@ -60,9 +60,17 @@ export async function startAlerting({ dir, world, service, to, log }: AlertingOp
     'prometheus.yml',
     JSON.stringify({
       global: { scrape_interval: '500ms', scrape_timeout: '400ms', evaluation_interval: '500ms' },
-      rule_files: [rules],
-      alerting: { alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${manager}`] }] }] },
-      scrape_configs: [{ job_name: service, static_configs: apps }],
+      rule_files: [rules, join(repositoryRoot(), 'deploy/prometheus/rules.yml')],
+      alerting: {
+        // Rampart's own rules are evaluated; what they say is no alert about the service.
+        alert_relabel_configs: [{ source_labels: ['alertname'], regex: ALERT, action: 'keep' }],
+        alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${manager}`] }] }],
+      },
+      scrape_configs: [
+        { job_name: service, static_configs: apps },
+        ...jobsOf(dir),
+        { job_name: 'rampart-serve', static_configs: [{ targets: [`127.0.0.1:${counts}`] }] },
+      ],
     }),
   );
   const routing = write(
@@ -98,7 +106,8 @@ export async function startAlerting({ dir, world, service, to, log }: AlertingOp
     TEMPORAL_ADDRESS: world.temporal.address,
     TEMPORAL_NAMESPACE: world.temporal.namespace,
   };
-  const serve = [built('clients/cli/main.js'), 'serve', '--address', `127.0.0.1:${hooks}`];
+  const addresses = ['--address', `127.0.0.1:${hooks}`, '--metrics-address', `127.0.0.1:${counts}`];
+  const serve = [built('clients/cli/main.js'), 'serve', ...addresses];
   start('serve', process.execPath, serve, { env });
   const storing = [`--config.file=${routing}`, `--storage.path=${join(folder, 'alertmanager')}`];
   const alone = [`--web.listen-address=127.0.0.1:${manager}`, '--cluster.listen-address='];
@@ -116,6 +125,16 @@ export async function startAlerting({ dir, world, service, to, log }: AlertingOp
     alertmanager: `http://127.0.0.1:${manager}`,
     hooks: `http://127.0.0.1:${hooks}`,
   };
+}
+
+/** A job for each place, as deploy/prometheus/prometheus.yml has them. */
+function jobsOf(dir: string) {
+  const spec = JSON.parse(readFileSync(join(dir, 'world.json'), 'utf8')) as WorldSpec;
+  const places = ['control', ...spec.regions.map(({ name }) => `region-${name}`)];
+  return places.map((place, i) => {
+    const ports = spec.metricsPorts.slice(i * spec.workers, (i + 1) * spec.workers);
+    return { job_name: `rampart-${place}`, static_configs: [{ targets: ports.map((port) => `127.0.0.1:${port}`) }] };
+  });
 }
 
 /** Nobody can place an order, from any region. */

@@ -41,6 +41,8 @@ export function workerMembers(spec: WorldSpec, region: RegionSpec | null): Membe
       ...(region ? ['--region', region.name] : []),
       '--health-address',
       healthOf(spec, region, index),
+      '--metrics-address',
+      metricsOf(spec, region, index),
     ];
     return {
       name,
@@ -74,10 +76,14 @@ export async function untilWorkersAnswer(spec: WorldSpec, region: RegionSpec | n
 }
 
 /** `host:port` of a worker's health endpoint. */
-function healthOf(spec: WorldSpec, region: RegionSpec | null, index: number): string {
-  const place = region ? spec.regions.indexOf(region) + 1 : 0;
-  return `127.0.0.1:${spec.workerPorts[place * spec.workers + index]}`;
-}
+const healthOf = (spec: WorldSpec, region: RegionSpec | null, index: number): string =>
+  `127.0.0.1:${spec.workerPorts[placeOf(spec, region) * spec.workers + index]}`;
+
+/** `host:port` of what a worker tells Prometheus. */
+const metricsOf = (spec: WorldSpec, region: RegionSpec | null, index: number): string =>
+  `127.0.0.1:${spec.metricsPorts[placeOf(spec, region) * spec.workers + index]}`;
+
+const placeOf = (spec: WorldSpec, region: RegionSpec | null): number => (region ? spec.regions.indexOf(region) + 1 : 0);
 
 export function loadMember(spec: WorldSpec): Member {
   return {

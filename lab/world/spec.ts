@@ -61,6 +61,8 @@ export interface WorldSpec extends WorldOptions {
   loadPort: number;
   /** Health ports of the workers: the control place's first, then each region's. */
   workerPorts: number[];
+  /** Where each of them serves `/metrics`, in the same order. */
+  metricsPorts: number[];
   regions: RegionSpec[];
 }
 
@@ -83,7 +85,7 @@ export async function decideWorld(options: WorldOptions): Promise<WorldSpec> {
   const dir = worldDirectory(options.name);
   const nodes = nodesDirectory(options.name);
   const workers = options.workers * (REGIONS.length + 1);
-  const ports = await freePorts(7 + REGIONS.length * 7 + workers);
+  const ports = await freePorts(7 + REGIONS.length * 7 + 2 * workers);
   const next = (): number => ports.pop() as number;
   return {
     ...options,
@@ -101,6 +103,7 @@ export async function decideWorld(options: WorldOptions): Promise<WorldSpec> {
     traefikApiPort: next(),
     loadPort: next(),
     workerPorts: Array.from({ length: workers }, next),
+    metricsPorts: Array.from({ length: workers }, next),
     regions: REGIONS.map((name) => ({
       name,
       node: join(nodes, name),

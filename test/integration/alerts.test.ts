@@ -1,6 +1,7 @@
 /** A real Prometheus finds the harm, a real Alertmanager tells `rampart serve`, a trigger proposes, a person decides. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ALERT, type Alerting, startAlerting, TRIGGER } from '../../lab/alerting.ts';
+import { METRICS } from '../../metrics/names.ts';
 import type { RunStatus, TriggerStatus } from '../../workflows/contract.ts';
 import { openTestWorld, type TestWorld, until } from './world.ts';
 
@@ -17,6 +18,18 @@ afterAll(() => world?.close(), 60_000);
 
 const trigger = async (): Promise<TriggerStatus> =>
   (await world.client.workflow.getHandle(`trigger/${TRIGGER}`).query('status')) as TriggerStatus;
+
+async function api<T>(path: string): Promise<{ data: T }> {
+  return (await (await fetch(`${alerting.prometheus}/api/v1/${path}`)).json()) as { data: T };
+}
+
+/** The one value that a query gives now. */
+async function ask(query: string): Promise<number | undefined> {
+  const { data } = await api<{ result: Array<{ value: [number, string] }> }>(
+    `query?query=${encodeURIComponent(query)}`,
+  );
+  return data.result[0] === undefined ? undefined : Number(data.result[0].value[1]);
+}
 
 /** The run that the trigger has opened, waiting at its first gate. */
 const proposal = (): Promise<RunStatus> =>
@@ -55,6 +68,50 @@ test('nobody can place an order: a rescue is proposed, and carried out when some
   );
   expect((await trigger()).log.filter(({ text }) => /^(proposed|started)/.test(text))).toHaveLength(1);
 }, 240_000);
+
+test('Prometheus knows what has happened: the run, whose time it was, and where the writable side is', async () => {
+  const record = (await world.run().ended()).record;
+  const of = '{service="checkout",action="failover",mode="unplanned",result="completed"}';
+  const seen = (query: string, fits: (value: number) => boolean) =>
+    until(query, async () => {
+      const value = await ask(query);
+      return value !== undefined && fits(value) ? value : undefined;
+    });
+  await seen(`sum(rampart_runs_total${of})`, (n) => n === 1);
+  const [total, worked, waited] = [
+    await seen(`sum(rampart_run_duration_seconds_sum${of})`, (s) => s > 0),
+    await seen(`sum(rampart_run_progression_duration_seconds_sum${of})`, (s) => s > 0),
+    await seen(`sum(rampart_run_manual_wait_duration_seconds_sum${of})`, (s) => s > 0),
+  ];
+  expect(total).toBeCloseTo((record.endedAt! - record.startedAt) / 1000, 2);
+  expect(waited).toBeCloseTo(record.waitedForPeopleMs / 1000, 2);
+  expect(worked + waited).toBeCloseTo(total, 2);
+  await seen('sum(rampart_detection_delay_seconds_count{service="checkout"})', (n) => n === 1);
+  const active = (region: string): string => `max(rampart_active_region{service="checkout",region="${region}"})`;
+  await seen(active('eu-central'), (n) => n === 1);
+  expect(await ask(`${active('eu-west')} or vector(0)`)).toBe(0);
+  // Before the database died its replica was measured; now nothing is, and nothing is said.
+  expect(
+    await ask('max(max_over_time(rampart_replication_lag_bytes{region="eu-central"}[10m]))'),
+  ).toBeGreaterThanOrEqual(0);
+  await seen('sum(rampart_alert_deliveries_total{source="alertmanager",result="accepted"})', (n) => n >= 1);
+  // What control workers read from Temporal, and so would say after a restart as well.
+  await seen(
+    `max(rampart_last_run_timestamp_seconds{service="checkout",action="failover",result="completed"})`,
+    (at) => Math.abs(at - record.endedAt! / 1000) < 5,
+  );
+  await seen('max(rampart_recovery_time_seconds{service="checkout",mode="unplanned"})', (s) => s > 0);
+  await seen('count(rampart_run_active) or vector(0)', (n) => n === 0);
+  // Nothing is published that the list does not have, and the rules meet no series that they cannot use.
+  const { data: names } = await api<string[]>('label/__name__/values');
+  const known = Object.keys(METRICS).flatMap((name) => [name, `${name}_bucket`, `${name}_sum`, `${name}_count`]);
+  expect(names.filter((name) => name.startsWith('rampart_') && !known.includes(name))).toEqual([]);
+  expect(names.filter((name) => name.startsWith('temporal_')).length).toBeGreaterThan(5);
+  const { data } = await api<{ groups: Array<{ rules: Array<{ name: string; health: string }> }> }>('rules');
+  const rules = data.groups.flatMap((group) => group.rules);
+  expect(rules.filter(({ health }) => health !== 'ok')).toEqual([]);
+  expect(rules.map(({ name }) => name)).toContain('RampartSplitBrain');
+}, 60_000);
 
 test('whoever sends without the secret is told nothing, and changes nothing', async () => {
   const alerts = [
