@@ -20,7 +20,7 @@ export function temporalOf(client: Client, connection: NativeConnection): Tempor
 }
 
 /** How soon after its end a run's report is filed, in milliseconds. */
-const EVERY_MS = 10_000;
+const EVERY_MS = 5_000;
 /** What is the matter is said once, and again when it still is after this time, in milliseconds. */
 const SAY_EVERY_MS = 600_000;
 

@@ -39,6 +39,9 @@ tiers:
     freezeBudget: 30s
     fenceProof: stopped
 
+reports:
+  folder: ${join(spec.dir, 'reports')}
+
 services:
   ${SERVICE}:
     tier: critical

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { readChain } from '../../clients/reports/file.ts';
+import { folderStorage } from '../../clients/reports/folder.ts';
 import type { HaltRecord } from '../../evidence/halt-record.ts';
 import type { DrillRecord } from '../../evidence/record.ts';
 import { nextRuns } from '../../topology/drills.ts';
@@ -415,3 +417,21 @@ test('a halt: the run pauses, the replica applies no more, a new run needs the o
     expect.stringMatching(/no longer halted[\s\S]*a bad import[\s\S]*replay goes on/),
   ]);
 }, 120_000);
+
+test('whatever ended here is filed, and nobody asked for it; a run that was terminated as well', async () => {
+  await atGate();
+  const handle = world.client.workflow.getHandle(LOCK);
+  const { runId } = await handle.describe();
+  await handle.terminate('by hand');
+  const store = folderStorage(join(world.lab.dir, 'reports'));
+  const cut = await until('the report of the run that ended last', async () => {
+    const { reports } = await readChain(store, 'checkout');
+    return reports.find(({ manifest }) => manifest?.run.runId === runId)?.manifest?.run;
+  });
+  expect(cut).toMatchObject({ outcome: 'needsHuman', verdict: 'failed' });
+  // Whatever ended before it was filed before it: by hand there is nothing left to do.
+  const byHand = await cli('report', 'file', 'checkout', '--json');
+  expect([byHand.code, byHand.json<{ filed: unknown[] }>().filed]).toEqual([0, []]);
+  const verified = await cli('report', 'verify', 'checkout');
+  expect([verified.code, verified.out]).toEqual([0, expect.stringContaining('as filed')]);
+}, 60_000);
