@@ -87,8 +87,8 @@ export async function closedSince(temporal: Temporal, since: number, limit: numb
   return listed(temporal, `WorkflowType IN (${types}) AND ExecutionStatus IN (${closed.join(', ')})${after}`, limit);
 }
 
-/** Types of the workflows that leave a record or a drill. */
-const RECORDED = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'release', 'drill'];
+/** Types of the workflows that leave a record or a drill; a turn leaves that of its drill, or one of its own. */
+const RECORDED = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'release', 'drill', 'drillTurn'];
 
 async function listed(temporal: Temporal, text: string, limit: number): Promise<RunRef[]> {
   return inTime(

@@ -7,6 +7,11 @@ import {
 } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { DrillDeps, PastDrill } from '../activities/drills.ts';
+import { resolveSecret } from '../activities/secrets.ts';
+import { readChain } from '../clients/reports/file.ts';
+import { openStorage } from '../clients/reports/open.ts';
+import type { DriverLog } from '../drivers/ports.ts';
+import type { Topology } from '../topology/model.ts';
 import { type GuardStatus, guardOf, type TriggerStatus, triggerOf } from '../workflows/contract.ts';
 
 /** Drills looked at for one that has passed. */
@@ -14,7 +19,7 @@ const LOOK_BACK = 50;
 /** A trigger that does not answer within this time is not known to be calm, in milliseconds. */
 const ASK_MS = 5_000;
 
-export function createDrillDeps(client: Client): DrillDeps {
+export function createDrillDeps(client: Client, topology: () => Promise<Topology>, log: DriverLog): DrillDeps {
   const open = async (workflowId: string) => {
     try {
       const found = await client.workflow.getHandle(workflowId).describe();
@@ -45,6 +50,19 @@ export function createDrillDeps(client: Client): DrillDeps {
       const { health } = await client.withDeadline(Date.now() + ASK_MS, () => handle.query<GuardStatus>('health'));
       const critical = health?.findings.find(({ severity }) => severity === 'critical');
       return critical === undefined ? null : `the guard: ${critical.message}`;
+    },
+    filedPass: async (service) => {
+      try {
+        const { reports: store } = await topology();
+        if (store === undefined) return false;
+        const { reports } = await readChain(openStorage(store, resolveSecret), service);
+        // Of drills only a full one proves that the service moves.
+        return reports.some(({ manifest }) => manifest?.run.action === 'drill' && manifest.run.proves);
+      } catch (error) {
+        // Then people are asked.
+        log.warn('the report store cannot be read for a passed drill', { service, error: String(error) });
+        return false;
+      }
     },
     pastDrills: async (lock) => {
       const past: PastDrill[] = [];

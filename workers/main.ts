@@ -130,7 +130,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   const guardDeps = createGuardDeps(client, deps.topology, announcer);
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
   const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;
-  const drilling = place.region === null ? createDrillActivities(deps, createDrillDeps(client)) : null;
+  const drilling =
+    place.region === null ? createDrillActivities(deps, createDrillDeps(client, deps.topology, log.own)) : null;
   const watched =
     place.region === null ? createWatchingActivities(deps, createWatchingDeps(client, deps.topology, announcer)) : null;
   const activities = {
