@@ -84,6 +84,7 @@ type Rows = ReturnType<typeof drillRows>;
 function rehearsalRows({ rehearsal }: DrillRecord): Rows {
   if (rehearsal === undefined) return [];
   const { facts, estimate, digest } = rehearsal;
+  const warnings = facts.warnings.filter(({ severity }) => severity !== 'info').map(({ message }) => message);
   const lags = Object.entries(facts.lag).map(
     ([store, lag]) =>
       `${store} ${lag === null || !lag.fresh ? UNKNOWN : duration((lag.seconds ?? Number.NaN) * 1_000)}`,
@@ -93,7 +94,7 @@ function rehearsalRows({ rehearsal }: DrillRecord): Rows {
     { label: 'Replication lag', value: lags.join(', ') || 'no data is replicated' },
     { label: 'Expected to take', value: duration(estimate.seconds * 1_000) },
     { label: 'Expected time without writes', value: duration(estimate.freezeSeconds * 1_000) },
-    { label: 'Warnings', value: facts.warnings.map(({ message }) => message).join(' ') || 'none' },
+    { label: 'Warnings', value: warnings.join(' ') || 'none' },
     { label: 'Plan', value: digest },
   ];
 }
