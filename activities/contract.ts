@@ -11,6 +11,7 @@ import type {
   WorkloadObservation,
 } from '../drivers/ports.ts';
 import type { NewsEvent, RunCard } from '../evidence/card.ts';
+import type { ComparisonRecord } from '../evidence/comparison-record.ts';
 import type { HaltedRun, PastRun } from '../evidence/halt-record.ts';
 import type { Assertion, AssertionRecord, RunRecord } from '../evidence/record.ts';
 import type { Health, HealthFinding, Memory } from '../plan/health/model.ts';
@@ -19,6 +20,7 @@ import type { CompileInput, Facts, HaltNote, Mode, Plan, Request, StepCall, Verb
 import type { PointMemory, PointReport } from '../plan/watch/model.ts';
 import type { Alert, Trigger, TriggerAction } from '../topology/alerts.ts';
 import type { NotifyView } from '../topology/channels.ts';
+import type { Comparison } from '../topology/divergence.ts';
 import type { Drill } from '../topology/drill.ts';
 import type { Component, Service } from '../topology/model.ts';
 import type { VantagePoint, Watch } from '../topology/watches.ts';
@@ -291,6 +293,20 @@ export interface HaltActivities {
   resumeReplay(call: ObserveCall): Promise<ReplayFact[]>;
   recoveryPoints(call: ObserveCall): Promise<RecoveryFact[]>;
   tellOfHalt(call: { service: string; state: 'opened' | 'cleared'; text: string; remedy: string }): Promise<void>;
+}
+
+/** What a comparison asks of the control place. */
+export interface ComparingActivities {
+  /** `null` when the topology has no such comparison. */
+  resolveComparison(call: { comparison: string }): Promise<Comparison | null>;
+  /** @param call.id the same for every attempt of a round */
+  compareData(call: { comparison: Comparison; id: string }): Promise<ComparisonRecord>;
+  /** @param call.since since when it stands; @param call.news whether people are told */
+  reportComparison(call: {
+    record: ComparisonRecord;
+    since: { diverged: number | null; lagging: number | null };
+    news: 'opened' | 'cleared' | null;
+  }): Promise<void>;
 }
 
 export interface RunSeen {

@@ -270,6 +270,43 @@ export interface RecoveryFact {
   text: string;
 }
 
+/** A key that differs, and did so when it was looked at again. */
+export interface KeyVerdict {
+  key: string[];
+  /**
+   * `missing`: only the other side has it; `firstWriteWins`: both have it, and one wrote first; `conflict`: both have
+   * it, and no timestamp tells them apart.
+   */
+  kind: 'missing' | 'firstWriteWins' | 'conflict';
+  /** missing: where it is not; firstWriteWins: who wrote first; conflict: `null`. */
+  region: string | null;
+  /** When each side wrote it, by the row's own timestamp column. */
+  at: Record<string, Millis | null>;
+}
+
+export interface ComparisonResult {
+  regions: [string, string];
+  /** False: not everything that should be was looked at; `notes` say why. */
+  complete: boolean;
+  notes: string[];
+  /** Of the key ranges, how many were looked at, and differed. */
+  ranges: { looked: number; of: number; different: number };
+  /** By region, in the ranges that were looked at; `read`: one by one. */
+  rows: Record<string, number>;
+  counts: {
+    missing: Record<string, number>;
+    firstWriteWins: Record<string, number>;
+    conflict: number;
+    /** Differed and changed at every look: nothing is said about them. */
+    changing: number;
+    /** Differed at first, and were the same when they were looked at again. */
+    settled: number;
+  };
+  keys: KeyVerdict[];
+  /** How far one side was behind the other, at least, by what was on its way; `null`: nothing was, or it has no timestamp. */
+  lagAtLeastMs: number | null;
+}
+
 /** What a driver is given at each call. */
 export interface DriverContext {
   /** Aborts when the activity is cancelled or its worker stops. Every wait must honour it. */

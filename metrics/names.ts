@@ -291,6 +291,30 @@ export const METRICS = {
     labels: ['watch', 'from', 'probe', 'region', 'signal'],
     help: '1 while a probe is failing, errorRate or latency by what this vantage point sees, 0 while it is not; unknown is absent',
   },
+  rampart_divergence_keys: {
+    type: 'gauge',
+    from: 'worker',
+    labels: ['service', 'comparison', 'kind'],
+    help: 'Keys that differed for good in the last round: missing, firstWriteWins or conflict',
+  },
+  rampart_divergence_lag_seconds: {
+    type: 'gauge',
+    from: 'worker',
+    labels: ['service', 'comparison'],
+    help: 'How far one region was behind the other at least, by what was on its way in the last round',
+  },
+  rampart_divergence_lag_objective_seconds: {
+    type: 'gauge',
+    from: 'worker',
+    labels: ['service', 'comparison'],
+    help: 'How far one region may be behind the other',
+  },
+  rampart_divergence_compared_timestamp_seconds: {
+    type: 'gauge',
+    from: 'worker',
+    labels: ['service', 'comparison'],
+    help: 'End of the last round',
+  },
   rampart_last_proof_timestamp_seconds: {
     type: 'gauge',
     from: 'worker',

@@ -4,6 +4,7 @@ import type { Driver } from '../drivers/ports.ts';
 import { alertSourceSchema, triggerSchema } from './alert-schema.ts';
 import { closed, type Drivers } from './components.ts';
 import { BUILT_IN_TIERS } from './defaults.ts';
+import { comparisonSchema } from './divergence-schema.ts';
 import { drillSchema } from './drill-schema.ts';
 import type { OwnStepKind } from './model.ts';
 import { channelSchemas, notificationsSchema } from './notification-schema.ts';
@@ -44,6 +45,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       'How people are told',
     ),
     drill: toJson(drillSchema),
+    comparison: toJson(comparisonSchema),
     watch: toJson(watchSchema),
     step: byDiscriminator(
       'kind',
@@ -112,6 +114,7 @@ export function topologyJsonSchema(drivers: Drivers): JsonSchema {
       triggers: { ...map('trigger', 0), description: 'What follows when alerts say that something is wrong, by name' },
       notifications: ref('notifications'),
       drills: { ...map('drill', 0), description: 'What is rehearsed, and when, by name' },
+      divergence: { ...map('comparison', 0), description: 'What two regions hold, compared, by name' },
       watch: { ...map('watch', 0), description: "Rampart's own probes of services and regions, by name" },
     },
     definitions,

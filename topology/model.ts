@@ -6,6 +6,7 @@
 import type { Capabilities, FenceStrength, Json, Role } from '../drivers/ports.ts';
 import type { AlertSource, Trigger } from './alerts.ts';
 import type { Notifications } from './channels.ts';
+import type { Comparison } from './divergence.ts';
 import type { Drill } from './drill.ts';
 import type { Watch } from './watches.ts';
 
@@ -214,6 +215,8 @@ export interface Topology {
   /** Who may tell that something is wrong, and what follows. No plan depends on them: they are not part of the digest. */
   alertSources: Record<string, AlertSource>;
   triggers: Record<string, Trigger>;
+  /** What two regions hold, compared; absent: nothing is. No plan depends on it. */
+  divergence?: Record<string, Comparison>;
   /** Whom the runs tell; absent: nobody. No part of the digest either. */
   notifications?: Notifications;
   /** What is rehearsed, and when. Not part of the digest either. */

@@ -2,6 +2,7 @@
 import { checkTopology } from './checks.ts';
 import { type ComponentDraft, type Drivers, readComponent } from './components.ts';
 import { topologyDigest } from './digest.ts';
+import { checkComparisons, finishComparison, readComparison } from './divergences.ts';
 import type { Drafts } from './drafts.ts';
 import { checkDrills, readDrill } from './drills.ts';
 import { INVALID, isObject, Validator } from './issues.ts';
@@ -77,6 +78,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
     'triggers',
     'drills',
     'watch',
+    'divergence',
   ] as const)
     checkNames(name, given[name], validator);
   checkCounts(given, validator);
@@ -104,6 +106,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   const notifications = readNotifications(given.notifications, validator);
   const drills = readAll(given.drills, (name, raw) => readDrill(name, raw, validator));
   const watches = readAll(given.watch, (name, raw) => readWatch(name, raw, validator));
+  const comparisons = readAll(given.divergence, (name, raw) => readComparison(name, raw, validator));
   const { defaults, regions: rawRegions, tiers: rawTiers, services: rawServices } = file;
   checkReferencesToSecrets(
     {
@@ -131,6 +134,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   checkTriggers(triggers, new Set(Object.keys(given.alertSources ?? {})), drafts, source);
   if (notifications !== undefined) checkNotifications(notifications, drafts, source);
   checkDrills(drills, drafts, source);
+  checkComparisons(comparisons, drafts, source);
   checkWatches(watches, drafts, source);
   if (source.problems.some((problem) => problem.severity === 'error')) return undefined;
 
@@ -150,7 +154,11 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   const watch = [...watches].map(([name, draft]) => [name, finishWatch(draft, drafts)] as const);
   const filed = reports === undefined ? {} : { reports };
   const rest = { ...alerts, ...told, ...filed, drills: Object.fromEntries(drills), watches: Object.fromEntries(watch) };
-  return { ...topology, ...rest, digest: topologyDigest(topology), path: source.path };
+  const between = [...comparisons].map(
+    ([name, draft]) => [name, finishComparison(draft, topology.components)] as const,
+  );
+  const compared = between.length === 0 ? {} : { divergence: Object.fromEntries(between) };
+  return { ...topology, ...rest, ...compared, digest: topologyDigest(topology), path: source.path };
 }
 
 type Section = Readonly<Record<string, unknown>> | undefined;

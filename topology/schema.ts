@@ -399,5 +399,6 @@ export const fileSchema = z.strictObject({
   triggers: z.record(z.string(), z.unknown()).optional(),
   notifications: z.record(z.string(), z.unknown()).optional(),
   drills: z.record(z.string(), z.unknown()).optional(),
+  divergence: z.record(z.string(), z.unknown()).optional(),
   watch: z.record(z.string(), z.unknown()).optional(),
 });

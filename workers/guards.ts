@@ -1,5 +1,6 @@
 /**
- * Guards and watches as a desired state: every service of the topology that wants a guard, and every watch, has its
+ * Guards, watches and comparisons as a desired state: every service of the topology that wants a guard, and every one
+ * of the others, has its
  * workflow running. Control workers see to it, all of them: starting one that runs changes nothing. Each ends by itself
  * when the topology no longer has it.
  */
@@ -8,7 +9,7 @@ import type { Client } from '@temporalio/client';
 import { type GuardDeps, isGuarded } from '../activities/guarding.ts';
 import type { DriverLog } from '../drivers/ports.ts';
 import type { Topology } from '../topology/model.ts';
-import { CONTROL_QUEUE, guardOf, watchOf } from '../workflows/contract.ts';
+import { CONTROL_QUEUE, comparisonOf, guardOf, watchOf } from '../workflows/contract.ts';
 
 /** How soon an added service is guarded, and a guard that somebody ended is there again, in milliseconds. */
 const EVERY_MS = 30_000;
@@ -27,7 +28,7 @@ export interface KeepGuardsOptions {
 
 /** What is to be running. */
 interface Kept {
-  type: 'guard' | 'watch';
+  type: 'guard' | 'watch' | 'compare';
   workflowId: string;
   args: [object];
   summary: string;
@@ -35,7 +36,7 @@ interface Kept {
   about?: string;
 }
 
-function keptOf({ services, watches, components }: Topology): Kept[] {
+function keptOf({ services, watches, components, divergence }: Topology): Kept[] {
   const guards = Object.values(services)
     .filter(isGuarded)
     .map(({ name }): Kept => {
@@ -46,7 +47,15 @@ function keptOf({ services, watches, components }: Topology): Kept[] {
     const about = JSON.stringify([watch, probes.map((probe) => components[probe])]);
     return { type: 'watch', workflowId: watchOf(name), args: [{ watch: name }], summary: `watch ${name}`, about };
   });
-  return [...guards, ...own];
+  const comparisons = Object.keys(divergence ?? {}).map((name): Kept => {
+    return {
+      type: 'compare',
+      workflowId: comparisonOf(name),
+      args: [{ comparison: name }],
+      summary: `compare ${name}`,
+    };
+  });
+  return [...guards, ...own, ...comparisons];
 }
 
 /** Runs until the signal aborts. Errors are logged and tried again: without guards the watchdog still watches. */

@@ -8,6 +8,7 @@ import { Client } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import type { ActivityDeps } from '../activities/deps.ts';
+import { createComparingActivities } from '../activities/divergence.ts';
 import { createDrillActivities } from '../activities/drills.ts';
 import { createGuardingActivities } from '../activities/guarding.ts';
 import { createHaltActivities } from '../activities/halts.ts';
@@ -26,6 +27,7 @@ import { haltOf } from '../topology/model.ts';
 import { formatProblems } from '../topology/problem.ts';
 import { CONTROL_POINT } from '../topology/watches.ts';
 import { CONTROL_QUEUE, GUARD_QUEUE, watchQueueOf } from '../workflows/contract.ts';
+import { createComparingDeps } from './comparing-deps.ts';
 import { createDrillDeps } from './drill-deps.ts';
 import { createGuardDeps } from './guard-deps.ts';
 import { keepGuards } from './guards.ts';
@@ -140,6 +142,9 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     ...guarding,
     ...triggering,
     ...drilling,
+    ...(place.region === null
+      ? createComparingActivities(deps, createComparingDeps(client, deps.topology, announcer))
+      : null),
     // A region's worker pauses the replicas beside it.
     ...createHaltActivities(deps, createHaltDeps(client, announcer)),
     ...(place.region === null ? createNotifyActivities(deps, { count: countNotification }) : {}),

@@ -23,7 +23,7 @@ export interface Alarm extends Notice {
 
 /** A guard's word: said once when a finding opens, and once when it is cleared. */
 export interface GuardNotice extends Notice {
-  source: 'guard' | 'trigger' | 'halt' | 'watch';
+  source: 'guard' | 'trigger' | 'halt' | 'watch' | 'divergence';
   severity: 'critical' | 'warning' | 'info';
   state: 'opened' | 'cleared';
   region: string | null;

@@ -4,6 +4,7 @@
  */
 
 import type { Lag, LossStatement, Millis, Weights } from '../drivers/ports.ts';
+import type { ComparisonRecord } from '../evidence/comparison-record.ts';
 import type { Outcome, RunRecord, StepRecord } from '../evidence/record.ts';
 import type { Health } from '../plan/health/model.ts';
 import type { Facts, Mode, StageName } from '../plan/model.ts';
@@ -205,4 +206,18 @@ export interface TriggerStatus {
   alerts: Array<{ source: string; key: string; firing: boolean; since: Millis; lastAt: Millis; text: string }>;
   run: Followed | null;
   log: Array<{ at: Millis; text: string }>;
+}
+
+/** Workflow ID of a comparison that goes on by itself. */
+export const comparisonOf = (name: string): string => `divergence/${name}`;
+
+/** `status` query of a comparison. */
+export interface ComparisonStatus {
+  workflowId: string;
+  comparison: string;
+  now: Millis;
+  rounds: number;
+  last: ComparisonRecord | null;
+  since: { diverged: Millis | null; lagging: Millis | null };
+  text: string;
 }

@@ -1,4 +1,5 @@
 /** The workflows by their wire names. The only file the worker bundles from. */
+export { compare } from './compare.ts';
 export { drill } from './drill.ts';
 export { drillTurn } from './drill-turn.ts';
 export { failback } from './failback.ts';

@@ -6,6 +6,7 @@ import type { Load } from './program.ts';
 export async function declareVerbs(program: Command, load: Load, argv: readonly string[]): Promise<void> {
   program.commandsGroup('See:');
   declareSee(program, load);
+  declareCompare(program, load);
   program.commandsGroup('Move a service:');
   declareMove(program, load);
   declareRefence(program, load);
@@ -223,6 +224,18 @@ function declareRelease(program: Command, load: Load): void {
       .option('--timeout <duration>', 'stop waiting after this time (default 10m), exit 3')
       .addOption(by()),
     () => import('./verbs/release.ts'),
+  );
+}
+
+function declareCompare(program: Command, load: Load): void {
+  load(
+    program
+      .command('compare')
+      .description('compare what two regions hold, now; exit 1 when keys differ for good, 3 when not all was looked at')
+      .argument('<service>')
+      .argument('[comparison]', 'one of its comparisons; without it, all')
+      .option('--timeout <duration>', 'give up after this time (default 10m), exit 3'),
+    () => import('./verbs/compare.ts'),
   );
 }
 

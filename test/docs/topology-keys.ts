@@ -44,6 +44,7 @@ export function topologyKeys(schema: JsonSchema): string {
     ),
     section('`services`', text(service), table(omit(service, [...sharedKeys, 'steps']))),
     section('`drills`', text(definitions.drill!), table(definitions.drill!)),
+    section('`divergence`', text(definitions.comparison!), table(definitions.comparison!)),
     section(
       '`services.<name>.steps`',
       "The team's own steps, beside the built-in ones of a stage. Every kind has:",
