@@ -70,6 +70,8 @@ function expectGenerated(page: string, name: string, expected: string): void {
     );
 }
 
+const ALERTS = [...file('deploy/prometheus/rules.yml').matchAll(/- alert: (\w+)/g)].map(([, name]) => name!);
+
 describe('generated parts', () => {
   it('docs/topology.md lists every key', () => {
     expectGenerated('docs/topology.md', 'keys', topologyKeys(topologyJsonSchema(drivers)));
@@ -188,7 +190,7 @@ describe.each(pages)('%s', (page) => {
     for (const [name] of text.matchAll(/\brampart_[a-z]+(?:_[a-z]+)+\b/g))
       expect(known.includes(name), name).toBe(true);
     for (const [name] of text.matchAll(/\bRampart[A-Z][A-Za-z]+\b/g))
-      expect([...Object.keys(SEARCH_ATTRIBUTES), 'RampartError'], name).toContain(name);
+      expect([...Object.keys(SEARCH_ATTRIBUTES), ...ALERTS, 'RampartError'], name).toContain(name);
   });
 
   it('holds topologies that are valid', () => {
