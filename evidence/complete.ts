@@ -51,5 +51,7 @@ export function complete(record: Partial<RunRecord>): RunRecord {
     failback: r.failback ?? null,
     lagSamples: r.lagSamples ?? [],
     context: r.context ?? null,
+    notifications: r.notifications ?? [],
+    checklist: r.checklist ?? [],
   };
 }

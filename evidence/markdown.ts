@@ -121,6 +121,7 @@ function runPart(report: Report, several: boolean): string {
         report.deviations.map((d) => [md(d.what), md(d.who), md(d.why)]),
       ),
     ),
+    section('Communication', facts(report.communication)),
     section('Scenario', facts(report.scenario)),
     section('Identity', facts(report.identity)),
     section('What comes next', facts(report.closing)),

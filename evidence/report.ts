@@ -5,6 +5,7 @@
 import { evaluate } from './assertions.ts';
 import { closingOf, identityOf, type People, peopleOf, type Row, resultsOf, scenarioOf } from './audit.ts';
 import { type Clock, clocksOf, type Phase, phasesOf, type Times, timesOf } from './clocks.ts';
+import { communicationOf } from './communication.ts';
 import { complete } from './complete.ts';
 import { type Deviation, deviationsOf, findingsOf, type ReportFinding } from './findings.ts';
 import { actionText, capital, direction, lossSentence, outcomeText, plural } from './format.ts';
@@ -42,6 +43,8 @@ export interface Report {
   load: LoadResult | null;
   timeline: TimelineEvent[];
   deviations: Deviation[];
+  /** The checklist, and who was told. */
+  communication: Row[];
   findings: ReportFinding[];
   /** Retest and next test. */
   closing: Row[];
@@ -75,6 +78,7 @@ export function buildReport(input: Partial<RunRecord> | RunEvidence): Report {
     load: load ?? null,
     timeline: timelineOf(record),
     deviations,
+    communication: communicationOf(record),
     findings,
     closing: closingOf(record, judged.verdict === 'failed'),
     record,

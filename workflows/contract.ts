@@ -167,6 +167,8 @@ export interface RunStatus {
   freeze: RunRecord['freeze'];
   pointOfNoReturn: RunRecord['pointOfNoReturn'];
   debt: RunRecord['debt'];
+  /** Absent when the topology has none for the service. */
+  checklist?: RunRecord['checklist'];
   outcome: Outcome | null;
   text: string;
   log: Array<{ at: Millis; text: string }>;

@@ -296,7 +296,13 @@ function declareSpeak(program: Command, load: Load): void {
     () => import('./verbs/escalate.ts'),
   );
   load(message('withdraw', 'end a run that has done nothing yet'), () => import('./verbs/withdraw.ts'));
-  load(message('note', 'write something into the log of a run, for its report'), () => import('./verbs/note.ts'));
+  load(
+    message('note', 'write something into the log of a run, for its report').option(
+      '--done <number>',
+      'tick an item of the checklist, by its number in status',
+    ),
+    () => import('./verbs/note.ts'),
+  );
 }
 
 function decision(command: Command): Command {

@@ -39,6 +39,7 @@ export function runSection(report: Report, index: number, alone: boolean): Marku
     people(report),
     clocks(report),
     deviations(report),
+    facts('Communication', report.communication),
     facts('Scenario', report.scenario),
     facts('Identity', report.identity),
     facts('What comes next', report.closing),

@@ -53,6 +53,7 @@ export function statusOf(run: Run): RunStatus {
     freeze: r.freeze,
     pointOfNoReturn: r.pointOfNoReturn,
     debt: r.debt,
+    ...(r.checklist === undefined ? {} : { checklist: r.checklist }),
     outcome: r.outcome,
     text: r.text,
     log: r.log.slice(-30),
@@ -137,6 +138,8 @@ function detailsOf(run: Run): string {
       );
     lines.push('');
   }
+  for (const [i, { text, done }] of (r.checklist ?? []).entries())
+    lines.push(`- ${done === null ? `to be said (\`note\` with \`"done":${i + 1}\`)` : `said by ${done.by}`}: ${text}`);
   for (const d of r.debt) lines.push(`- protection debt: ${d.message} → ${d.remedy}`);
   if (r.pointOfNoReturn.crossedAt !== null && r.pointOfNoReturn.revokedAt === null)
     lines.push('', 'The point of no return is crossed: back means a failback.');

@@ -50,6 +50,9 @@ export function runLines(status: RunStatus, paint: Paint, now: number): string[]
     rows.push(['now', `${step.summary} (${duration(Math.max(0, now - step.startedAt))})`]);
   }
   for (const debt of status.debt) rows.push([paint.yellow('debt'), `${debt.message}: ${debt.remedy}`]);
+  for (const [i, { text, done }] of (status.checklist ?? []).entries()) {
+    rows.push([`say ${i + 1}`, done === null ? paint.yellow(text) : `${text} ${paint.dim(`(${done.by})`)}`]);
+  }
   lines.push('', ...table(rows));
   lines.push(...waitingLines(status, paint, now));
   if (status.log.length > 0) {

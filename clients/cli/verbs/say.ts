@@ -10,6 +10,7 @@ export interface SayOptions {
   reason?: string;
   to?: string;
   override?: string[];
+  done?: string;
 }
 
 /** A verb that tells a run one thing: pause, resume, skip, retry, abort, escalate, withdraw, note. */
@@ -22,7 +23,9 @@ export function say(verb: MessageVerb) {
         `rampart skip ${service} ${step} --reason 'its host is gone'`,
       );
     }
-    if (verb === 'note' && !options.reason)
+    if (options.done !== undefined && !/^[1-9]\d{0,2}$/.test(options.done))
+      throw badInput('--done must be the number of an item of the checklist', `rampart note ${service} --done 1`);
+    if (verb === 'note' && !options.reason && options.done === undefined)
       throw badInput('--reason must hold what is to be written down', `rampart note ${service} --reason 'INC-4711'`);
     const override = readCodes(options.override);
     const input = {
@@ -31,6 +34,7 @@ export function say(verb: MessageVerb) {
       ...(options.reason === undefined ? {} : { reason: options.reason }),
       ...(options.to === undefined ? {} : { to: options.to }),
       ...(override.length > 0 ? { override } : {}),
+      ...(options.done === undefined ? {} : { done: Number(options.done) }),
     };
     return withTemporal(cli, service, async (temporal) => {
       const run = await openRun(cli, temporal, service);
