@@ -22,7 +22,7 @@ import {
 } from './services.ts';
 import { Source } from './source.ts';
 import { checkTriggers, readAlertSource, readTrigger } from './triggers.ts';
-import { checkWatches, finishWatch, readWatch } from './watch.ts';
+import { checkWatched, checkWatches, finishWatch, readWatch } from './watch.ts';
 
 /** `problems` holds warnings only when there is a topology; without one, at least one error. Sorted by position. */
 export interface ParseResult {
@@ -136,6 +136,7 @@ function read(source: Source, drivers: Drivers): Topology | undefined {
   checkDrills(drills, drafts, source);
   checkComparisons(comparisons, drafts, source);
   checkWatches(watches, drafts, source);
+  checkWatched(triggers, new Set(Object.keys(given.watch ?? {})), source);
   if (source.problems.some((problem) => problem.severity === 'error')) return undefined;
 
   const topology = {

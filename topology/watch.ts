@@ -1,15 +1,15 @@
 /** Watches: what the file gives, brought into normal form, and what the schema cannot see of them. */
+
+import type { Trigger } from './alerts.ts';
 import { CONTROL_QUEUE } from './components.ts';
 import type { Drafts } from './drafts.ts';
 import { INVALID, type Validator } from './issues.ts';
 import type { Source } from './source.ts';
 import { hint } from './suggest.ts';
 import { watchSchema } from './watch-schema.ts';
-import { CONTROL_POINT, type Watch } from './watches.ts';
+import { CONTROL_POINT, LEAST_FAILURES, WATCH_SOURCE, type Watch } from './watches.ts';
 
 const DEFAULTS = { intervalMs: 2_000, windowMs: 60_000, failures: 3, errorRate: 5, latencyMs: 500, votes: 2 } as const;
-/** Of one failure nobody can tell a rate. */
-export const LEAST_FAILURES_OF_RATE = 2;
 
 /** A watch as far as it could be read; what follows from its service is filled in by {@link finishWatch}. */
 export type WatchDraft = Omit<Watch, 'regions' | 'probes' | 'from' | 'votes'> &
@@ -88,6 +88,28 @@ export function checkWatches(given: ReadonlyMap<string, WatchDraft>, drafts: Dra
   }
 }
 
+/** A trigger that waits for a watch which is not there would wait for ever. */
+export function checkWatched(
+  triggers: ReadonlyMap<string, Trigger>,
+  watches: ReadonlySet<string>,
+  source: Source,
+): void {
+  for (const trigger of triggers.values())
+    for (const [i, { source: name, labels }] of trigger.when.entries()) {
+      if (name !== WATCH_SOURCE) continue;
+      const path = ['triggers', trigger.name, 'when', i];
+      const { watch } = labels;
+      if (watches.size === 0)
+        source.report([...path, 'source'], 'unknown_source', 'there is no watch in this file: nothing would ever come');
+      else if (watch !== undefined && !watch.startsWith('/') && !watches.has(watch))
+        source.report(
+          [...path, 'labels', 'watch'],
+          'unknown_watch',
+          `there is no watch "${watch}"${hint(watch, watches)}`,
+        );
+    }
+}
+
 type Say = (field: Array<string | number>, code: string, message: string, severity?: 'warning') => void;
 
 function checkProbes(watch: Watch, draft: WatchDraft, drafts: Drafts, say: Say): void {
@@ -130,8 +152,8 @@ function checkProbes(watch: Watch, draft: WatchDraft, drafts: Drafts, say: Say):
 function checkThresholds({ windowMs, intervalMs, errorRate }: Watch, say: Say): void {
   const looks = Math.floor(windowMs / intervalMs);
   const field = windowMs === DEFAULTS.windowMs ? 'interval' : 'window';
-  const least = Math.round((100 * LEAST_FAILURES_OF_RATE) / looks);
-  if (looks < LEAST_FAILURES_OF_RATE)
+  const least = Math.round((100 * LEAST_FAILURES) / looks);
+  if (looks < LEAST_FAILURES)
     say([field], 'window_too_short', `the window holds ${looks} askings: make it longer, or the interval shorter`);
   else if (errorRate !== DEFAULTS.errorRate && least > 2 * errorRate)
     say(

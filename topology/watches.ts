@@ -35,6 +35,9 @@ export interface Watch {
   votes: number;
 }
 
+/** Of one failure nobody can tell a rate. */
+export const LEAST_FAILURES = 2;
+
 /** Most vantage points of a watch, regions it watches, and probes. */
 export const MOST_POINTS = 10;
 export const MOST_REGIONS = 10;

@@ -3,15 +3,13 @@
  * off at the first good reading, and nothing is said of what was not read in the window.
  */
 import type { Millis } from '../../drivers/ports.ts';
-import type { Watch } from '../../topology/watches.ts';
+import { LEAST_FAILURES, type Watch } from '../../topology/watches.ts';
 import { type Bucket, type Reading, SIGNALS, type Signal, type SignalState, type TargetMemory } from './model.ts';
 
 export type Thresholds = Pick<Watch, 'windowMs' | 'failures' | 'errorRate' | 'latencyMs'>;
 
 /** A window has so many parts; a part leaves it as a whole. */
 const BUCKETS = 12;
-/** One failure is no rate. */
-const LEAST_FAILURES = 2;
 /** Times of which a median means something. */
 const LEAST_TIMES = 3;
 /** Rates and times are told of a window that has been filled for this share of it. */

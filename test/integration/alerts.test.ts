@@ -1,8 +1,13 @@
-/** A real Prometheus finds the harm, a real Alertmanager tells `rampart serve`, a trigger proposes, a person decides. */
+/**
+ * A real Prometheus finds the harm, a real Alertmanager tells `rampart serve`, Rampart's own probes see it from two
+ * places; both together make a trigger propose, and a person decides.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseDocument } from 'yaml';
 import { ALERT, type Alerting, startAlerting, TRIGGER } from '../../lab/alerting.ts';
 import { METRICS } from '../../metrics/names.ts';
-import type { RunStatus, TriggerStatus } from '../../workflows/contract.ts';
+import type { RunStatus, TriggerStatus, WatchStatus } from '../../workflows/contract.ts';
 import { openTestWorld, type TestWorld, until } from './world.ts';
 
 let world: TestWorld;
@@ -13,8 +18,33 @@ beforeAll(async () => {
     ...{ dir: world.lab.dir, world: world.report, service: 'checkout', to: 'eu-central' },
     log: () => {},
   });
+  await watchDatabases(world);
 }, 400_000);
 afterAll(() => world?.close(), 60_000);
+
+/** The trigger wants two voices. A control worker would start the watch within half a minute. */
+async function watchDatabases({ report, client }: TestWorld): Promise<void> {
+  const file = parseDocument(readFileSync(report.config, 'utf8'));
+  const { components } = file.toJS() as { components: Record<string, Record<string, unknown>> };
+  const { user, password, database, sides } = components['orders-db']!;
+  const where = Object.entries(sides as Record<string, { host: string; port: number }>).map(
+    ([region, { host, port }]) => [region, { host, port }] as const,
+  );
+  const probe = { type: 'sql', query: 'SELECT 1', expect: { equals: 1 }, user, password, database, timeout: '2s' };
+  file.setIn(['components', 'database-answers'], file.createNode({ ...probe, sides: Object.fromEntries(where) }));
+  const limits = { interval: '500ms', window: '5s', failures: 3, errorRate: 50 };
+  const watch = { service: 'checkout', probes: ['database-answers'], ...limits };
+  file.setIn(['watch', 'databases'], file.createNode(watch));
+  file.addIn(['triggers', TRIGGER, 'when'], file.createNode({ source: 'watch', labels: { alertname: 'RegionDown', region: 'eu-west' } })); // biome-ignore format: one line
+  file.setIn(['triggers', TRIGGER, 'quorum'], file.createNode({ atLeast: 2, within: '5m' }));
+  writeFileSync(report.config, String(file));
+  const start = { workflowId: 'watch/databases', taskQueue: 'rampart', args: [{ watch: 'databases' }] };
+  const handle = await client.workflow.start('watch', start);
+  await until('all vantage points see that all is well', async () => {
+    const { verdict, points } = await handle.query<WatchStatus>('status');
+    return verdict === 'well' && points.length === 3 && points.every((one) => one.report !== null) ? true : undefined;
+  });
+}
 
 const trigger = async (): Promise<TriggerStatus> =>
   (await world.client.workflow.getHandle(`trigger/${TRIGGER}`).query('status')) as TriggerStatus;
@@ -51,12 +81,18 @@ test('nobody can place an order: a rescue is proposed, and carried out when some
     weights: { writer: { 'eu-west': 100 } },
   });
   expect(asked.gate).toMatchObject({ name: 'cutover', required: 1, approvedBy: [] });
+  const seen = await world.client.workflow.getHandle('watch/databases').query<WatchStatus>('status');
+  expect(seen.verdicts.find(({ signal, region }) => signal === 'down' && region === 'eu-west')).toMatchObject({
+    ...{ on: true, votes: '2/2', text: expect.stringContaining('database-answers: no answer') },
+  });
+  expect(seen.verdicts.filter(({ region, on }) => region === 'eu-central' && on)).toEqual([]);
   const run = world.run();
   await run.approveAll();
   const { status, record } = await run.ended();
   expect([status, record.outcome]).toEqual(['completed', 'completed']);
   expect(record.request).toMatchObject({ by: `trigger/${TRIGGER}`, proposed: true });
   expect(record.request.reason).toContain(ALERT);
+  expect(record.request.reason).toContain('RegionDown (watch)');
   // The clocks of the report: since when it fires, when Rampart heard of it, when somebody decided.
   expect(record.impactStartAt).toBeGreaterThan(since - 5_000);
   expect(record.detectedAt).toBeGreaterThanOrEqual(record.impactStartAt!);
@@ -64,8 +100,10 @@ test('nobody can place an order: a rescue is proposed, and carried out when some
   expect(await world.sides()).toMatchObject({ active: 'eu-central' });
   // It resolves, the trigger hears of it, and nothing more follows.
   await until('the alert has resolved', async () =>
-    (await trigger()).alerts.every(({ firing }) => !firing) ? true : undefined,
+    (await trigger()).alerts.every(({ source, firing }) => source === 'watch' || !firing) ? true : undefined,
   );
+  // The old side is still down, and one voice alone is none.
+  expect(await trigger()).toMatchObject({ verdict: 'calm' });
   expect((await trigger()).log.filter(({ text }) => /^(proposed|started)/.test(text))).toHaveLength(1);
 }, 240_000);
 
@@ -133,5 +171,5 @@ test('whoever sends without the secret is told nothing, and changes nothing', as
   });
   const answer = await fetch(`${alerting.hooks}/hooks/alertmanager`, { method: 'POST', body });
   expect(answer.status).toBe(401);
-  expect((await trigger()).alerts.filter(({ firing }) => firing)).toEqual([]);
+  expect((await trigger()).alerts.filter(({ source, firing }) => source !== 'watch' && firing)).toEqual([]);
 });

@@ -40,6 +40,20 @@ describe('normal form', () => {
   });
 });
 
+describe('a trigger that waits for what never comes', () => {
+  const trigger = (labels: string) =>
+    `triggers:\n  t: {service: checkout, to: eu-central, when: [{source: watch${labels}}]}\n`;
+  const said = (text: string) => parse(text).problems.map(({ field, code }) => `${field} ${code}`);
+
+  test('is an error', () => {
+    expect(said(`${BASE}${trigger('')}`)).toEqual(['triggers.t.when.0.source unknown_source']);
+    const of = (labels: string) => said(`${watch('service: checkout')}${trigger(labels)}`);
+    expect(of(', labels: {watch: ww}')).toEqual(['triggers.t.when.0.labels.watch unknown_watch']);
+    expect(of(', labels: {watch: w}')).toEqual([]);
+    expect(of(', labels: {watch: /w.*/}')).toEqual([]);
+  });
+});
+
 describe('each mistake is named at its place', () => {
   test.each<[name: string, fields: string, line: string]>([
     [
