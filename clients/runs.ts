@@ -88,7 +88,11 @@ export async function closedSince(temporal: Temporal, since: number, limit: numb
 }
 
 /** Types of the workflows that leave a record or a drill; a turn leaves that of its drill, or one of its own. */
-const RECORDED = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'release', 'drill', 'drillTurn'];
+const RECORDED = [
+  ...['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'release', 'drill', 'drillTurn'],
+  // One that did not begin; what did is known by its run ID.
+  'scheduledDrill',
+];
 
 async function listed(temporal: Temporal, text: string, limit: number): Promise<RunRef[]> {
   return inTime(

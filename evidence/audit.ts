@@ -46,6 +46,7 @@ const TEST_TYPES: Record<NonNullable<ContextRecord['testType']>, string> = {
 
 const orNot = (value: string | null | undefined): string => value || NOT_RECORDED;
 const timeOrNot = (at: number | null | undefined): string => (typeof at === 'number' ? dateTime(at) : NOT_RECORDED);
+/** Nobody plans a disaster: only a test has a scenario. */
 const testOnly = (context: ContextRecord, value: string | undefined): string =>
   context.testType === 'live' ? (value ?? '') : orNot(value);
 const listOrNot = (values: readonly string[] | undefined): string => orNot(values?.join('; '));
@@ -58,7 +59,6 @@ const rows = (values: Record<string, string>): Row[] =>
 export function identityOf(record: RunRecord): Row[] {
   const plan = record.plans.at(-1);
   const context = record.context ?? {};
-  const planned = [context.plannedStartAt, context.plannedEndAt].map(timeOrNot);
   return rows({
     Service: orNot(record.service),
     Action: `${actionText(record.action)}, ${record.mode}`,
@@ -72,9 +72,6 @@ export function identityOf(record: RunRecord): Row[] {
     'Builds of the workers': buildsOf(record),
     'Plan digest': orNot(plan?.digest),
     'Topology digest': orNot(plan?.topologyDigest),
-    // Nobody plans a disaster: only a test has a planned time, and a scenario.
-    Planned:
-      context.testType === 'live' ? '' : planned.every((t) => t === NOT_RECORDED) ? NOT_RECORDED : planned.join(' to '),
     Started: dateTime(record.startedAt),
     Ended: record.endedAt === null ? 'not yet' : dateTime(record.endedAt),
     Outcome: outcomeText(record.outcome),

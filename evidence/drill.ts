@@ -57,9 +57,20 @@ export function drillEvidence(drill: DrillRecord): RunEvidence[] {
 }
 
 /** Only a full drill is what the next one of is due: the others are done between two of them. */
-function contextOf({ kind = 'full', nextDueAt }: DrillRecord): ContextRecord {
-  if (kind === 'rampOnly') return { testType: 'rampOnly' };
-  return { testType: 'full', ...(nextDueAt === undefined ? {} : { nextDueAt }) };
+function contextOf({ kind = 'full', from, to, nextDueAt, assertions }: DrillRecord): ContextRecord {
+  const holds = assertions.length === 0 ? '' : `, and what is asserted holds (${assertions.length})`;
+  const expected = `Every objective is met, no acknowledged write is lost${holds}.`;
+  const way = direction(from, to);
+  if (kind === 'rampOnly')
+    return {
+      testType: 'rampOnly',
+      expected,
+      scenario: `A part of the traffic moves, ${way}, and back; the data stays.`,
+    };
+  return {
+    ...{ testType: 'full', expected, scenario: `A planned failover, ${way}, a stay there, and the way back.` },
+    ...(nextDueAt === undefined ? {} : { nextDueAt }),
+  };
 }
 
 /** What the drill says of itself, in rows. */

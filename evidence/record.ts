@@ -249,8 +249,6 @@ export interface ContextRecord {
   references?: string[];
   thirdParties?: string[];
   environment?: string;
-  plannedStartAt?: Millis;
-  plannedEndAt?: Millis;
   nextDueAt?: Millis;
 }
 

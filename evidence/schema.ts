@@ -308,8 +308,6 @@ const fields = {
       references: texts.optional(),
       thirdParties: texts.optional(),
       environment: z.string().optional(),
-      plannedStartAt: at('Planned begin').optional(),
-      plannedEndAt: at('Planned end').optional(),
       nextDueAt: at('When the next test is due').optional(),
     })
     .nullable()

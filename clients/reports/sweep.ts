@@ -100,7 +100,8 @@ export class Sweeper {
     const { workflowId, runId } = ref;
     try {
       const { subject, text } = await endedRun(temporal, ref);
-      if (subject === null) {
+      // A drill that is no longer in the topology was skipped without anybody knowing its service.
+      if (subject === null || subject.service === '') {
         out.left.push({ workflowId, runId, why: text });
         // Of one that was cut off only a worker can tell, which may not have been there to answer.
         if (CUT_OFF.includes(ref.status)) return;

@@ -461,7 +461,6 @@ export function told(): Partial<RunRecord> {
         references: ['BIA-7', 'CHG-1234'],
         thirdParties: ['the DNS provider'],
       },
-      ...{ plannedStartAt: T0, plannedEndAt: T0 + 3_600_000 },
       nextDueAt: T0 + 90 * 86_400_000,
     },
   };

@@ -121,7 +121,6 @@ describe('what reviewers ask for', () => {
     expect(rows({ ...plannedFailover(), ...told() })).toMatchObject({
       'Test type': 'full: failover, dwell, failback',
       Environment: 'production',
-      Planned: '2026-11-01 03:12:00.000 UTC to 2026-11-01 04:12:00.000 UTC',
       Scenario: 'eu-west is lost',
       References: 'BIA-7; CHG-1234',
       'Dwell on the other side': '45 min, 2026-11-01 03:12:58.000 UTC to 2026-11-01 03:57:58.000 UTC',
