@@ -25,8 +25,6 @@ export const EVENTS = {
   'run-failed': 'warning',
   'drill-passed': 'info',
   'drill-failed': 'warning',
-  'alarm-raised': 'error',
-  'alarm-cleared': 'info',
 } as const satisfies Record<string, Severity>;
 
 export type EventName = keyof typeof EVENTS;

@@ -7,13 +7,7 @@ import type { Kept, NotifyCall } from '../contract.ts';
 import { failureOf, post } from './post.ts';
 import { peopleNeeded, textOf, titleOf } from './words.ts';
 
-const PAGES: readonly EventName[] = [
-  'approval-required',
-  'approval-escalated',
-  'run-held',
-  'run-failed',
-  'alarm-raised',
-];
+const PAGES: readonly EventName[] = ['approval-required', 'approval-escalated', 'run-held', 'run-failed'];
 const SEVERITY: Record<Severity, string> = { error: 'critical', warning: 'warning', info: 'info' };
 /** PagerDuty's limits, in characters. */
 const MOST_SUMMARY = 1_024;

@@ -63,9 +63,26 @@ export function teller(channel: Channel): Teller {
       ...{ run: RUN, channel: channel.name, part: 'event', event: event(name), card: CARD, kept: null },
       ...more,
     };
-    return new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(notify, call);
+    const work = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(notify, call);
+    return work.then(
+      (result) => withoutSecrets({ call, result, logged }, result as Told),
+      (failure: Error) => {
+        throw withoutSecrets({ call, failure, text: `${failure.message} ${failure.stack}`, logged }, failure);
+      },
+    );
   };
   return { tell, counted, logged };
+}
+
+/** Secrets of the tests, by the variables that hold them. */
+const SECRETS = ['SLACK_TOKEN', 'PD_KEY', 'HOOK_SECRET', 'SMTP_PASSWORD'];
+
+/** Whatever an activity is given, answers or fails with is in a history for ever. @throws Error when a secret is in it */
+function withoutSecrets<T>(history: object, value: T): T {
+  const text = JSON.stringify(history);
+  const told = SECRETS.filter((name) => process.env[name] !== undefined && text.includes(process.env[name]));
+  if (told.length > 0) throw new Error(`the history holds the value of ${told.join(', ')}`);
+  return value;
 }
 
 /** The failure as Temporal gets it. */

@@ -153,7 +153,7 @@ describe('a gate that nobody answers', () => {
   it('is told of again after 15 and 30 minutes, to the second group besides', async () => {
     const channels = {
       page: hook('page', { events: ['approval-required'] }),
-      boss: hook('boss', { events: ['alarm-raised'] }),
+      boss: hook('boss', { events: ['drill-passed'] }),
     };
     await start(telling(channels, { escalation: { afterMs: [15 * MINUTE, 30 * MINUTE], channels: ['boss'] } }), {
       world: { service: { approvals: patient } },
