@@ -5,6 +5,7 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { readChain } from '../../clients/reports/file.ts';
 import { folderStorage } from '../../clients/reports/folder.ts';
+import type { ComparisonRecord } from '../../evidence/comparison-record.ts';
 import type { HaltRecord } from '../../evidence/halt-record.ts';
 import type { DrillRecord } from '../../evidence/record.ts';
 import { nextRuns } from '../../topology/drills.ts';
@@ -434,4 +435,21 @@ test('whatever ended here is filed, and nobody asked for it; a run that was term
   expect([byHand.code, byHand.json<{ filed: unknown[] }>().filed]).toEqual([0, []]);
   const verified = await cli('report', 'verify', 'checkout');
   expect([verified.code, verified.out]).toEqual([0, expect.stringContaining('as filed')]);
+}, 60_000);
+
+test('what two regions hold is compared on the word of a person, while writes go on', async () => {
+  world.editTopology((t) => {
+    const side = { component: 'orders-db' };
+    const between = { 'eu-west': side, 'eu-central': side };
+    const orders = { service: 'checkout', between, table: 'orders', key: 'id', settle: '1s' };
+    t.set('divergence', t.createNode({ orders }));
+  });
+  const { code, out, err } = await cli('compare', 'checkout', '--json');
+  expect(err).toBe('');
+  const { comparisons } = JSON.parse(out) as { comparisons: ComparisonRecord[] };
+  expect(comparisons).toMatchObject([
+    { comparison: 'orders', complete: true, keys: [], regions: ['eu-west', 'eu-central'] },
+  ]);
+  expect(comparisons[0]!.rows['eu-west']).toBeGreaterThan(0);
+  expect(code).toBe(0);
 }, 60_000);

@@ -54,7 +54,7 @@ function driversOf(world: () => Observations): ActivityDeps['drivers'] {
 async function watch(first: Observations, world: () => Observations): Promise<Facts | null> {
   const { observations, now: _, ...compile } = input(first);
   const shown = materialOf(assess({ ...compile, observations, now }));
-  const deps = { drivers: driversOf(world), samples: () => [] } as unknown as ActivityDeps;
+  const deps = { drivers: driversOf(world), samples: () => [], halt: async () => null } as unknown as ActivityDeps;
   const context = {
     now: () => now,
     signal: new AbortController().signal,
