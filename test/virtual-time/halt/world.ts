@@ -1,6 +1,7 @@
 /** A halt beside the real engine: the service is the model world, its replicas are what this file says they are. */
 import type { HaltActivities, LockSeen } from '../../../activities/contract.ts';
 import { readHalt } from '../../../activities/halts.ts';
+import { toFailure } from '../../../activities/perform.ts';
 import type { ReplayFact } from '../../../drivers/ports.ts';
 import type { HaltRecord } from '../../../evidence/halt-record.ts';
 import { isInsideCut } from '../../../plan/inside-cut.ts';
@@ -54,10 +55,13 @@ export class HaltWorld {
         });
       };
     const handlers: { [K in keyof HaltActivities]: (input: never) => unknown } = {
-      resolveHalt: (raw: Parameters<HaltActivities['resolveHalt']>[0]) => ({
-        ...readHalt(raw, this.model.topology),
-        searchAttributes: [],
-      }),
+      resolveHalt: async (raw: Parameters<HaltActivities['resolveHalt']>[0]) => {
+        try {
+          return { ...readHalt(raw, this.model.topology), searchAttributes: [] };
+        } catch (error) {
+          throw toFailure(error);
+        }
+      },
       lookAtLock: () => ({ run: this.run, recent: [] }) satisfies LockSeen,
       readReplay: replay('readReplay'),
       pauseReplay: replay('pauseReplay'),
