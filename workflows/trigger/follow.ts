@@ -24,6 +24,7 @@ export async function follow(
   control: TriggerActivities,
 ): Promise<number | null> {
   const { verdict, run } = state;
+  if (run !== null || verdict?.kind !== 'due') state.kept = null;
   if (verdict === null) return null;
   if (run !== null) {
     if (verdict.kind === 'calm') await withdraw(state);
@@ -90,7 +91,8 @@ async function start(
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     const text = `${lock} is held by a run, which is told; to turn that one into the rescue: rampart escalate ${trigger.service}`;
-    if (state.log.at(-1)?.text !== text) {
+    if (state.kept !== text) {
+      state.kept = text;
       state.note(text);
       await signal(state, lock, undefined, 'note', { by, reason: `alerts: ${verdict.text}`.slice(0, 1_000) });
       await tell(state, control, resolved, `${verdict.text}. ${text}`);
@@ -142,7 +144,8 @@ async function heldByHalt(
 ): Promise<number> {
   const { action, service } = resolved.trigger;
   const text = `no ${action} is started: ${service} is halted since ${new Date(halt.since).toISOString()} by ${halt.by}: ${halt.reason}`;
-  if (!state.log.some((line) => line.text === text)) {
+  if (state.kept !== text) {
+    state.kept = text;
     state.note(text);
     await signal(state, halt.workflowId, undefined, 'note', {
       by: `trigger/${state.name}`,

@@ -20,6 +20,8 @@ export class TriggerState {
   /** Alerts that were signalled and not looked at yet. */
   inbox: Alert[];
   verdict: Verdict | null = null;
+  /** What keeps it from starting a run, as people were told; `null` = nothing does. */
+  kept: string | null = null;
   log: TriggerStatus['log'];
 
   /** @throws ApplicationFailure InvalidInput when the input names no trigger */

@@ -1,4 +1,5 @@
 /** A trigger's life beside the real engine: it proposes, tells, withdraws, waits for the lock, and forgets nothing. */
+import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RawRequest, RunSeen, TriggerActivities } from '../../../activities/contract.ts';
 import { readHalt } from '../../../activities/halts.ts';
@@ -31,7 +32,7 @@ class TriggerRun {
   readonly told: string[] = [];
   trigger: Trigger | null = TRIGGER;
   quietUntil: number | null = null;
-  /** Further activities, by name. */
+  /** Further activities by name, and those that take the place of the usual ones. */
   readonly more: Record<string, (input: never) => unknown> = {};
   harness!: World;
   workflow!: Workflow;
@@ -60,7 +61,7 @@ class TriggerRun {
     this.harness = await createWorld({
       bundle,
       activities: (call) => {
-        const handler = handlers[call.type as keyof TriggerActivities] ?? this.more[call.type];
+        const handler = this.more[call.type] ?? handlers[call.type as keyof TriggerActivities];
         return handler === undefined ? this.model.activities(call) : handler(call.args[0] as never);
       },
       workflowQueues: ['rampart'],
@@ -255,6 +256,25 @@ describe('a lock that is held', () => {
     await other.update('abort', { by: 'bob', reason: 'the alert is about the same' });
     await run.until(({ run: child }) => child !== null);
     expect((await run.gate()).name).toBe('cutover');
+  });
+
+  it('is told of once, also where people cannot be told, and again when the alert comes again', async () => {
+    await open({ runMode: 'planned' });
+    await run.harness.start('failover', { workflowId: LOCK, args: [PLANNED] });
+    await run.gate();
+    let tries = 0;
+    run.more.tellOfTrigger = () => {
+      tries += 1;
+      throw ApplicationFailure.nonRetryable('the pager is away');
+    };
+    await run.alert();
+    await run.harness.advance(5 * MINUTE);
+    expect(tries).toBe(1);
+    await run.alert({ status: 'resolved' });
+    await run.harness.advance(10 * MINUTE);
+    await run.alert({ startsAt: run.harness.now });
+    await run.harness.advance(5 * MINUTE);
+    expect(tries).toBe(2);
   });
 });
 
