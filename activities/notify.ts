@@ -1,11 +1,10 @@
 /** Tells people on one channel, in one attempt. Secrets are resolved here and leave with the request only. */
-import { ApplicationFailure } from '@temporalio/common';
 import type { Channel } from '../topology/channels.ts';
 import type { Kept, NotifyActivities, NotifyCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { tellByMail } from './notify/email.ts';
 import { tellPagerDuty } from './notify/pagerduty.ts';
-import { forGood } from './notify/post.ts';
+import { forGood, withoutSecrets } from './notify/post.ts';
 import { tellSlack } from './notify/slack.ts';
 import { tellWebhook } from './notify/webhook.ts';
 import { perform } from './perform.ts';
@@ -58,13 +57,4 @@ async function tell(
       await tellWebhook(channel, call, await secret(channel.secret), now, signal);
       return null;
   }
-}
-
-/** Whatever a library or a service puts into its words: no secret reaches a history or a log. */
-function withoutSecrets(error: unknown, secrets: readonly string[]): unknown {
-  if (!(error instanceof Error) || !secrets.some((value) => error.message.includes(value))) return error;
-  const message = secrets.reduce((text, value) => text.replaceAll(value, '•••'), error.message);
-  const { type, nonRetryable } =
-    error instanceof ApplicationFailure ? error : { type: 'Unexpected', nonRetryable: true };
-  return ApplicationFailure.create({ message, type: type ?? 'Unexpected', nonRetryable: nonRetryable ?? true });
 }

@@ -25,6 +25,8 @@ export const EVENTS = {
   'run-failed': 'warning',
   'drill-passed': 'info',
   'drill-failed': 'warning',
+  'finding-opened': 'warning',
+  'finding-cleared': 'info',
 } as const satisfies Record<string, Severity>;
 
 export type EventName = keyof typeof EVENTS;

@@ -14,6 +14,7 @@ import { createGuardingActivities } from '../activities/guarding.ts';
 import { createHaltActivities } from '../activities/halts.ts';
 import { createNotifyActivities } from '../activities/notify.ts';
 import { createPlanningActivities } from '../activities/planning.ts';
+import { resolveSecret } from '../activities/secrets.ts';
 import { createStepActivities } from '../activities/steps.ts';
 import { createTriggerActivities } from '../activities/triggers.ts';
 import { createVantageActivities } from '../activities/vantage.ts';
@@ -27,6 +28,7 @@ import { haltOf } from '../topology/model.ts';
 import { formatProblems } from '../topology/problem.ts';
 import { CONTROL_POINT } from '../topology/watches.ts';
 import { CONTROL_QUEUE, GUARD_QUEUE, watchQueueOf } from '../workflows/contract.ts';
+import { ChannelTeller } from './channel-teller.ts';
 import { createComparingDeps } from './comparing-deps.ts';
 import { createDrillDeps } from './drill-deps.ts';
 import { createGuardDeps } from './guard-deps.ts';
@@ -128,7 +130,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   if (place.region === null) await ensureSearchAttributes(connection, namespace, log.own);
 
   await mkdir(deps.stateDir, { recursive: true });
-  const announcer = new Announcer(log.own, notifyCommand());
+  const channels = new ChannelTeller({ topology: deps.topology, secret: resolveSecret, count: countNotification });
+  const announcer = new Announcer(log.own, notifyCommand(), place.region === null ? channels : null);
   const guardDeps = createGuardDeps(client, deps.topology, announcer);
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
   const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;

@@ -3,7 +3,9 @@
  * anything. Judging is pure; saying is a log line, a metric and, when configured, a command.
  */
 import { spawn } from 'node:child_process';
+import type { Finding } from '../activities/notify/finding.ts';
 import type { DriverLog, NodeObservation } from '../drivers/ports.ts';
+import type { ChannelTeller } from './channel-teller.ts';
 
 /** What people are told, by the watchdog or by a guard: this JSON is what the notify command reads. */
 export interface Notice {
@@ -82,21 +84,31 @@ export function judge(watched: Watched, nodes: NodeObservation[], state: WatchSt
   return alarms;
 }
 
+const ALARM = { source: 'watchdog', severity: 'critical', state: 'opened', region: null } as const;
+
 /** The same is not said again within this time, in milliseconds. */
 const QUIET_MS = 60_000;
 /** Longest time a notify command may take, in milliseconds. */
 const COMMAND_MS = 15_000;
 
-/** Says an alarm: always in the log; by the notify command at most once a minute per kind and component. */
+/**
+ * Says what people must know: always in the log; by the notify command at most once a minute per kind and component; on
+ * the channels of the topology.
+ */
 export class Announcer {
   private readonly log: DriverLog;
   private readonly command: string[] | null;
+  private readonly channels: ChannelTeller | null;
   private readonly said = new Map<string, number>();
 
-  /** @param command argument list that gets the alarm as JSON on standard input; no shell */
-  constructor(log: DriverLog, command: string[] | null) {
+  /**
+   * @param command argument list that gets the alarm as JSON on standard input; no shell
+   * @param channels `null`: this process tells none
+   */
+  constructor(log: DriverLog, command: string[] | null, channels: ChannelTeller | null) {
     this.log = log;
     this.command = command;
+    this.channels = channels;
   }
 
   announce(alarm: Alarm, now: number): void {
@@ -104,24 +116,30 @@ export class Announcer {
     if (now - (this.said.get(key) ?? 0) < QUIET_MS) return;
     this.said.set(key, now);
     this.log.error(`ALARM ${alarm.kind}: ${alarm.message}`, { ...alarm });
-    void this.send(alarm).catch((error: Error) => this.log.error(error.message));
+    const finding: Finding = { ...alarm, ...ALARM, at: now };
+    for (const saying of [this.send(alarm), this.channels?.alarm(finding)])
+      void saying?.catch((error: Error) => this.log.error(error.message));
   }
 
   /**
-   * Says a guard's finding. One that the watchdog of this process has just alarmed is not sent twice.
-   * @throws Error when the notify command could not be run, or ended with an error: then it is worth another try
+   * Says a guard's finding. The command does not hear again of what the watchdog of this process has just alarmed.
+   * @throws Error when the notify command ended with an error, or a channel did not take it: then it is worth another try
    */
   async tell(notice: GuardNotice, now: number): Promise<void> {
     const key = `${notice.kind}/${notice.component}`;
     const text = `${notice.source}: ${notice.kind} ${notice.state}: ${notice.message}`;
     if (notice.severity === 'critical' && notice.state === 'opened') this.log.error(text, { ...notice });
     else this.log.warn(text, { ...notice });
-    if (notice.state === 'opened' && now - (this.said.get(key) ?? 0) < QUIET_MS) return;
-    if (notice.state === 'opened') this.said.set(key, now);
-    await this.send(notice).catch((error: unknown) => {
-      this.said.delete(key);
-      throw error;
-    });
+    const alarmed = notice.state === 'opened' && now - (this.said.get(key) ?? 0) < QUIET_MS;
+    if (notice.state === 'opened' && !alarmed) this.said.set(key, now);
+    const told = await Promise.allSettled([
+      alarmed ? null : this.send(notice),
+      this.channels?.tell({ ...notice, at: now }),
+    ]);
+    const failed = told.find((one): one is PromiseRejectedResult => one.status === 'rejected');
+    if (failed === undefined) return;
+    this.said.delete(key);
+    throw failed.reason;
   }
 
   private send(notice: Notice): Promise<void> {

@@ -13,9 +13,33 @@ export async function tellByMail(
   call: NotifyCall,
   password: string | null,
 ): Promise<Kept | null> {
-  const { createTransport } = await import('nodemailer');
-  const { host, port, tls, user, from, to } = channel;
   const { run, event, card, kept } = call;
+  // The same for every attempt: a server, or a reader, can tell a repeat.
+  const messageId = `<${event.number}.${run.runId}@rampart.invalid>`;
+  await sendMail(channel, password, {
+    ...{ messageId, subject: `[Rampart] ${titleOf(card)}: ${event.name}`, text: textOf(card, event) },
+    important: event.severity === 'error',
+    ...(kept === null ? {} : { answers: kept.first }),
+  });
+  return { first: kept?.first ?? messageId };
+}
+
+export interface Mail {
+  subject: string;
+  text: string;
+  messageId: string;
+  important: boolean;
+  /** Id of the message it belongs to. */
+  answers?: string | undefined;
+}
+
+/** Sends one mail. @throws ApplicationFailure when the server does not take it */
+export async function sendMail(
+  { host, port, tls, user, from, to }: EmailChannel,
+  password: string | null,
+  { subject, text, messageId, important, answers }: Mail,
+): Promise<void> {
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     ...{ host, port, secure: tls === 'implicit', requireTLS: tls === 'starttls', ignoreTLS: tls === 'none' },
     ...(user === undefined || password === null ? {} : { auth: { user, pass: password } }),
@@ -27,20 +51,17 @@ export async function tellByMail(
     },
     ...{ disableFileAccess: true, disableUrlAccess: true },
   });
-  // The same for every attempt: a server, or a reader, can tell a repeat.
-  const messageId = `<${event.number}.${run.runId}@rampart.invalid>`;
   try {
     await transport.sendMail({
-      ...{ from, to, messageId, subject: `[Rampart] ${titleOf(card)}: ${event.name}`, text: textOf(card, event) },
-      ...(kept === null ? {} : { inReplyTo: kept.first, references: kept.first }),
-      headers: { 'Auto-Submitted': 'auto-generated', ...(event.severity === 'error' ? { Importance: 'high' } : {}) },
+      ...{ from, to, messageId, subject, text },
+      ...(answers === undefined ? {} : { inReplyTo: answers, references: answers }),
+      headers: { 'Auto-Submitted': 'auto-generated', ...(important ? { Importance: 'high' } : {}) },
     });
   } catch (error) {
     throw failureOfMail(error as SmtpError, `${host}:${port}`);
   } finally {
     transport.close();
   }
-  return { first: kept?.first ?? messageId };
 }
 
 interface SmtpError extends Error {

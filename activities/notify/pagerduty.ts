@@ -46,14 +46,20 @@ export async function tellPagerDuty(
     : page
       ? { routing_key: routingKey, event_action: 'trigger', ...dedup, payload: alert, client: 'Rampart', ...links }
       : { routing_key: routingKey, event_action: 'resolve', ...dedup };
-  const answer = await post({
-    url: `${channel.url}${change ? '/v2/change/enqueue' : '/v2/enqueue'}`,
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    signal,
-  });
-  if (answer.status < 200 || answer.status > 299) throw failureOf(answer, 'PagerDuty');
+  await postToPagerDuty(channel, change ? '/v2/change/enqueue' : '/v2/enqueue', body, signal);
   return { open: String(page || (open && !resolve)) };
+}
+
+/** @throws ApplicationFailure when it is not taken */
+export async function postToPagerDuty(
+  { url }: PagerDutyChannel,
+  path: '/v2/enqueue' | '/v2/change/enqueue',
+  body: object,
+  signal: AbortSignal,
+): Promise<void> {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await post({ url: `${url}${path}`, headers, body: JSON.stringify(body), signal });
+  if (answer.status < 200 || answer.status > 299) throw failureOf(answer, 'PagerDuty');
 }
 
 const cut = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most - 1)}…`);

@@ -97,3 +97,12 @@ function retryAfterMs(given: string | null): number | null {
   const at = Date.parse(given);
   return Number.isNaN(at) ? null : Math.max(at - Date.now(), 0);
 }
+
+/** Whatever a library or a service puts into its words: no secret reaches a history or a log. */
+export function withoutSecrets(error: unknown, secrets: readonly string[]): unknown {
+  if (!(error instanceof Error) || !secrets.some((value) => error.message.includes(value))) return error;
+  const message = secrets.reduce((text, value) => text.replaceAll(value, '•••'), error.message);
+  const { type, nonRetryable } =
+    error instanceof ApplicationFailure ? error : { type: 'Unexpected', nonRetryable: true };
+  return ApplicationFailure.create({ message, type: type ?? 'Unexpected', nonRetryable: nonRetryable ?? true });
+}

@@ -27,22 +27,38 @@ export async function tellSlack(
   const update = part === 'card' && kept !== null;
   const message = part === 'card' ? messageOf(channel, call, token) : threadOf(call);
   const where = kept === null ? {} : update ? { ts: kept.ts } : { thread_ts: kept.ts };
+  const body = { channel: kept?.channel ?? channel.channel, ...where, ...message, unfurl_links: false };
+  const said = await callSlack(channel, update ? 'chat.update' : 'chat.postMessage', body, token, signal);
+  if (said === 'gone') return null;
+  if (part !== 'card' || update) return kept;
+  if (typeof said.ts !== 'string' || typeof said.channel !== 'string')
+    throw forGood('Slack does not say where the message is');
+  return { channel: said.channel, ts: said.ts };
+}
+
+/**
+ * One call of the Web API.
+ * @returns what Slack says; `gone` when the message to be changed is none that can be
+ * @throws ApplicationFailure when it does not take it
+ */
+export async function callSlack(
+  { url }: SlackChannel,
+  method: 'chat.postMessage' | 'chat.update',
+  body: object,
+  token: string,
+  signal: AbortSignal,
+): Promise<Record<string, unknown> | 'gone'> {
   const answer = await post({
-    url: `${channel.url}/${update ? 'chat.update' : 'chat.postMessage'}`,
+    url: `${url}/${method}`,
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json; charset=utf-8' },
-    body: JSON.stringify({ channel: kept?.channel ?? channel.channel, ...where, ...message, unfurl_links: false }),
+    body: JSON.stringify(body),
     signal,
   });
   if (answer.status < 200 || answer.status > 299) throw failureOf(answer, 'Slack');
   const said = readAnswer(answer.body);
-  if (said.ok === true) {
-    if (part !== 'card' || update) return kept;
-    if (typeof said.ts !== 'string' || typeof said.channel !== 'string')
-      throw forGood('Slack does not say where the message is');
-    return { channel: said.channel, ts: said.ts };
-  }
+  if (said.ok === true) return said;
   const error = typeof said.error === 'string' ? said.error.slice(0, 100) : 'no reason given';
-  if (update && GONE.includes(error)) return null;
+  if (method === 'chat.update' && GONE.includes(error)) return 'gone';
   if (PASSING.includes(error)) throw ApplicationFailure.retryable(`Slack: ${error}`, 'ProviderUnavailable');
   throw forGood(`Slack: ${error}${HELP[error] === undefined ? '' : `; ${HELP[error]}`}`);
 }

@@ -18,10 +18,35 @@ export async function tellWebhook(
   const { run, event, card } = call;
   // The same for every attempt: a receiver can tell a repeat. No dot may be in it.
   const id = `${run.runId}-${event.number}`.replaceAll('.', '-');
-  const body = JSON.stringify({
-    ...{ specversion: '1.0', id, type: `${TYPE}${event.name}`, source: `/rampart/${encodeURI(run.workflowId)}` },
-    ...{ subject: card.service, time: new Date(event.at).toISOString(), datacontenttype: 'application/json' },
+  const about = {
+    ...{ type: event.name, source: `/rampart/${encodeURI(run.workflowId)}`, subject: card.service, at: event.at },
     data: { severity: event.severity, text: event.text, run: card },
+  };
+  await deliver(channel, id, about, secret, now, signal);
+}
+
+export interface About {
+  /** Name of the event, without its prefix. */
+  type: string;
+  source: string;
+  subject: string;
+  /** Milliseconds since the epoch. */
+  at: number;
+  data: object;
+}
+
+/** One signed delivery. @param id the same for every attempt, without a dot. @throws ApplicationFailure when it is not taken */
+export async function deliver(
+  channel: WebhookChannel,
+  id: string,
+  { type, source, subject, at, data }: About,
+  secret: string,
+  now: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const body = JSON.stringify({
+    ...{ specversion: '1.0', id, type: `${TYPE}${type}`, source, subject },
+    ...{ time: new Date(at).toISOString(), datacontenttype: 'application/json', data },
   });
   const timestamp = String(Math.floor(now / 1000));
   const answer = await post({

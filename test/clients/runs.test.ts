@@ -273,8 +273,9 @@ describe('a move', () => {
   });
 
   test('reports are filed once, and stay as they were filed', async () => {
+    // The workers of this world file by themselves: what they have not come to yet is filed here.
     const filed = await run(['report', 'file', '--json']);
-    expect(filed.json()).toMatchObject({ filed: [{ service: 'checkout', number: 1 }, { number: 2 }], left: [] });
+    expect(filed.json()).toMatchObject({ left: [] });
     expect(filed.code).toBe(0);
     expect((await run(['report', 'file', 'checkout'])).out).toMatch(/^Nothing to file in /);
     expect((await run(['report', 'verify'])).out).toMatch(/^checkout {2}as filed {2}2 reports, not signed\n/);

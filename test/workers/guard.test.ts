@@ -145,7 +145,7 @@ test('the watchdog alarms where no guard and no Temporal is', async () => {
   const looping = watchLoop({
     deps: { ...deps(), log },
     sampler: new Sampler(stateDir),
-    announcer: new Announcer(log, null),
+    announcer: new Announcer(log, null, null),
     intervalMs: 50,
     signal: stop.signal,
   });

@@ -1,0 +1,113 @@
+/** What is found beside the runs reaches the channels: over HTTP to peers that refuse what the real ones refuse. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Channel } from '../../topology/channels.ts';
+import type { Topology } from '../../topology/model.ts';
+import { ChannelTeller } from '../../workers/channel-teller.ts';
+import { Announcer, type GuardNotice } from '../../workers/watchdog.ts';
+import { type Peer, startPagerDuty, startPeer, startSlack } from '../notify/peers.ts';
+
+const AT = Date.UTC(2026, 2, 29, 3, 12);
+const NOTICE: GuardNotice = {
+  ...{ source: 'guard', kind: 'twoWritable', severity: 'critical', state: 'opened', service: 'checkout' },
+  ...{ component: 'orders-db', region: null, message: '2 writable <sides>', remedy: 'rampart escape checkout' },
+};
+const SECRETS: Record<string, string> = { slack: 'xoxb-1', duty: 'pd-1', hook: `whsec_${'a'.repeat(32)}` };
+
+let slack: Awaited<ReturnType<typeof startSlack>>;
+let duty: Awaited<ReturnType<typeof startPagerDuty>>;
+let hook: Peer;
+let counted: string[];
+let logged: string[];
+let channels: Record<string, Channel>;
+let announcer: Announcer;
+
+const shared = { events: [], severity: 'info' as const, drills: false, services: [] };
+
+beforeEach(async () => {
+  slack = await startSlack(SECRETS.slack!, 'C1');
+  duty = await startPagerDuty(SECRETS.duty!);
+  hook = await startPeer(() => ({ status: 204 }));
+  counted = [];
+  logged = [];
+  channels = {
+    talk: {
+      ...{ name: 'talk', type: 'slack', token: 'slack', channel: 'C1', url: `${slack.url}/api`, ...shared },
+      ...{ signingSecrets: [], approvers: {} },
+    },
+    duty: { name: 'duty', type: 'pagerduty', routingKey: 'duty', url: duty.url, ...shared, severity: 'error' },
+    hook: { name: 'hook', type: 'webhook', url: `${hook.url}/in`, secret: 'hook', allow: ['127.0.0.0/8'], ...shared },
+  };
+  const teller = new ChannelTeller({
+    topology: async () => ({ notifications: { channels } }) as unknown as Topology,
+    secret: async (reference) => SECRETS[reference]!,
+    count: (channel, result) => void counted.push(`${channel} ${result}`),
+  });
+  const say = (message: string): void => void logged.push(message);
+  announcer = new Announcer({ debug: say, info: say, warn: say, error: say }, null, teller);
+});
+
+afterEach(() => Promise.all([slack, duty, hook].map((peer) => peer.close())));
+
+const bodies = (peer: Peer): Array<Record<string, unknown>> => peer.received.map(({ body }) => JSON.parse(body));
+
+describe('a finding of a guard', () => {
+  it('is told on every channel, pages, and its end resolves the alert', async () => {
+    await announcer.tell(NOTICE, AT);
+    expect([...duty.open]).toEqual(['rampart/checkout/twoWritable/orders-db']);
+    expect([...slack.messages.values()]).toEqual([
+      expect.objectContaining({ text: expect.stringContaining('2 writable &lt;sides&gt;\nfirst: rampart escape') }),
+    ]);
+    expect(bodies(hook)).toEqual([
+      expect.objectContaining({ type: 'dev.rampart.finding-opened', source: '/rampart/guard', subject: 'checkout' }),
+    ]);
+    await announcer.tell({ ...NOTICE, state: 'cleared' }, AT + 5_000);
+    expect(duty.open.size).toBe(0);
+    expect(bodies(hook)[1]).toMatchObject({ type: 'dev.rampart.finding-cleared' });
+    // Opened again at once, it is another one.
+    await announcer.tell(NOTICE, AT + 6_000);
+    expect(duty.open.size).toBe(1);
+    expect(slack.messages.size).toBe(3);
+  });
+
+  it('is tried again where it was not taken, and nowhere else', async () => {
+    slack.next.push({ status: 503 });
+    await expect(announcer.tell(NOTICE, AT)).rejects.toThrow('talk was not told of twoWritable: Slack answers 503');
+    await announcer.tell(NOTICE, AT + 1_000);
+    expect([slack.messages.size, duty.received.length, hook.received.length]).toEqual([1, 1, 1]);
+    expect(counted.sort()).toEqual(['duty sent', 'hook sent', 'talk failed', 'talk sent']);
+  });
+
+  it('goes to the channels of its service, and to those that want its severity', async () => {
+    channels.talk!.services = ['other'];
+    await announcer.tell({ ...NOTICE, severity: 'warning' }, AT);
+    expect([slack.received.length, duty.received.length, hook.received.length]).toEqual([0, 0, 1]);
+  });
+
+  it('keeps secrets out of what it says went wrong', async () => {
+    duty.next.push({ status: 400, body: `no such key ${SECRETS.duty}` });
+    const failure = await announcer.tell(NOTICE, AT).catch((error: Error) => error);
+    expect(String(failure)).toContain('duty was not told');
+    expect(`${failure} ${(failure as Error).stack} ${logged.join()}`).not.toContain(SECRETS.duty);
+  });
+});
+
+it('pages anew each time a trigger pages: nobody takes it back', async () => {
+  const page: GuardNotice = { ...NOTICE, source: 'trigger', kind: 'trigger/errors', component: null };
+  await announcer.tell(page, AT);
+  await announcer.tell(page, AT + 3_600_000);
+  expect(duty.open.size).toBe(2);
+});
+
+it('a watchdog pages by the key of the guard, posts nothing, and once an hour', async () => {
+  const { kind: _, ...alarm } = { ...NOTICE, component: 'orders-db' };
+  const told = async (at: number): Promise<void> => {
+    announcer.announce({ ...alarm, kind: 'twoWritable' }, at);
+    await announcer.tell({ ...NOTICE, kind: 'another', severity: 'info' }, at);
+  };
+  await told(AT);
+  await vi.waitFor(() => expect(counted).toContain('duty sent'), 10_000);
+  await told(AT + 120_000);
+  const alerts = bodies(duty).map(({ dedup_key }) => dedup_key);
+  expect(alerts).toEqual(['rampart/checkout/twoWritable/orders-db']);
+  expect(bodies(hook).every(({ type, data }) => type && !JSON.stringify(data).includes('twoWritable'))).toBe(true);
+});
