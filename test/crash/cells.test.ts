@@ -20,7 +20,7 @@ const CELLS: Array<[step: string, moment: Cell['boundary']['moment'], fault: Fau
   ['catchUp:orders-db', 'scheduled', 'abort'],
   ['converge:orders-db', 'scheduled', 'cancel'],
   ['fence:orders-db@source', 'scheduled', 'kill-old-primary'],
-  ['fence:orders-db@source', 'scheduled', 'freeze-old-primary'],
+  ['catchUp:orders-db', 'scheduled', 'freeze-old-primary'],
   ['route:writer', 'closed', 'kill-new-primary'],
 ];
 
