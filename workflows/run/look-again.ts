@@ -5,11 +5,20 @@
  */
 import type { NodeObservation } from '../../drivers/ports.ts';
 import type { Stage, Step } from '../../plan/model.ts';
+import type { Component } from '../../topology/model.ts';
 import { SourceReturned } from './errors.ts';
 import { lookAtSide } from './measure.ts';
 import { fencingSteps, freshenProofs, weakness } from './proof.ts';
 import { identityOf, type Run } from './state.ts';
 import { runStep } from './step.ts';
+
+/**
+ * That a side did not answer is known from the moment at which it was asked. When the answer comes later than this, in
+ * milliseconds, for instance because the Temporal server was away meanwhile, it tells nothing of now.
+ */
+const LATE_MS = 15_000;
+/** Looks at a side of which every answer comes late: then that it takes so long is how it is. */
+const LOOKS = 3;
 
 /** Stores that a stage promotes. */
 export function storesOf(stage: Stage): Set<string> {
@@ -42,7 +51,7 @@ async function look(run: Run, stage: Stage, store: string): Promise<'stands' | '
   const { from, components } = run.plan!;
   const component = components[store];
   if (from === null || component?.sides[from] === undefined) return 'stands';
-  const nodes = await lookAtSide(component, from, identityOf(run));
+  const nodes = await lookNow(run, component, from);
   if (!nodes.some(answers)) return 'stands';
   const writes = nodes.some((node) => node.state === 'writable');
   const steps = fencingSteps(run, store);
@@ -63,6 +72,17 @@ async function look(run: Run, stage: Stage, store: string): Promise<'stands' | '
   }
   for (const promotion of stage.steps.filter((s) => s.component === store)) await freshenProofs(run, promotion);
   return 'stands';
+}
+
+async function lookNow(run: Run, component: Component, region: string): Promise<NodeObservation[]> {
+  for (let looks = 1; ; looks += 1) {
+    const askedAt = Date.now();
+    const nodes = await lookAtSide(component, region, identityOf(run));
+    if (nodes.some(answers) || Date.now() - askedAt <= LATE_MS || looks === LOOKS) return nodes;
+    run.note(
+      `${component.name} in ${region}: the answer came ${Math.round((Date.now() - askedAt) / 1000)} s late, asking again`,
+    );
+  }
 }
 
 /** People were told that it accepts writes and could not be fenced, and approved that. */

@@ -98,6 +98,21 @@ describe('a source that answers again when its weak fence has been approved', ()
     expect(times(FENCE)).toBeGreaterThan(0);
   });
 
+  it('also when the Temporal server was away between the approval and the promotion', async () => {
+    await atTheGate();
+    await approveWeak();
+    await run.harness.advance(500);
+    expect(times(PROMOTE)).toBe(0);
+    run.harness.stopServer();
+    await run.harness.advance(20_000);
+    comeBack();
+    await run.harness.advance(25_000);
+    run.harness.resumeServer();
+    expect((await run.end()).outcome).toBe('completed');
+    expect(run.model.database().writable).toEqual([B]);
+    expect(run.model.database().server(A)).toMatchObject({ role: 'stopped', signal: true });
+  });
+
   it('asks for the loss alone when that grew past what was approved', async () => {
     await atTheGate({ before: (model) => Object.assign(model.database(), { stalled: true }) });
     // Two hours in which it may have acknowledged writes that the target does not have.
