@@ -540,21 +540,6 @@ export const MUTATIONS: readonly Mutation[] = [
     patch: [{ find: 'if (open.approvals.some((d) => d.by === input.by))', put: 'if (false)' }],
   },
   {
-    name: 'late-look-counts',
-    what: 'that the source did not answer before the Temporal server went away counts when it is back',
-    focus: {
-      actions: UNPLANNED,
-      people: CALM,
-      approvals: 1,
-      faults: [
-        { what: 'loseRegion', region: A, ms: 20000, when: { ms: 4243 } },
-        { what: 'routerDown', region: B, ms: 1700, when: { ms: 2150 } },
-        { what: 'serverDown', region: A, ms: 45000, when: { ms: 9471 } },
-      ],
-    },
-    patch: [{ find: 'LATE_MS = 15_000', put: 'LATE_MS = 15_000_000' }],
-  },
-  {
     name: 'holds-without-a-word',
     what: 'a run that holds does not say why',
     focus: {
