@@ -2,7 +2,7 @@
  * Findings on the channels of the topology. It needs no Temporal: a watchdog has something to say above all when that is
  * away. Only control workers have it, because only they hold the channels' secrets.
  */
-import { type Finding, findingKey, tellFinding, wantsFinding } from '../activities/notify/finding.ts';
+import { type Finding, subjectOf, tellFinding, wantsFinding } from '../activities/notify/finding.ts';
 import { withoutSecrets } from '../activities/notify/post.ts';
 import type { Channel } from '../topology/channels.ts';
 import type { Topology } from '../topology/model.ts';
@@ -55,7 +55,9 @@ export class ChannelTeller {
   }
 
   async #one(channel: Channel, finding: Finding, quietMs: number): Promise<void> {
-    const key = `${channel.name} ${findingKey(finding)}`;
+    // What a trigger says is told apart by its words: the next time within a minute is another try.
+    const words = finding.source === 'trigger' ? ` ${finding.message}` : '';
+    const key = `${channel.name} ${subjectOf(finding)}${words}`;
     const before = this.#taken.get(key);
     if (before?.state === finding.state && finding.at - before.at < quietMs) return;
     const used: string[] = [];
@@ -72,6 +74,7 @@ export class ChannelTeller {
       throw new Error(`${channel.name} was not told of ${finding.kind}: ${message}`);
     }
     this.#options.count(channel.name, 'sent');
+    for (const [old, { at }] of this.#taken) if (finding.at - at > ALARM_AGAIN_MS) this.#taken.delete(old);
     this.#taken.set(key, { state: finding.state, at: finding.at });
   }
 }

@@ -132,14 +132,15 @@ export class Announcer {
     else this.log.warn(text, { ...notice });
     const alarmed = notice.state === 'opened' && now - (this.said.get(key) ?? 0) < QUIET_MS;
     if (notice.state === 'opened' && !alarmed) this.said.set(key, now);
-    const told = await Promise.allSettled([
-      alarmed ? null : this.send(notice),
-      this.channels?.tell({ ...notice, at: now }),
-    ]);
+    const sent = alarmed
+      ? null
+      : this.send(notice).catch((error: unknown) => {
+          this.said.delete(key);
+          throw error;
+        });
+    const told = await Promise.allSettled([sent, this.channels?.tell({ ...notice, at: now })]);
     const failed = told.find((one): one is PromiseRejectedResult => one.status === 'rejected');
-    if (failed === undefined) return;
-    this.said.delete(key);
-    throw failed.reason;
+    if (failed !== undefined) throw failed.reason;
   }
 
   private send(notice: Notice): Promise<void> {

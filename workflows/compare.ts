@@ -104,19 +104,17 @@ async function round(comparison: Comparison, memory: Memory, once: boolean): Pro
     // What was not looked at may still differ.
     const stands = (now: boolean, since: number | null) =>
       now ? (since ?? record.startedAt) : complete ? null : since;
-    memory.since = {
+    const since = {
       diverged: stands(keys.length > 0, diverged),
       lagging: stands(lagAtLeastMs !== null && lagAtLeastMs > lagSloMs, lagging),
     };
     memory.last = record;
-    const news =
-      diverged === null && memory.since.diverged !== null
-        ? 'opened'
-        : diverged !== null && memory.since.diverged === null
-          ? 'cleared'
-          : null;
+    const turned = (diverged === null) !== (since.diverged === null);
+    const news = !turned ? null : since.diverged === null ? 'cleared' : 'opened';
     say(memory, `${keys.length} keys differ${complete ? '' : '; not everything was looked at'}`);
-    await control.reportComparison({ record, since: memory.since, news });
+    await control.reportComparison({ record, since, news });
+    // Only what was told is known: otherwise the next round tells it.
+    memory.since = since;
     return record;
   } catch (error) {
     if (isCancellation(error) || once) throw error;

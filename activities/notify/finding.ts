@@ -45,9 +45,13 @@ export function wantsFinding(channel: Channel, finding: Finding): boolean {
   return wants(channel, eventOf(finding), SEVERITY[finding.severity]);
 }
 
-/** The same as long as a finding lasts. What a trigger says is never taken back: each time is one of its own. */
-export const findingKey = ({ source, service, kind, component, region, at }: Finding): string =>
-  ['rampart', service, kind, component, region, ...(source === 'trigger' ? [at] : [])].filter(Boolean).join('/');
+/** What a finding is about: the same as long as it lasts. */
+export const subjectOf = ({ service, kind, component, region }: Finding): string =>
+  ['rampart', service, kind, component, region].filter(Boolean).join('/');
+
+/** What a trigger says is never taken back: each time is an alert of its own. */
+const alertKey = (finding: Finding): string =>
+  finding.source === 'trigger' ? `${subjectOf(finding)}/${finding.at}` : subjectOf(finding);
 
 const titleOf = ({ service, kind, component, state }: Finding): string =>
   `${[service, component, kind].filter(Boolean).join(': ')}${state === 'cleared' ? ' is over' : ''}`;
@@ -92,7 +96,7 @@ async function pagerDuty(
 ): Promise<void> {
   const { source, kind, service, component, region, severity, state, message, remedy, at } = finding;
   const page = severity === 'critical';
-  const dedup_key = findingKey(finding).slice(0, 255);
+  const dedup_key = alertKey(finding).slice(0, 255);
   const payload = {
     summary: `${titleOf(finding)}: ${message}`.slice(0, 1_024),
     source: service || 'rampart',
@@ -127,6 +131,6 @@ async function webhook(channel: WebhookChannel, finding: Finding, secret: string
 /** A receiver can tell a repeat by it. */
 const idOf = (finding: Finding): string =>
   createHash('sha256')
-    .update(`${findingKey(finding)} ${finding.state} ${finding.at}`)
+    .update(`${alertKey(finding)} ${finding.state} ${finding.at}`)
     .digest('hex')
     .slice(0, 32);

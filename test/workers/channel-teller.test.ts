@@ -1,4 +1,7 @@
 /** What is found beside the runs reaches the channels: over HTTP to peers that refuse what the real ones refuse. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Channel } from '../../topology/channels.ts';
 import type { Topology } from '../../topology/model.ts';
@@ -20,6 +23,9 @@ let counted: string[];
 let logged: string[];
 let channels: Record<string, Channel>;
 let announcer: Announcer;
+let teller: ChannelTeller;
+const say = (message: string): void => void logged.push(message);
+const log = { debug: say, info: say, warn: say, error: say };
 
 const shared = { events: [], severity: 'info' as const, drills: false, services: [] };
 
@@ -37,13 +43,12 @@ beforeEach(async () => {
     duty: { name: 'duty', type: 'pagerduty', routingKey: 'duty', url: duty.url, ...shared, severity: 'error' },
     hook: { name: 'hook', type: 'webhook', url: `${hook.url}/in`, secret: 'hook', allow: ['127.0.0.0/8'], ...shared },
   };
-  const teller = new ChannelTeller({
+  teller = new ChannelTeller({
     topology: async () => ({ notifications: { channels } }) as unknown as Topology,
     secret: async (reference) => SECRETS[reference]!,
     count: (channel, result) => void counted.push(`${channel} ${result}`),
   });
-  const say = (message: string): void => void logged.push(message);
-  announcer = new Announcer({ debug: say, info: say, warn: say, error: say }, null, teller);
+  announcer = new Announcer(log, null, teller);
 });
 
 afterEach(() => Promise.all([slack, duty, hook].map((peer) => peer.close())));
@@ -96,6 +101,29 @@ it('pages anew each time a trigger pages: nobody takes it back', async () => {
   await announcer.tell(page, AT);
   await announcer.tell(page, AT + 3_600_000);
   expect(duty.open.size).toBe(2);
+});
+
+it('a page that one channel did not take is tried again there, and is no second alert elsewhere', async () => {
+  const page: GuardNotice = { ...NOTICE, source: 'trigger', kind: 'trigger/errors', component: null };
+  slack.next.push({ status: 503 });
+  await expect(announcer.tell(page, AT)).rejects.toThrow('talk was not told');
+  await announcer.tell(page, AT + 2_000);
+  expect([duty.open.size, slack.messages.size, hook.received.length]).toEqual([1, 1, 1]);
+});
+
+it('the notify command is not run again because a channel failed', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'rampart-notify-'));
+  try {
+    const file = join(dir, 'said');
+    const script = `require('fs').appendFileSync(${JSON.stringify(file)}, 'said ')`;
+    announcer = new Announcer(log, [process.execPath, '-e', script], teller);
+    slack.next.push({ status: 503 });
+    await expect(announcer.tell(NOTICE, AT)).rejects.toThrow('talk was not told');
+    await announcer.tell(NOTICE, AT + 2_000);
+    expect([readFileSync(file, 'utf8'), slack.messages.size]).toEqual(['said ', 1]);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 });
 
 it('a watchdog pages by the key of the guard, posts nothing, and once an hour', async () => {

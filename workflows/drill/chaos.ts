@@ -66,7 +66,8 @@ export async function playChaos(drill: Drill, record: DrillRecord): Promise<void
       found.brokeAt = Date.now();
       await watch({ drill, record, found, around, stopped: () => stopped });
     } catch (error) {
-      record.reasons.push(`it could not be broken: ${causeOf(error).message}`);
+      const what = found.brokeAt === null ? 'it could not be broken' : 'what became of it could not be watched';
+      record.reasons.push(`${what}: ${causeOf(error).message}`);
     }
     if (stopped) record.reasons.push('it was cancelled');
     await mend(drill, record, found);

@@ -78,10 +78,9 @@ async function lookNow(run: Run, component: Component, region: string): Promise<
   for (let looks = 1; ; looks += 1) {
     const askedAt = Date.now();
     const nodes = await lookAtSide(component, region, identityOf(run));
-    if (nodes.some(answers) || Date.now() - askedAt <= LATE_MS || looks === LOOKS) return nodes;
-    run.note(
-      `${component.name} in ${region}: the answer came ${Math.round((Date.now() - askedAt) / 1000)} s late, asking again`,
-    );
+    const age = Date.now() - askedAt;
+    if (nodes.some(answers) || age <= LATE_MS || looks === LOOKS) return nodes;
+    run.note(`${component.name} in ${region}: the look at it took ${Math.round(age / 1000)} s, looking again`);
   }
 }
 

@@ -24,6 +24,8 @@ class Rounds {
   /** What the next rounds find; the last one goes on. */
   found: Array<Partial<ComparisonRecord> | Error> = [{}];
   readonly ids: string[] = [];
+  /** Reports that fail from here on: triggers or people are away. */
+  reportsFail = false;
   readonly reports: Array<{ news: string | null; alerts: string[]; since: object }> = [];
   harness!: World;
   workflow!: Workflow;
@@ -42,6 +44,7 @@ class Rounds {
   answer(type: string, given: { id: string; record: ComparisonRecord; since: never; news: string | null }): unknown {
     if (type === 'resolveComparison') return this.comparison;
     if (type === 'reportComparison') {
+      if (this.reportsFail) throw ApplicationFailure.nonRetryable('the pager is away');
       const alerts = alertsOf(given.record, given.since, 0).map(({ key, status }) => `${key} ${status}`);
       return void this.reports.push({ news: given.news, alerts, since: given.since });
     }
@@ -107,6 +110,20 @@ it('goes on after a round that failed, and says why meanwhile; goes on in a next
   // A new run of the workflow is no news.
   expect(rounds.reports.filter(({ news }) => news !== null)).toHaveLength(1);
   expect(new Set(rounds.ids).size).toBe(rounds.ids.length);
+});
+
+it('tells people of a difference when they can be told again', async () => {
+  await open([{}, { keys: [KEY] }]);
+  rounds.reportsFail = true;
+  // The round before it was told.
+  expect(rounds.reports).toHaveLength(1);
+  await rounds.harness.advance(20 * MINUTE);
+  expect(rounds.reports).toHaveLength(1);
+  const status = (await rounds.workflow.query('status')) as ComparisonStatus;
+  expect(status).toMatchObject({ last: { keys: [KEY] }, text: expect.stringContaining('the pager is away') });
+  rounds.reportsFail = false;
+  await rounds.harness.advance(30 * MINUTE);
+  expect(rounds.reports.filter(({ news }) => news === 'opened')).toHaveLength(1);
 });
 
 it('ends when the topology has it no more', async () => {
