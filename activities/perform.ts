@@ -67,12 +67,15 @@ export async function perform<T>(
 export function toFailure(error: unknown): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
   if (error instanceof RampartError) {
+    const { retryAfterMs } = error.details;
     const message = error.remedy === '' ? error.message : `${error.message.replace(/\.$/, '')}. ${error.remedy}`;
     return ApplicationFailure.create({
       message,
       type: error.type,
       nonRetryable: !ERROR_TYPES[error.type].retryable,
       details: [error.details],
+      // A provider that throttles says how long it wants to be left alone.
+      ...(typeof retryAfterMs === 'number' ? { nextRetryDelay: retryAfterMs } : {}),
     });
   }
   const unexpected = error instanceof Error ? error : new Error(String(error));

@@ -518,6 +518,28 @@ export interface PortOf {
   check: Check;
 }
 
+/** One call of a provider's API that a driver makes. */
+export interface ProviderCall {
+  /** Whether it changes anything there. */
+  changes: boolean;
+  /** The right it needs, as the provider names it: `rds:PromoteReadReplica`. */
+  right: string;
+  /** What the right is needed on: an ARN pattern, or the provider's words for the scope. */
+  resource: string;
+  /** `data`: keeps working when the provider's administration does not; `control`: may be what is down. */
+  plane: 'control' | 'data';
+  /** Where it is sent, for people: `the target's region`, `us-east-1`, `one of five endpoints`. */
+  where: string;
+  /** What for. */
+  why: string;
+}
+
+/** The calls that a driver makes of one API. */
+export interface ProviderCalls {
+  service: string;
+  calls: Readonly<Record<string, ProviderCall>>;
+}
+
 /**
  * One driven system. `config` validates what is common to all sides, `node` one node of a side.
  * `open` imports the system's SDK lazily and must not connect yet.
@@ -533,6 +555,8 @@ export interface Driver<R extends Role = Role> {
   local(node: Record<string, Json>): boolean;
   /** Fields (dotted paths in config or node) that hold secrets: only references are allowed there. */
   secrets: string[];
+  /** Calls of a provider's API; policies and tables in docs/ are generated from them. */
+  calls?: readonly ProviderCalls[];
   /** Cross-field problems of one component; messages without position. */
   validate?(component: Component): Array<{ path: (string | number)[]; message: string; code: string }>;
   open(component: Component, context: DriverContext): PortOf[R];

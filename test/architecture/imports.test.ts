@@ -14,6 +14,11 @@ const JUDGING = ['evidence/objectives.ts', 'evidence/clocks.ts', 'evidence/forma
 /** Names and words of metrics; recording them is Temporal's. */
 const COUNTING = ['metrics/names.ts', 'metrics/objective.ts'];
 
+const AWS_PACKAGES = Object.keys(
+  (JSON.parse(readFileSync(join(repositoryRoot(), 'package.json'), 'utf8')) as { optionalDependencies: object })
+    .optionalDependencies,
+).filter((name) => name.startsWith('@aws-sdk/'));
+
 /**
  * What each folder may need of the others, besides itself. An entry is a file, a folder with a slash, `node:`, or a
  * package. `types` are gone at run time; `lazy` imports happen only when the code that needs them runs.
@@ -33,7 +38,12 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
     ],
     types: ['activities/contract.ts', 'drivers/ports.ts', 'evidence/'],
   },
-  drivers: { run: ['topology/', 'zod', 'yaml', 'node:'], types: ['pg'], lazy: ['pg'] },
+  drivers: {
+    run: ['topology/', 'zod', 'yaml', 'node:'],
+    types: [],
+    // Packages of clouds are optional, and nobody waits for them who does not name them.
+    lazy: ['pg', 'cloudflare', '@smithy/node-http-handler', ...AWS_PACKAGES],
+  },
   activities: {
     run: [
       'drivers/',
@@ -181,6 +191,8 @@ describe('import directions', () => {
       const [, own, inside] = file.split('/');
       const [top, other, part] = target.split('/');
       if (!file.startsWith('drivers/') || top !== 'drivers' || part === undefined) return false;
+      // What all drivers of one cloud share.
+      if (inside !== undefined && other === 'aws') return false;
       return inside === undefined ? file !== 'drivers/registry.ts' : own !== other;
     });
     expect(strangers.map(show)).toEqual([]);
