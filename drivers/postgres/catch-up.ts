@@ -1,32 +1,16 @@
 /** Waits until the target has everything, or says what it lacks. */
 import { RampartError } from '../errors.ts';
-import { poll } from '../poll.ts';
-import type {
-  At,
-  CatchUpReceipt,
-  FenceReceipt,
-  LossStatement,
-  NodeObservation,
-  Position,
-  SampleReading,
-} from '../ports.ts';
+import type { At, CatchUpReceipt, FenceReceipt, LossStatement, Position, SampleReading } from '../ports.ts';
+import { NO_LOSS, stateLoss } from '../sql/loss.ts';
+import { greatest } from '../sql/lsn.ts';
+import { follow, isBeyond, type Progress, reachedBy, settled, sourceSync, syncNote } from '../sql/progress.ts';
+import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
-import { NO_LOSS, stateLoss } from './loss.ts';
-import { greatest, positionAt } from './lsn.ts';
 import { asFailure } from './reading.ts';
 import { startFencedTarget } from './rescue.ts';
-import { query } from './sql.ts';
-import { readStatus, type ServerStatus } from './status.ts';
 
 /** Without any progress for this long (milliseconds) a target that lacks something will not get it any more. */
 const STALL_MS = 5_000;
-/** Unplanned: what was received counts as applied once nothing has moved for this long, milliseconds. */
-const SETTLE_MS = 250;
-
-interface Progress {
-  applied: Position | null;
-  received: Position | null;
-}
 
 /**
  * With a fence and its final position: waits until the target has applied beyond it. The received position proves
@@ -81,63 +65,6 @@ export async function awaitCatchUp(
   return receipt(cluster, to, node, progress, false, lossOf(cluster, to, proof, samples, reachedBy(progress), status));
 }
 
-/**
- * A source that still sends will not let it stand still: then one reading has to do. Without a receiver nothing comes
- * any more, and a receiver that ends has flushed what it had: then it is over when all that was received is applied.
- */
-function settled(cluster: Cluster, node: PgNode, status: ServerStatus): Promise<Progress> {
-  const streaming = status.receiver?.status === 'streaming';
-  return follow(
-    cluster,
-    node,
-    status.timeline,
-    SETTLE_MS,
-    ({ applied, received }) =>
-      streaming ||
-      (status.receiverGone && applied !== null && received !== null && BigInt(applied.order) >= BigInt(received.order)),
-  );
-}
-
-const reachedBy = ({ applied, received }: Progress): Position | null => greatest(applied, received);
-
-/** `stopped`: the final position is the start of the last record. `sessions`: it is the end of the log. */
-function isBeyond(applied: Position | null, final: Position, strength: string): boolean {
-  if (applied === null) return false;
-  const [a, f] = [BigInt(applied.order), BigInt(final.order)];
-  return strength === 'sessions' ? a >= f : a > f;
-}
-
-/** Polls the target until `done`, or until nothing has moved for `stillMs`: replay may be paused. */
-async function follow(
-  cluster: Cluster,
-  node: PgNode,
-  timeline: number,
-  stillMs: number,
-  done: (progress: Progress) => boolean,
-): Promise<Progress> {
-  const { context } = cluster;
-  let last: Progress = { applied: null, received: null };
-  let movedAt = performance.now();
-  await poll({ signal: context.signal, deadlineMs: Number.POSITIVE_INFINITY, intervalMs: 2 }, async () => {
-    const now = await readProgress(cluster, node, timeline);
-    const moved = now.applied?.order !== last.applied?.order || now.received?.order !== last.received?.order;
-    if (moved) movedAt = performance.now();
-    last = now;
-    context.heartbeat({ node: node.name, applied: now.applied?.text ?? null });
-    return done(now) || performance.now() - movedAt > stillMs ? true : undefined;
-  });
-  return last;
-}
-
-async function readProgress(cluster: Cluster, node: PgNode, timeline: number): Promise<Progress> {
-  const [row] = await query<{ applied: string | null; received: string | null }>(
-    cluster,
-    node,
-    'SELECT pg_last_wal_replay_lsn()::text AS applied, pg_last_wal_receive_lsn()::text AS received',
-  );
-  return { applied: positionAt(row!.applied, timeline), received: positionAt(row!.received, timeline) };
-}
-
 function assertSameDatabase(cluster: Cluster, node: PgNode, status: ServerStatus, fence: FenceReceipt | null): void {
   const expected = fence?.fence.systemId ?? cluster.context.token?.systemId ?? null;
   if (expected !== null && expected !== status.systemId) {
@@ -178,39 +105,6 @@ function lossOf(
 function sourceOf(cluster: Cluster, to: At, samples: SampleReading[]): string {
   const last = samples.filter((sample) => sample.state === 'writable' && sample.region !== to.region).at(-1);
   return last?.region ?? cluster.nodes.find((node) => node.region !== to.region)?.region ?? to.region;
-}
-
-/**
- * The target's own setting is about its own commits once it is promoted; what an acknowledgement of the source was worth
- * only the source's setting tells, as a sampler last read it.
- */
-function syncNote(status: ServerStatus, source: NodeObservation['sync']): string {
-  const parts: string[] = [];
-  if (status.asyncCommitMs > 0) {
-    parts.push(
-      'synchronous_commit is off for some sessions: the window begins earlier by the time such a commit may wait for the log.',
-    );
-  }
-  if (source === null) {
-    parts.push(
-      'Whether the source replicated synchronously is not known: an acknowledged write may be missing on the target.',
-    );
-  } else if (!source.enabled) {
-    parts.push('Replication was asynchronous: an acknowledged write may be missing on the target.');
-  } else {
-    parts.push(
-      `Replication was synchronous when the source was last read: a write that was acknowledged in the ordinary way is on a synchronous replica; one whose wait was cancelled (by a client's time-out or by a person), or whose session had synchronous_commit = local or off, was acknowledged without being replicated.${source.cancelledWaiters === 'possible' ? ' Sessions were waiting then.' : ''}`,
-    );
-  }
-  return parts.join(' ');
-}
-
-/** The last word of the source's samples on synchronous replication. */
-function sourceSync(from: string, samples: SampleReading[]): NodeObservation['sync'] {
-  const told = samples.filter((sample) => sample.region === from && sample.state === 'writable' && sample.sync);
-  return (
-    told.reduce<SampleReading | null>((last, s) => (last === null || s.at >= last.at ? s : last), null)?.sync ?? null
-  );
 }
 
 function receipt(

@@ -5,6 +5,8 @@ import { durationBetween, secretSchema } from '../../topology/scalars.ts';
 import { RampartError } from '../errors.ts';
 import type { DriverContext, Json } from '../ports.ts';
 
+export { addressOf } from '../sql/server.ts';
+
 const host = z
   .string()
   .min(1)
@@ -217,9 +219,6 @@ export function isLocal(node: Record<string, Json>): boolean {
   const parsed = nodeSchema.safeParse(node);
   return parsed.success ? parsed.data.dataDir !== undefined || hasCommands(parsed.data) : 'dataDir' in node;
 }
-
-/** `host:port`, as people and `primary_conninfo` know the node. */
-export const addressOf = (node: { host: string; port: number }): string => `${node.host}:${node.port}`;
 
 /** A slot name: lower case letters, digits and underscores, at most 63. */
 function slotName(template: string, node: string): string {

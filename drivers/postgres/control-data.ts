@@ -4,9 +4,9 @@ import { readdir } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { RampartError } from '../errors.ts';
 import type { Position } from '../ports.ts';
+import { formatLsn, positionAt } from '../sql/lsn.ts';
 import { type ControlFile, readControlFile } from './control-file.ts';
 import { exists, type Owner, ownerOf, readIfThere } from './files.ts';
-import { formatLsn, positionAt } from './lsn.ts';
 
 export interface ControlData {
   /** As printed: `in production`, `shut down`, `shut down in recovery`, `in archive recovery`, … */

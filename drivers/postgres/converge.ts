@@ -4,14 +4,14 @@ import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Lag, Receipt } from '../ports.ts';
+import { ensureProbeTable } from '../sql/probe.ts';
+import { query } from '../sql/session.ts';
+import { readStatus } from '../sql/status.ts';
 import { chooseTarget } from './catch-up.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { measureLag } from './lag.ts';
 import { asFailure } from './reading.ts';
 import { ensureControlTables } from './record.ts';
-import { query } from './sql.ts';
-import { readStatus } from './status.ts';
-import { ensureProbeTable } from './verify.ts';
 
 /** How long the replica may take to come within the limits, milliseconds. */
 const CONVERGE_MS = 60_000;

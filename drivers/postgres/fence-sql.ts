@@ -12,12 +12,12 @@
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Position } from '../ports.ts';
+import { positionAt } from '../sql/lsn.ts';
+import { query, withSession } from '../sql/session.ts';
 import { tokenOf } from './claim.ts';
 import type { Cluster, PgNode } from './config.ts';
 import type { ClosedDatabases } from './fence-state.ts';
-import { positionAt } from './lsn.ts';
 import { ensureControlTables } from './record.ts';
-import { query, withSession } from './sql.ts';
 
 /** How long to go on ending sessions that are slow to leave, in milliseconds. */
 const TERMINATE_MS = 10_000;

@@ -8,6 +8,7 @@
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, FenceReceipt, Position } from '../ports.ts';
+import { readStatus } from '../sql/status.ts';
 import { tokenOf, withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { type ControlData, greatestTimeline } from './control-data.ts';
@@ -30,7 +31,6 @@ import {
   stopViaControl,
   writeSignal,
 } from './server.ts';
-import { readStatus } from './status.ts';
 
 /** How long senders and archiver may take to deliver the rest once the shutdown checkpoint is written, milliseconds. */
 const PATIENCE_MS = 3_000;

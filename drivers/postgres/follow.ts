@@ -2,14 +2,14 @@
 import { join } from 'node:path';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
+import { type Fork, formatLsn } from '../sql/lsn.ts';
+import { query } from '../sql/session.ts';
+import { formatConninfo, parseConninfo, readStatus, type ServerStatus } from '../sql/status.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { ownerOf, readIfThere, writeDurably } from './files.ts';
-import { type Fork, formatLsn } from './lsn.ts';
 import { asFailure } from './reading.ts';
 import type { LocalNode } from './server.ts';
 import { changeSetting, readSetting } from './settings.ts';
-import { query } from './sql.ts';
-import { formatConninfo, parseConninfo, readStatus, type ServerStatus } from './status.ts';
 
 /** Parts of an old `primary_conninfo` that say where to connect, or that this driver sets itself. */
 const REPLACED = [

@@ -6,9 +6,9 @@
 import type { Component } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import type { DriverContext } from '../ports.ts';
+import { query } from '../sql/session.ts';
 import { type Cluster, openCluster, type PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
-import { query } from './sql.ts';
 
 export interface Grant {
   /** What it is for. */

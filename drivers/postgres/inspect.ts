@@ -1,5 +1,5 @@
 /** Looks at a database address: for `rampart init`, which writes a first topology from what it finds. */
-import { parseConninfo } from './status.ts';
+import { parseConninfo } from '../sql/status.ts';
 
 export interface Address {
   host: string;

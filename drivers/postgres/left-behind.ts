@@ -9,14 +9,14 @@ import { createInterface } from 'node:readline';
 import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import type { At, LeftBehind, LeftBehindReceipt } from '../ports.ts';
+import { formatLsn, positionAt } from '../sql/lsn.ts';
+import { query } from '../sql/session.ts';
 import { addressOf, type Cluster, nodesAt, type PgNode } from './config.ts';
 import { endGroup, toolPath } from './control-data.ts';
 import { ownerOf } from './files.ts';
-import { formatLsn, positionAt } from './lsn.ts';
 import { asFailure, known, readNode } from './reading.ts';
 import { type Primary, primaryOf } from './rejoin.ts';
 import { type LocalNode, local } from './server.ts';
-import { query } from './sql.ts';
 import { type Changed, OTHERS, type RelationKey, WalSummary } from './wal-summary.ts';
 
 /** Log that is read at most, in bytes: more than that is said to be more. */

@@ -1,13 +1,14 @@
 /** What is true of each node, from its files where this worker is beside it, and from the server itself. */
 import { RampartError } from '../errors.ts';
 import type { At, Lag, NodeObservation, ReplicaFact, SlotFact } from '../ports.ts';
+import { rememberPosition } from '../sql/lag.ts';
+import { bytesBetween, positionAt } from '../sql/lsn.ts';
+import { query } from '../sql/session.ts';
+import type { ServerStatus } from '../sql/status.ts';
 import { addressOf, type Cluster, nodesAt, type PgNode } from './config.ts';
-import { measureLag, rememberPosition, upstreamNode } from './lag.ts';
-import { bytesBetween, positionAt } from './lsn.ts';
+import { measureLag, upstreamNode } from './lag.ts';
 import { fenceOf } from './prove.ts';
 import { asFailure, known, type NodeReading, readNode } from './reading.ts';
-import { query } from './sql.ts';
-import type { ServerStatus } from './status.ts';
 
 /** A replica reports at least this often, in milliseconds (`wal_receiver_status_interval`, 10 s by default). */
 const REPORT_INTERVAL_MS = 10_000;

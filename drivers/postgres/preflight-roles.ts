@@ -3,10 +3,10 @@
 import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import type { Finding } from '../ports.ts';
+import { greatest } from '../sql/lsn.ts';
+import type { ServerStatus } from '../sql/status.ts';
 import { addressOf, type PgNode } from './config.ts';
-import { greatest } from './lsn.ts';
 import { known, type NodeReading } from './reading.ts';
-import type { ServerStatus } from './status.ts';
 
 export type Say = (
   severity: Finding['severity'],

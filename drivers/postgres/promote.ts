@@ -4,6 +4,8 @@ import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, FenceReceipt, PromoteReceipt, Receipt } from '../ports.ts';
+import { query } from '../sql/session.ts';
+import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { chooseTarget } from './catch-up.ts';
 import { checkToken, tokenOf, withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
@@ -11,8 +13,6 @@ import { openRemembered } from './fence-sql.ts';
 import { asFailure } from './reading.ts';
 import { type PromoteIntent, readRecord } from './record.ts';
 import { hasPromoteTrigger, local } from './server.ts';
-import { query } from './sql.ts';
-import { readStatus, type ServerStatus } from './status.ts';
 import { suspendHangingSync } from './sync-settings.ts';
 
 /**

@@ -1,6 +1,7 @@
 /** What a planned or unplanned failover must know of a server before it begins: one query per node. */
+
+import { query } from '../sql/session.ts';
 import type { Cluster, PgNode } from './config.ts';
-import { query } from './sql.ts';
 
 export interface Readiness {
   checksums: boolean;

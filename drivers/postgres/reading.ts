@@ -1,11 +1,11 @@
 /** Everything that can be learnt of one node from here: its files, its record and the server's own word. */
 import { RampartError } from '../errors.ts';
+import type { QueryOptions } from '../sql/session.ts';
+import { readStatus, type ServerStatus } from '../sql/status.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { type ControlData, readControlData, runTool } from './control-data.ts';
 import { type NodeRecord, readRecord } from './record.ts';
 import { commandOf, hasSignal, type LocalNode, local, type Postmaster, postmasterOf, processesOf } from './server.ts';
-import type { QueryOptions } from './sql.ts';
-import { readStatus, type ServerStatus } from './status.ts';
 
 export interface NodeFiles {
   postmaster: Postmaster | null;

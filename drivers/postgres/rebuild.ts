@@ -13,6 +13,7 @@ import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, Json, Receipt } from '../ports.ts';
+import { query } from '../sql/session.ts';
 import { tokenOf, withClaim } from './claim.ts';
 import { type Cluster, nodesAt } from './config.ts';
 import { endGroup, readControlData } from './control-data.ts';
@@ -35,7 +36,6 @@ import {
   writeSignal,
 } from './server.ts';
 import { dropLeftSlots, ensureSlot } from './slots.ts';
-import { query } from './sql.ts';
 import { restoreSync } from './sync-settings.ts';
 
 /** Replay of the node's own log, and of what the primary wrote meanwhile, may take long on a large database. */

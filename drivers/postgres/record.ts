@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Claim, Journal, Json, Millis, Position } from '../ports.ts';
+import { query, type Session, withSession } from '../sql/session.ts';
+import { ensureTables } from '../sql/tables.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { makeFolder, readIfThere, writeDurably } from './files.ts';
 import { withLock } from './lock.ts';
 import { local, stateDirOf } from './server.ts';
-import { query, type Session, withSession } from './sql.ts';
 
 /** A fence that was put up here; gone again with `unfence` and `rejoin`. */
 export interface FenceRecord {
@@ -147,34 +148,6 @@ export function ensureControlTables(cluster: Cluster, node: PgNode): Promise<voi
     suspended:
       'name text PRIMARY KEY, value text NOT NULL, run_id text NOT NULL, at timestamptz NOT NULL DEFAULT now()',
   });
-}
-
-/** Creates tables in schema `rampart`, by name and columns, where they are missing. */
-export async function ensureTables(
-  cluster: Cluster,
-  node: PgNode,
-  database: string,
-  tables: Record<string, string>,
-): Promise<void> {
-  const names = Object.keys(tables);
-  const [found] = await query<{ schema: boolean; present: string[] }>(
-    cluster,
-    node,
-    `SELECT to_regnamespace('rampart') IS NOT NULL AS schema,
-       (SELECT coalesce(array_agg(tablename::text), '{}') FROM pg_tables WHERE schemaname = 'rampart') AS present`,
-    [],
-    { database },
-  );
-  const missing = names.filter((name) => !found!.present.includes(name));
-  if (missing.length === 0) return;
-  // Asked first because IF NOT EXISTS asks for the right to create even when there is nothing to create.
-  const statements = [
-    // The bookkeeping of a run must not wait for the synchronous replica that the run may be about.
-    'SET LOCAL synchronous_commit = local',
-    ...(found!.schema ? [] : ['CREATE SCHEMA IF NOT EXISTS rampart']),
-    ...missing.map((name) => `CREATE TABLE IF NOT EXISTS rampart.${name} (${tables[name]})`),
-  ];
-  await query(cluster, node, statements.join('; '), [], { database });
 }
 
 async function readTable(cluster: Cluster, node: PgNode): Promise<NodeRecord> {

@@ -1,10 +1,10 @@
 /** From what the data of an earlier moment could be had again, as far as the servers themselves know it. */
 import { RampartError } from '../errors.ts';
 import type { At, RecoveryFact } from '../ports.ts';
+import { query } from '../sql/session.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
 import { readReplay } from './replay.ts';
-import { query } from './sql.ts';
 
 interface ArchiveRow {
   recovering: boolean;

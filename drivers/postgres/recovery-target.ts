@@ -2,10 +2,11 @@
  * Settings of a point-in-time recovery that somebody left behind. A standby heeds them: once it gets log beyond the
  * target it stops replaying, shuts down, or promotes itself and is a second primary (measured on 18).
  */
+
+import { query } from '../sql/session.ts';
 import type { Cluster } from './config.ts';
 import type { Alive, Say } from './preflight-roles.ts';
 import { asFailure, known } from './reading.ts';
-import { query } from './sql.ts';
 
 const TARGETS = [
   'recovery_target',

@@ -7,16 +7,16 @@
 import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import type { At, Json, Receipt } from '../ports.ts';
+import type { Fork } from '../sql/lsn.ts';
+import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { type Identity, tokenOf, withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { writableNode } from './converge.ts';
 import { awaitStreaming, conninfoFor, readAutoConf, repointRunning, repointStopped } from './follow.ts';
-import type { Fork } from './lsn.ts';
 import { known, type NodeFiles, type NodeReading, readNode } from './reading.ts';
 import { awaitStarted, hasSignal, type LocalNode, local, requestStart, writeSignal } from './server.ts';
 import { changeSetting, readSetting } from './settings.ts';
 import { dropLeftSlots, dropSlot, ensureSlot } from './slots.ts';
-import { readStatus, type ServerStatus } from './status.ts';
 import { restoreSync } from './sync-settings.ts';
 import { ancestryOf, forksOf } from './timeline.ts';
 

@@ -2,12 +2,12 @@
 import { chown, lstat, mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RampartError } from '../errors.ts';
+import { formatConninfo, parseConninfo } from '../sql/status.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { runTool, toolPath } from './control-data.ts';
 import { exists, type Owner, ownerOf, syncFolder } from './files.ts';
 import { newDirOf, type Repair } from './repair-state.ts';
 import type { LocalNode } from './server.ts';
-import { formatConninfo, parseConninfo } from './status.ts';
 
 type Child = (pid: number) => Promise<void>;
 

@@ -6,11 +6,11 @@
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, ReplayFact } from '../ports.ts';
+import { positionAt } from '../sql/lsn.ts';
+import { query } from '../sql/session.ts';
+import { readStatus } from '../sql/status.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
-import { positionAt } from './lsn.ts';
 import { asFailure } from './reading.ts';
-import { query } from './sql.ts';
-import { readStatus } from './status.ts';
 
 /** How long the startup process may take to notice, in milliseconds; it looks at each record and every few seconds. */
 const CONFIRM_MS = 10_000;

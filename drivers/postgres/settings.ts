@@ -1,10 +1,10 @@
 /** Server settings changed by `ALTER SYSTEM` and verified by reading back, with the way back kept in a table. */
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
+import { query, withSession } from '../sql/session.ts';
 import { tokenOf } from './claim.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { ensureControlTables } from './record.ts';
-import { query, withSession } from './sql.ts';
 
 /** Settings this driver changes; a closed list, because names cannot be parameters of `ALTER SYSTEM`. */
 export type Setting =

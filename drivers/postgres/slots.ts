@@ -1,9 +1,9 @@
 /** Physical replication slots: made before a replica needs one, dropped when nobody does, so that none fills the disk. */
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
+import { query } from '../sql/session.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
-import { query } from './sql.ts';
 
 /** Makes the slot that `primary` keeps for `replica`. Without slots, or with it there already: nothing. */
 export async function ensureSlot(cluster: Cluster, primary: PgNode, replica: PgNode): Promise<void> {

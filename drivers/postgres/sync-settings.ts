@@ -3,10 +3,11 @@
  * nobody who is there stop every commit for ever, `synchronized_standby_slots` that name a missing slot stop every
  * logical subscriber. They are suspended right after the promotion and put back when the replica is there again.
  */
+
+import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { withClaim } from './claim.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { readSuspended, restoreSetting, type Setting, suspendSetting } from './settings.ts';
-import { readStatus, type ServerStatus } from './status.ts';
 
 /** Reads `FIRST n (a, b)`, `ANY n (a, b)`, `n (a, b)` and `a, b`. Names are compared without regard to case. */
 export function parseStandbyNames(text: string): { needed: number; names: string[] } {

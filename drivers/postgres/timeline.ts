@@ -2,10 +2,10 @@
 
 import { RampartError } from '../errors.ts';
 import type { Position } from '../ports.ts';
+import { type Fork, parseHistory } from '../sql/lsn.ts';
+import { query } from '../sql/session.ts';
 import type { Cluster, PgNode } from './config.ts';
-import { type Fork, parseHistory } from './lsn.ts';
 import { asFailure } from './reading.ts';
-import { query } from './sql.ts';
 
 /** A primary's ancestors, oldest first; `null` when they cannot be read. */
 export async function forksOf(cluster: Cluster, primary: PgNode, timeline: number): Promise<Fork[] | null> {

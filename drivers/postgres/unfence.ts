@@ -4,6 +4,7 @@ import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, Millis, Receipt } from '../ports.ts';
+import { readStatus } from '../sql/status.ts';
 import { type Identity, tokenOf, withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { greatestTimeline } from './control-data.ts';
@@ -22,7 +23,6 @@ import {
   stopServer,
 } from './server.ts';
 import { permitStart } from './start-permit.ts';
-import { readStatus } from './status.ts';
 
 export interface UnfenceGuard {
   /** Region that was to be promoted. */

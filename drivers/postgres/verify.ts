@@ -3,19 +3,17 @@
 import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import type { At, Receipt } from '../ports.ts';
+import { probe } from '../sql/probe.ts';
+import { query } from '../sql/session.ts';
+import { readStatus } from '../sql/status.ts';
 import { chooseTarget } from './catch-up.ts';
 import { tokenOf } from './claim.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
-import { ensureTables } from './record.ts';
-import { query } from './sql.ts';
-import { readStatus } from './status.ts';
 import { suspendHangingSync } from './sync-settings.ts';
 
 /** How long the other nodes may take to answer, milliseconds: this runs in the freeze. */
 const OTHERS_MS = 500;
-/** A first commit that takes longer (milliseconds) waits for something that is not there. */
-const PROBE_MS = 5_000;
 
 /**
  * @throws SplitBrain when another node is writable too; PreconditionFailed when the target is not; NotApplied when the
@@ -78,43 +76,6 @@ async function refusesWriters(cluster: Cluster, node: PgNode): Promise<boolean> 
     (error) => error instanceof RampartError && error.details.code === '55000',
   );
   return refused;
-}
-
-/** Writes a row the way the service would, synchronous replication included. @returns milliseconds */
-async function probe(cluster: Cluster, node: PgNode): Promise<number> {
-  const started = performance.now();
-  try {
-    await writeProbe(cluster, node);
-  } catch (error) {
-    if (!(error instanceof RampartError)) throw error;
-    throw new RampartError('NotApplied', `${node.name} does not take the write probe: ${error.message}`, {
-      remedy:
-        'See that the role may write to schema rampart and that no commit waits for a synchronous replica (wait_event SyncRep).',
-      cause: error,
-    });
-  }
-  return performance.now() - started;
-}
-
-async function writeProbe(cluster: Cluster, node: PgNode): Promise<void> {
-  const { database } = cluster.config;
-  const upsert = `INSERT INTO rampart.probe (component, at) VALUES ($1, clock_timestamp())
-    ON CONFLICT (component) DO UPDATE SET at = excluded.at`;
-  try {
-    await query(cluster, node, upsert, [cluster.component], { database, timeoutMs: PROBE_MS });
-  } catch (error) {
-    // 42P01: no such table; 3F000: no such schema. Normally `converge` has made them before the freeze.
-    const code = error instanceof RampartError ? error.details.code : undefined;
-    if (code !== '42P01' && code !== '3F000') throw error;
-    await ensureProbeTable(cluster, node);
-    await query(cluster, node, upsert, [cluster.component], { database, timeoutMs: PROBE_MS });
-  }
-}
-
-/** Makes the table for the write probe, where it is missing. */
-export function ensureProbeTable(cluster: Cluster, node: PgNode): Promise<void> {
-  const probe = 'component text PRIMARY KEY, at timestamptz NOT NULL';
-  return ensureTables(cluster, node, cluster.config.database, { probe });
 }
 
 /** pg_rewind needs a checkpoint on the new timeline. Not waited for: it must not lengthen the freeze. */

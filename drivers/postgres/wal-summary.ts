@@ -2,7 +2,7 @@
  * What a stretch of write-ahead log did, from the text of pg_waldump: committed transactions, and the rows they changed
  * by relation. Bounded in memory: only transactions that are still open are kept. Pure. PostgreSQL 15 to 18.
  */
-import { parseLsn } from './lsn.ts';
+import { parseLsn } from '../sql/lsn.ts';
 
 /** `tablespace/database/filenode`, as the log names a relation. */
 export type RelationKey = string;

@@ -174,11 +174,11 @@ describe('import directions', () => {
     ['plan/compile.ts', 'workflows/contract.ts', 'type'],
     ['workflows/failover.ts', 'activities/steps.ts', 'run'],
     ['workflows/failover.ts', 'zod', 'run'],
-    ['drivers/postgres/sql.ts', 'pg', 'run'],
+    ['drivers/sql/session.ts', 'pg', 'run'],
     ['drivers/poll.ts', 'activities/steps.ts', 'type'],
     ['activities/steps.ts', 'workers/main.ts', 'lazy'],
     ['clients/start.ts', 'workflows/failover.ts', 'run'],
-    ['clients/start.ts', 'drivers/postgres/sql.ts', 'run'],
+    ['clients/start.ts', 'drivers/sql/session.ts', 'run'],
     ['workers/main.ts', 'clients/start.ts', 'run'],
     ['evidence/json.ts', 'drivers/ports.ts', 'run'],
     ['workers/main.ts', 'lab/world.ts', 'lazy'],
@@ -191,8 +191,8 @@ describe('import directions', () => {
       const [, own, inside] = file.split('/');
       const [top, other, part] = target.split('/');
       if (!file.startsWith('drivers/') || top !== 'drivers' || part === undefined) return false;
-      // What all drivers of one cloud share.
-      if (inside !== undefined && other === 'aws') return false;
+      // What all drivers of one cloud share, and all that speak to PostgreSQL.
+      if (inside !== undefined && (other === 'aws' || other === 'sql')) return false;
       return inside === undefined ? file !== 'drivers/registry.ts' : own !== other;
     });
     expect(strangers.map(show)).toEqual([]);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { askTool, readControlData } from '../../../drivers/postgres/control-data.ts';
 import { parseControlFile, readControlFile } from '../../../drivers/postgres/control-file.ts';
-import { closeSessions } from '../../../drivers/postgres/sql.ts';
+import { closeSessions } from '../../../drivers/sql/session.ts';
 import { withClient } from '../../../lab/postgres/pair.ts';
 import { killPostgres, startPostgres, stopPostgres } from '../../../lab/postgres/server.ts';
 import { A, B, type Pair, startPair } from './pair.ts';

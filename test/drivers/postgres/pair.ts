@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json } from '../../../drivers/ports.ts';
 import { postgres } from '../../../drivers/postgres/driver.ts';
-import { closeSessions } from '../../../drivers/postgres/sql.ts';
+import { closeSessions } from '../../../drivers/sql/session.ts';
 import { installPart } from '../../../lab/parts/install.ts';
 import { freePorts } from '../../../lab/ports.ts';
 import { dataDirectory } from '../../../lab/postgres/node.ts';

@@ -3,11 +3,11 @@ import { expect, test } from 'vitest';
 import type { FenceReceipt, SampleReading } from '../../../drivers/ports.ts';
 import { nodeSchema } from '../../../drivers/postgres/config.ts';
 import { postgres } from '../../../drivers/postgres/driver.ts';
-import { stateLoss } from '../../../drivers/postgres/loss.ts';
-import { bytesBetween, formatLsn, parseHistory, parseLsn, positionAt } from '../../../drivers/postgres/lsn.ts';
-import { formatConninfo, parseConninfo } from '../../../drivers/postgres/status.ts';
 import { parseStandbyNames } from '../../../drivers/postgres/sync-settings.ts';
 import { ancestryOf } from '../../../drivers/postgres/timeline.ts';
+import { stateLoss } from '../../../drivers/sql/loss.ts';
+import { bytesBetween, formatLsn, parseHistory, parseLsn, positionAt } from '../../../drivers/sql/lsn.ts';
+import { formatConninfo, parseConninfo } from '../../../drivers/sql/status.ts';
 import type { Component } from '../../../topology/model.ts';
 
 test('log locations read and write the same, and order as numbers', () => {

@@ -1,9 +1,9 @@
 /** What one server says about itself in one round trip. Works on PostgreSQL 15 to 18. */
 import { RampartError } from '../errors.ts';
 import type { Position } from '../ports.ts';
-import type { Cluster, PgNode } from './config.ts';
 import { positionAt } from './lsn.ts';
-import { type QueryOptions, query } from './sql.ts';
+import type { SqlComponent, SqlServer } from './server.ts';
+import { type QueryOptions, query } from './session.ts';
 
 export interface StandbyRow {
   pid: number;
@@ -92,7 +92,11 @@ SELECT recovering,
 FROM state`;
 
 /** @throws RampartError as {@link query} does */
-export async function readStatus(cluster: Cluster, node: PgNode, options: QueryOptions = {}): Promise<ServerStatus> {
+export async function readStatus(
+  cluster: SqlComponent,
+  node: SqlServer,
+  options: QueryOptions = {},
+): Promise<ServerStatus> {
   const [row] = await query<StatusRow>(cluster, node, STATUS, [], options);
   return statusFrom(row!, await timelineOf(cluster, node, row!, options));
 }
@@ -101,7 +105,12 @@ export async function readStatus(cluster: Cluster, node: PgNode, options: QueryO
  * A replica that streams knows its timeline. One that has lost its primary does not say: its control file is behind
  * until the next restart point. The names of the log segments it holds tell.
  */
-async function timelineOf(cluster: Cluster, node: PgNode, row: StatusRow, options: QueryOptions): Promise<number> {
+async function timelineOf(
+  cluster: SqlComponent,
+  node: SqlServer,
+  row: StatusRow,
+  options: QueryOptions,
+): Promise<number> {
   if (!row.recovering) return Number.parseInt(row.wal_timeline!, 16);
   const known = Math.max(row.receiver?.timeline ?? 0, row.recovery_timeline ?? 0, row.checkpoint_timeline);
   if (row.receiver?.timeline) return known;

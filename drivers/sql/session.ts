@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import type { Pool, PoolClient, QueryResultRow } from 'pg';
 import { type ErrorType, RampartError } from '../errors.ts';
 import type { DriverContext } from '../ports.ts';
-import { addressOf, type Cluster, type PgConfig, type PgNode } from './config.ts';
+import { addressOf, type SqlComponent, type SqlConfig, type SqlServer } from './server.ts';
 
 /** Longest wait for an answer on an open session, in milliseconds; a server that hangs is not reachable. */
 const QUERY_TIMEOUT_MS = 5_000;
@@ -37,8 +37,8 @@ export interface Session {
  * other failures as PreconditionFailed with the server's own words
  */
 export function query<Row extends QueryResultRow = QueryResultRow>(
-  cluster: Cluster,
-  node: PgNode,
+  cluster: SqlComponent,
+  node: SqlServer,
   text: string,
   values: unknown[] = [],
   options: QueryOptions = {},
@@ -48,8 +48,8 @@ export function query<Row extends QueryResultRow = QueryResultRow>(
 
 /** Runs `work` with one session of the node; errors as for {@link query}. */
 export async function withSession<T>(
-  cluster: Cluster,
-  node: PgNode,
+  cluster: SqlComponent,
+  node: SqlServer,
   options: QueryOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
@@ -140,7 +140,7 @@ function connected(pool: Pool, signal: AbortSignal): Promise<PoolClient> {
   });
 }
 
-function poolOf(cluster: Cluster, node: PgNode, options: QueryOptions): Promise<Pool> {
+function poolOf(cluster: SqlComponent, node: SqlServer, options: QueryOptions): Promise<Pool> {
   const { config, context } = cluster;
   const database = options.database ?? config.controlDatabase;
   const connectTimeout = options.connectTimeoutMs ?? config.connectTimeout;
@@ -157,9 +157,9 @@ function poolOf(cluster: Cluster, node: PgNode, options: QueryOptions): Promise<
 }
 
 async function openPool(
-  config: PgConfig,
+  config: SqlConfig,
   context: DriverContext,
-  node: PgNode,
+  node: SqlServer,
   database: string,
   connectTimeout: number,
 ): Promise<Pool> {
@@ -188,7 +188,7 @@ async function openPool(
   return pool;
 }
 
-async function tlsOf(config: PgConfig): Promise<false | { rejectUnauthorized: boolean; ca?: string }> {
+async function tlsOf(config: SqlConfig): Promise<false | { rejectUnauthorized: boolean; ca?: string }> {
   if (config.ssl === 'disable') return false;
   if (config.ssl === 'require') return { rejectUnauthorized: false };
   return {
@@ -213,7 +213,7 @@ function isBroken(error: unknown): boolean {
 const isTimeout = (error: unknown): boolean => /timeout/i.test(messageOf(error));
 
 /** What a failed query means, in the closed set of errors. Never holds the query or its values. */
-export function translate(error: unknown, node: PgNode): unknown {
+export function translate(error: unknown, node: SqlServer): unknown {
   if (error instanceof RampartError) return error;
   const code = codeOf(error);
   const where = `${node.name} (${addressOf(node)})`;
@@ -226,7 +226,7 @@ export function translate(error: unknown, node: PgNode): unknown {
   });
 }
 
-function classify(code: string, error: unknown, node: PgNode): [ErrorType | undefined, string] {
+function classify(code: string, error: unknown, node: SqlServer): [ErrorType | undefined, string] {
   if (code === '42501') {
     return ['AccessDenied', `Give role ${node.user} the missing right; \`rampart doctor\` prints the statement.`];
   }
