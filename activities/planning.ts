@@ -12,6 +12,7 @@ import type { ObserveCall, PlanningActivities } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { writeEscapePage } from './escape-page.ts';
 import { open, perform } from './perform.ts';
+import { preflightOf } from './preflight.ts';
 import { readRequest, refuseDrill } from './request.ts';
 import { samplesOf } from './samples.ts';
 import { watchFacts } from './watch.ts';
@@ -52,9 +53,7 @@ export function createPlanningActivities(deps: ActivityDeps): PlanningActivities
     observeCheck: (call) =>
       perform(deps, call.run, null, (context) => open(deps, call.component, 'check', context).run(call.region!)),
     preflightStore: (call) =>
-      perform(deps, call.run, null, (context) =>
-        open(deps, call.component, 'store', context).preflight(call.mode, call.from, call.to),
-      ),
+      perform(deps, call.run, null, (context) => preflightOf(deps, call.component, context, call)),
     readSamples: async (call) => thin(samplesOf(deps, call.component.name)),
     cancelRun: (call) => deps.cancelRun(call.workflowId, call.runId),
     openHalt: ({ service }) => perform(deps, { ...NOBODY, service: service.name }, null, () => deps.halt(service)),

@@ -24,6 +24,7 @@ import type { StepActivities } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { assertMayReceive } from './guard.ts';
 import { open, perform } from './perform.ts';
+import { preflightOf } from './preflight.ts';
 import { onThisClock, samplesOf } from './samples.ts';
 
 /** How long a check that must pass is asked again before it counts as failed, in milliseconds, unless the step says so. */
@@ -50,9 +51,10 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
   return {
     ping: step(async (_call, context) => receipt(context, `build ${deps.build} answers`, { build: deps.build })),
 
-    preflightStep: store(async (port, call, context) =>
-      judge(context, await port.preflight(call.mode, fromOf(call), toOf(call)), call),
-    ),
+    preflightStep: step(async (call, context) => {
+      const direction = { mode: call.mode, from: fromOf(call), to: toOf(call) };
+      return judge(context, await preflightOf(deps, componentOf(call), context, direction), call);
+    }),
     runCheck: step(async (call, context) => {
       const check = open(deps, componentOf(call), 'check', context);
       const region = regionOf(call);
@@ -148,7 +150,9 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
     }),
 
     saveRouter: step((call, context) => open(deps, componentOf(call), 'router', context).save()),
-    prepareRouter: step((call, context) => open(deps, componentOf(call), 'router', context).prepare()),
+    prepareRouter: step((call, context) =>
+      open(deps, componentOf(call), 'router', context).prepare({ wait: call.input.wait !== false }),
+    ),
     restoreRouter: step((call, context) => open(deps, componentOf(call), 'router', context).restore(savedOf(call))),
     setWeights: step(async (call, context) => {
       const weights = call.input.weights as Weights;

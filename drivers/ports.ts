@@ -359,6 +359,12 @@ export interface Capabilities {
   verify?: 'sampled' | 'readback';
   /** What cannot be verified, for the plan's warnings. */
   unverifiable?: string[];
+  /** router, workload: its port has a `preflight`, which is asked before a plan and as a step of it. Stores always have one. */
+  preflight?: true;
+  /** router: what `prepare` may wait for by design (an old TTL to run out), in milliseconds, on top of its usual limit. */
+  prepareMs?: number;
+  /** router: how long a change may take until it is applied everywhere, in milliseconds, on top of its usual limit. */
+  applyMs?: number;
 }
 
 export interface Store {
@@ -450,13 +456,16 @@ export interface RouterObservation {
 
 export interface Router {
   observe(): Promise<RouterObservation>;
+  /** Reads only: what stands in the way. Together with `capabilities.preflight`. */
+  preflight?(mode: 'planned' | 'unplanned', from: RegionName, to: RegionName): Promise<Finding[]>;
   /** Sets and reads back. Never all zero. Weight 0 is written, not left out. `base`: refuse (`Conflict`) when it has changed. */
   setWeights(weights: Weights): Promise<Receipt>;
   /** Counts what clients get, where that can be sampled; `facts.observed` holds percent by region. */
   verifyWeights(weights: Weights): Promise<Receipt>;
   /** Reads what `prepare` will change (TTL, …), for the undo. */
   save(): Promise<Receipt>;
-  prepare(): Promise<Receipt>;
+  /** `wait: false`: asks for it and does not wait for what was before to run out, since the run cannot wait either. */
+  prepare(options?: { wait: boolean }): Promise<Receipt>;
   restore(saved: Record<string, Json>): Promise<Receipt>;
   fence?(region: RegionName): Promise<Receipt>;
   escape(to: RegionName): Promise<string[]>;
@@ -480,6 +489,8 @@ export interface WorkloadObservation {
 
 export interface Workload {
   observe(region: RegionName): Promise<WorkloadObservation>;
+  /** Reads only: what stands in the way. Together with `capabilities.preflight`. */
+  preflight?(mode: 'planned' | 'unplanned', from: RegionName, to: RegionName): Promise<Finding[]>;
   /** Reads what `scale`, `quiesce` and `drain` change, for the undo. */
   save(region: RegionName): Promise<Receipt>;
   /**

@@ -221,7 +221,7 @@ export interface Observations {
   checks: Record<string, Record<RegionName, CheckResult>>;
   /** By task queue: build of the worker that answered, or `null` when none did. */
   places: Record<string, { build: string | null; at: Millis }>;
-  /** Findings of the stores' own preflight, by component. */
+  /** What drivers found in their own preflight, by component. */
   preflight: Record<string, Finding[]>;
   /** Sampler readings kept outside the source's region, by component, oldest first. */
   samples: Record<string, SampleReading[]>;

@@ -1,4 +1,5 @@
 /** How long a step may run, and how long it usually does. Pure. */
+import type { Capabilities } from '../drivers/ports.ts';
 import type { Verb } from './model.ts';
 
 const SECOND = 1_000;
@@ -59,6 +60,18 @@ export const TIMEOUT_MS: Record<Verb, number> = {
   ownActivity: 5 * MINUTE,
   ownWorkflow: HOUR,
 };
+
+/** Start-to-close limit of a verb on a component, in milliseconds, with what its driver says that it waits for. */
+export function limitOf(verb: Verb, capabilities: Capabilities | undefined): number {
+  const waits: Partial<Record<Verb, number>> = {
+    prepareRouter: (capabilities?.prepareMs ?? 0) + (capabilities?.applyMs ?? 0),
+    restoreRouter: capabilities?.applyMs,
+    setWeights: capabilities?.applyMs,
+    // Clients may keep the old answer for the router's time to live.
+    verifyWeights: capabilities?.ttlMs,
+  };
+  return TIMEOUT_MS[verb] + (waits[verb] ?? 0);
+}
 
 /** What a verb usually takes, in seconds, for predictions only; a step's own waits come on top. */
 export const TYPICAL_SECONDS: Record<Verb, number> = {

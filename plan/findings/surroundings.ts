@@ -10,7 +10,9 @@ export function surroundingFindings(situation: Situation, stages: readonly Stage
   if (situation.course.nothing !== null) return [];
   const { action } = situation.input.request;
   const traffic =
-    action === 'reprotect' || action === 'refence' ? [] : [...routerFindings(situation), ...targetFindings(situation)];
+    action === 'reprotect' || action === 'refence'
+      ? []
+      : [...routerFindings(situation), ...targetFindings(situation), ...ownFindings(situation)];
   return [...traffic, ...placeFindings(situation, stages)];
 }
 
@@ -47,6 +49,17 @@ function routerFindings({ input, parts, mode, to }: Situation): Finding[] {
     return found;
   });
 }
+
+/** What the drivers of routers and workloads say themselves. */
+function ownFindings({ input, parts, course }: Situation): Finding[] {
+  return [...parts.endpoints, ...parts.edges, ...parts.workloads].flatMap(({ name }) => {
+    const own = input.observations.preflight[name] ?? [];
+    // A way begun earlier goes on: the steps themselves look at what they need.
+    return course.resumeAt === null ? own : own.map((one) => ({ ...one, severity: lowered(one) }));
+  });
+}
+
+const lowered = ({ severity }: Finding) => (severity === 'blocker' ? 'warning' : severity);
 
 /** A target that is not well. After a loss it may not get well before the data is there: then it is only shown. */
 function targetFindings({ input, parts, mode, to, course }: Situation): Finding[] {

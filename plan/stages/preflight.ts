@@ -1,5 +1,6 @@
 /** preflight: nothing with an effect; run before the gate and again after the approval. */
 
+import type { Component } from '../../topology/model.ts';
 import type { Step } from '../model.ts';
 import { queueOf } from '../sides.ts';
 import { movesStores, type Situation } from '../situation.ts';
@@ -15,6 +16,14 @@ export function neededQueues(steps: readonly Step[]): Map<string, { must: boolea
     queues.set(one.place, { must });
   }
   return queues;
+}
+
+/** Routers and workloads that the plan changes and whose drivers have findings of their own. */
+function surroundings({ parts }: Situation, steps: readonly Step[]): Component[] {
+  const changed = new Set(steps.filter((one) => one.effect !== 'none').map((one) => one.component));
+  return [...parts.endpoints, ...parts.edges, ...parts.workloads].filter(
+    ({ name, capabilities }) => capabilities.preflight === true && changed.has(name),
+  );
 }
 
 /** Asks the workers, the stores and the checks at the target. `steps`: all the others of the plan. */
@@ -46,7 +55,18 @@ export function preflightSteps(situation: Situation, steps: readonly Step[]): St
       input: { mode, from, to },
     }),
   );
-  const pings = [...neededQueues([...steps, ...checks, ...stores])].map(([queue, { must }]) =>
+  const others = surroundings(situation, steps).map((component) =>
+    step(situation, 'preflight', 'preflightStore', {
+      id: `preflight:${component.name}`,
+      summary: `Check that ${component.name} can be changed`,
+      component: component.name,
+      place: component.queue,
+      input: { mode, from, to },
+      // Its data is lost from sight already: what a router or workload says must not stop the rescue.
+      ...(whole ? {} : { onFailure: 'continue' as const }),
+    }),
+  );
+  const pings = [...neededQueues([...steps, ...checks, ...stores, ...others])].map(([queue, { must }]) =>
     step(situation, 'preflight', 'ping', {
       id: `ping:${queue}`,
       summary: `Ask for a worker on ${queue}`,
@@ -55,5 +75,5 @@ export function preflightSteps(situation: Situation, steps: readonly Step[]): St
       ...(must ? {} : { onFailure: 'continue' as const, attempts: 1, scheduleToStartMs: LOST_SIDE_WAIT_MS }),
     }),
   );
-  return [...pings, ...stores, ...checks];
+  return [...pings, ...stores, ...others, ...checks];
 }

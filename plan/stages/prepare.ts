@@ -102,6 +102,8 @@ export function routerSteps(situation: Situation, before: readonly string[]): St
         ...savedBy(situation, `save:${router.name}`),
       },
       ...(situation.mode === 'unplanned' ? { onFailure: 'continue' as const } : {}),
+      // Whoever has lost a region does not wait for old answers to run out before the data is saved.
+      ...(situation.mode === 'unplanned' && router.capabilities.prepareMs ? { input: { wait: false } } : {}),
     }),
   );
 }

@@ -115,8 +115,6 @@ export function rampSteps(situation: Situation): Step[] {
         summary: `Count what reaches ${to} through ${router.name}`,
         ...common,
         after: [set.id],
-        // Clients may keep the old answer for the router's time to live.
-        timeoutMs: TIMEOUT_MS.verifyWeights + (router.capabilities.ttlMs ?? 0),
         onFailure: ramp.onFailure,
       });
       steps.push(set, seen);

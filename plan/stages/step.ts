@@ -1,7 +1,7 @@
 /** How a step is written down, with what its verb and its stage say about limits and failure. Pure. */
 import { FROZEN, type StageName, type Step, type Undo, type Verb } from '../model.ts';
 import type { Situation } from '../situation.ts';
-import { LOST_SIDE_WAIT_MS, TIMEOUT_MS } from '../timeouts.ts';
+import { LOST_SIDE_WAIT_MS, limitOf } from '../timeouts.ts';
 
 export interface Draft extends Partial<Step> {
   id: string;
@@ -19,7 +19,8 @@ export function step(situation: Situation, stage: StageName, verb: Verb, draft: 
   const before = !course.past && (BEFORE.includes(stage) || !crosses(situation));
   // Inside the freeze nothing may outlast the budget while there is still a way back.
   const frozen = before && mode === 'planned' && FROZEN.includes(stage);
-  const limit = frozen ? Math.min(TIMEOUT_MS[verb], input.service.tier.freezeBudgetMs) : TIMEOUT_MS[verb];
+  const own = limitOf(verb, input.components[draft.component ?? '']?.capabilities);
+  const limit = frozen ? Math.min(own, input.service.tier.freezeBudgetMs) : own;
   return {
     verb,
     component: null,

@@ -5,7 +5,7 @@
  */
 import { CancellationScope, condition, isCancellation, Trigger } from '@temporalio/workflow';
 import type { Step } from '../../plan/model.ts';
-import { TIMEOUT_MS } from '../../plan/timeouts.ts';
+import { limitOf } from '../../plan/timeouts.ts';
 import { countUndo } from './counted.ts';
 import { causeOf, Interrupted } from './errors.ts';
 import { callFor, optionsFor, schedule } from './schedule.ts';
@@ -113,7 +113,9 @@ function send(run: Run, entry: UndoEntry) {
     input: undo.input,
     place: undo.place ?? step.place,
     // Its own limit, not the forward step's: that one may be as short as the freeze.
-    timeoutMs: undo.verb.startsWith('own') ? step.timeoutMs : TIMEOUT_MS[undo.verb],
+    timeoutMs: undo.verb.startsWith('own')
+      ? step.timeoutMs
+      : limitOf(undo.verb, run.plan?.components[step.component ?? '']?.capabilities),
     effect: 'reversible',
   };
   delete undoStep.undo;

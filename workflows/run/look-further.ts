@@ -4,7 +4,7 @@ import { preflightAll, probeAgain } from './measure.ts';
 import { identityOf, type Run } from './state.ts';
 
 /**
- * What speaks against the run and the watch cannot see: whether a worker is there, and what the stores' own preflight
+ * What speaks against the run and the watch cannot see: whether a worker is there, and what the drivers' own preflight
  * says. Of what has been mended since, nobody may be told for ever.
  */
 export function needsMore({ places, preflight }: Observations): boolean {

@@ -223,19 +223,25 @@ export async function probeAgain(places: Observations['places']): Promise<Observ
   return again.places;
 }
 
-/** The stores' own findings, from the control place, once it is known which side is which. */
+/** Whether the component's driver has findings of its own: stores always, the others where they say so. */
+export function hasPreflight(component: Component | undefined): boolean {
+  return component?.role === 'store' || component?.capabilities.preflight === true;
+}
+
+/** The drivers' own findings, once it is known which side is which: of stores from the control place. */
 export async function preflightAll(
   resolved: Resolved,
   identity: RunIdentity,
   direction: { from: string; to: string; mode: 'planned' | 'unplanned' },
 ): Promise<Observations['preflight']> {
-  const stores = resolved.service.components.filter((c) => resolved.components[c]?.role === 'store');
+  const asked = resolved.service.components.filter((name) => hasPreflight(resolved.components[name]));
   const findings = await Promise.all(
-    stores.map(async (name) => {
+    asked.map(async (name) => {
       const component = resolved.components[name]!;
       const call = { run: identity, component, region: null, nodes: null, ...direction };
       try {
-        return await planning(CONTROL_QUEUE, `preflight:${name}`).preflightStore(call);
+        const queue = component.role === 'store' ? CONTROL_QUEUE : component.queue;
+        return await planning(queue, `preflight:${name}`).preflightStore(call);
       } catch (error) {
         return [
           {
@@ -250,7 +256,7 @@ export async function preflightAll(
       }
     }),
   );
-  return Object.fromEntries(stores.map((name, i) => [name, findings[i]!]));
+  return Object.fromEntries(asked.map((name, i) => [name, findings[i]!]));
 }
 
 /** @returns the compiler's input without observations: what `watchFacts` and `assessFacts` need besides */

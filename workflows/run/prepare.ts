@@ -4,7 +4,7 @@ import type { PlanningActivities, RawRequest, Resolved } from '../../activities/
 import type { Facts, Observations, Plan, Request } from '../../plan/model.ts';
 import type { Service } from '../../topology/model.ts';
 import { CONTROL_QUEUE } from '../contract.ts';
-import { compileBase, observeAll, preflightAll, type RunIdentity } from './measure.ts';
+import { compileBase, hasPreflight, observeAll, preflightAll, type RunIdentity } from './measure.ts';
 
 export const control = proxyActivities<PlanningActivities>({
   taskQueue: CONTROL_QUEUE,
@@ -41,7 +41,7 @@ export async function preparePlan(resolved: Resolved, identity: RunIdentity): Pr
   const observations = await observeAll(resolved, identity);
   const base = { ...compileBase(resolved), observations, now: Date.now() };
   const direction = await control.findDirection(base);
-  if (direction.from !== null && hasStores(resolved))
+  if (direction.from !== null && hasAnyPreflight(resolved))
     observations.preflight = await preflightAll(resolved, identity, { ...direction, from: direction.from });
   return { plan: await control.compilePlan({ ...base, observations, now: Date.now() }), observations };
 }
@@ -55,7 +55,7 @@ export async function measureAgain(
   const direction = plan.from === null ? null : { from: plan.from, to: plan.to, mode: plan.mode };
   const [observations, preflight] = await Promise.all([
     observeAll(resolved, identity),
-    direction === null || !hasStores(resolved) ? {} : preflightAll(resolved, identity, direction),
+    direction === null || !hasAnyPreflight(resolved) ? {} : preflightAll(resolved, identity, direction),
   ]);
   observations.preflight = preflight;
   const facts = await control.assessFacts({
@@ -73,8 +73,8 @@ export function withDirection(resolved: Resolved, plan: Plan): Resolved {
   return { ...resolved, request };
 }
 
-function hasStores(resolved: Resolved): boolean {
-  return resolved.service.components.some((c) => resolved.components[c]?.role === 'store');
+function hasAnyPreflight(resolved: Resolved): boolean {
+  return resolved.service.components.some((name) => hasPreflight(resolved.components[name]));
 }
 
 /** Refreshes the page of manual commands on disk in the background: never waited for, never a reason to fail. */

@@ -117,6 +117,7 @@ export function describeRouter(name: string, makeWorld: () => Promise<RouterWorl
     // Exhaustive by its type: a verb that the port gains needs a line here.
     const verbs: Record<keyof Router, 'reads' | ((router: Router) => Promise<Receipt>)> = {
       observe: 'reads',
+      preflight: 'reads',
       verifyWeights: 'reads',
       save: 'reads',
       escape: 'reads',
@@ -239,6 +240,10 @@ export function describeRouter(name: string, makeWorld: () => Promise<RouterWorl
       await router.prepare();
       await router.restore(saved.facts);
       expect(await world.measure()).toEqual(all.b);
+    });
+
+    test('says that it has a preflight exactly when it has one', () => {
+      expect(open().preflight !== undefined).toBe(world.component.capabilities.preflight === true);
     });
 
     test('escape gives commands for people', async () => {

@@ -46,6 +46,10 @@ export function describeWorkload(name: string, makeWorld: () => Promise<Workload
       await open({ token: newRun() }).scale(region);
     });
 
+    test('says that it has a preflight exactly when it has one', () => {
+      expect(open().preflight !== undefined).toBe(world.component.capabilities.preflight === true);
+    });
+
     test('observes and changes nothing', async () => {
       expect(await open().observe(region)).toMatchObject({
         reachable: true,
@@ -128,15 +132,14 @@ export function describeWorkload(name: string, makeWorld: () => Promise<Workload
 
     // Exhaustive by its type: a verb that the port gains needs a line here.
     const verbs: Record<keyof Workload, 'reads' | ((workload: Workload, saved: Receipt['facts']) => Promise<unknown>)> =
-      {
+      preflight: 'reads',
         observe: 'reads',
         save: 'reads',
         escape: 'reads',
         scale: (workload) => workload.scale(region),
         quiesce: (workload) => workload.quiesce(region),
         drain: (workload) => workload.drain(region),
-        restore: (workload, saved) => workload.restore(region, saved),
-      };
+        restore: (workload, saved) => workload.restore(region, saved),;
 
     test('a stale attempt of every verb is refused and changes nothing', async () => {
       const older = newRun();
