@@ -132,8 +132,8 @@ export function describeWorkload(name: string, makeWorld: () => Promise<Workload
 
     // Exhaustive by its type: a verb that the port gains needs a line here.
     const verbs: Record<keyof Workload, 'reads' | ((workload: Workload, saved: Receipt['facts']) => Promise<unknown>)> =
-      preflight: 'reads',
         observe: 'reads',
+        preflight: 'reads',
         save: 'reads',
         escape: 'reads',
         scale: (workload) => workload.scale(region),
