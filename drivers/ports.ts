@@ -395,7 +395,10 @@ export interface Store {
     proof: FenceReceipt | null,
     planned: { timeline: number | null },
   ): Promise<PromoteReceipt>;
-  /** Writes a higher token; `facts.revoked` is true only when no promotion has begun and the node reads back in recovery. */
+  /**
+   * Writes a higher token; `facts.revoked` is true only when no promotion has begun and the node reads back in recovery.
+   * Atomic stores: only when no switch is under way and the writer is where it was.
+   */
   revokePromote(to: At): Promise<Receipt>;
   /** Exactly one writable node, a write probe, and settings that cannot hang the first commit. */
   verifyWritable(to: At, from: RegionName): Promise<Receipt>;
@@ -416,7 +419,13 @@ export interface Store {
   resumeReplay?(at: At): Promise<ReplayFact[]>;
   /** Reads only: from what the data of an earlier moment could be had again, as far as the system itself knows. */
   recoveryPoints?(at: At): Promise<RecoveryFact[]>;
-  /** Atomic stores: the one provider call. */
+  /**
+   * Atomic stores: the one provider call. Looks first: already the writer → `already`; a switch to the same target
+   * under way → only waited for; else the call is sent once, in this mode and never in another, and waited for until
+   * the provider says how it ended. May take half an hour: report milestones by `heartbeat`.
+   * @throws NotApplied: the provider gave it up, the writer is where it was; ProviderUnavailable: nothing is known, ask
+   * again; DeadlineExceeded: it is still under way; Conflict for a stale token
+   */
   switchover?(from: RegionName, to: RegionName, mode: 'planned' | 'unplanned'): Promise<PromoteReceipt>;
   /** The manual commands for the store's present state, step by step, for when nothing of Rampart runs. */
   escape(from: RegionName, to: RegionName): Promise<StoreEscape>;

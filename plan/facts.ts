@@ -9,12 +9,12 @@ import { requestFindings } from './findings/request.ts';
 import { stateFindings } from './findings/state.ts';
 import { lagOf, storeFindings } from './findings/stores.ts';
 import { surroundingFindings } from './findings/surroundings.ts';
-import { combineLoss, lossOf, noLoss } from './loss.ts';
+import { type ByStore, combineLoss, lossOf, noLoss } from './loss.ts';
 import type { CompileInput, Facts, Stage } from './model.ts';
 import { weightsOf } from './parts.ts';
 import { furtherOf } from './positions.ts';
 import { mayWrite } from './returned.ts';
-import { nodesAt, reached, type StoreView, sideState } from './sides.ts';
+import { type NodeView, nodesAt, reached, type StoreView, sideState } from './sides.ts';
 import { isStaged, type Situation, situationOf, targetNode } from './situation.ts';
 import { stagesOf } from './stages/index.ts';
 
@@ -31,7 +31,9 @@ export function assess(input: CompileInput): Facts {
 export function factsOf(situation: Situation, stages: readonly Stage[]): Facts {
   const { input, reading, parts } = situation;
   const lag = lags(situation);
-  const loss = lossStatement(situation);
+  const losses = lossesOf(situation);
+  const loss = combineLoss(losses);
+  const provided = losses.filter(([store]) => switchedByProvider(situation, store));
   const accepted = new Set(input.request.override ?? []);
   const all = [
     ...haltFindings(situation),
@@ -54,6 +56,8 @@ export function factsOf(situation: Situation, stages: readonly Stage[]): Facts {
     classified: reading.classified,
     lag,
     loss,
+    // Of a store that its provider switches no step states the loss before it is switched: it stands here alone.
+    ...(provided.length > 0 && situation.mode === 'unplanned' ? { lossByProvider: Object.fromEntries(provided) } : {}),
     positions: byStore((view) => positionsOf(situation, view)),
     fence: byStore((view) => fenceSentence(situation, view)),
     stores: byStore((view) => identityOf(situation, view)),
@@ -74,46 +78,73 @@ function lags(situation: Situation): Record<string, Lag | null> {
   );
 }
 
-function lossStatement(situation: Situation): LossStatement {
+/** Of the whole service (`''`), or by store. */
+function lossesOf(situation: Situation): ByStore {
   const { input, parts, moving, mode, from, course, reading } = situation;
   const { action } = input.request;
-  if (course.nothing !== null || parts.stores.length === 0) return noLoss('No data is moved.');
-  if (action === 'trafficRamp') return noLoss('Traffic moves, the writable side stays where it is.');
-  if (action === 'reprotect') return noLoss('The writable side stays; data of a side that is rebuilt is kept aside.');
+  const all = (loss: LossStatement): ByStore => [['', loss]];
+  if (course.nothing !== null || parts.stores.length === 0) return all(noLoss('No data is moved.'));
+  if (action === 'trafficRamp') return all(noLoss('Traffic moves, the writable side stays where it is.'));
+  if (action === 'reprotect')
+    return all(noLoss('The writable side stays; data of a side that is rebuilt is kept aside.'));
   if (action === 'refence')
-    return noLoss('The active side stays as it is; what the fenced one holds stays readable there.');
-  if (reading.classified.state === 'twoWritable') return leftBehind(situation);
+    return all(noLoss('The active side stays as it is; what the fenced one holds stays readable there.'));
+  if (reading.classified.state === 'twoWritable') return all(leftBehind(situation));
   if (moving.length === 0) {
-    return noLoss('The promotion has happened; what it lost is in the record of the run that made it.');
+    return all(noLoss('The promotion has happened; what it lost is in the record of the run that made it.'));
   }
   // A planned run is refused where the source is lost; people then want to know what an unplanned one would lose. And
   // where nothing is writable nobody knows yet which side holds what the other lacks.
   if (mode === 'planned' && !['sourceLost', 'noneWritable'].includes(reading.classified.state)) {
-    return noLoss('The source is fenced, and the target must have applied its final position before it is promoted.');
+    const kinds = [...new Set(moving.map((view) => isStaged(view.store)))];
+    return kinds.map((staged) => [
+      '',
+      noLoss(
+        staged
+          ? 'The source is fenced, and the target must have applied its final position before it is promoted.'
+          : 'The provider stops writes at the source and waits until the target has everything, or gives up.',
+      ),
+    ]);
   }
-  return combineLoss(
-    moving.map((view) => {
-      const source = nodesAt(view, from);
-      const target = targetNode(situation, view);
-      const fenced = source.filter((node) => node.state === 'fenced');
-      const closed = source.length > 0 && fenced.length === source.length;
-      const final = source.map((node) => node.seen?.fence?.finalPosition ?? null).reduce(furtherOf, null);
-      const at = fenced.map((node) => node.seen?.journal?.fencedAt ?? node.seen!.observedAt);
-      const samples = input.observations.samples[view.store.name] ?? [];
-      return [
-        view.store.name,
-        lossOf({
-          samples,
-          reached: target === null ? null : reached(target),
-          finalPosition: final,
-          closedAt: closed ? Math.max(...at) : null,
-          // Never the target's own: its setting says nothing about what the source has acknowledged.
-          sync: source.map((node) => node.seen?.sync ?? null).find((sync) => sync !== null) ?? sampledSync(samples),
-          now: input.now,
-        }),
-      ] as const;
-    }),
-  );
+  return moving.map((view) => {
+    const source = nodesAt(view, from);
+    const target = targetNode(situation, view);
+    const fenced = source.filter((node) => node.state === 'fenced');
+    const closed = source.length > 0 && fenced.length === source.length;
+    const final = source.map((node) => node.seen?.fence?.finalPosition ?? null).reduce(furtherOf, null);
+    const at = fenced.map((node) => node.seen?.journal?.fencedAt ?? node.seen!.observedAt);
+    const samples = input.observations.samples[view.store.name] ?? [];
+    return [
+      view.store.name,
+      lossOf({
+        samples,
+        reached: (target === null ? null : reached(target)) ?? sampledAt(samples, target),
+        holdsUntil: isStaged(view.store) ? null : holdsUntil(target?.seen?.lag ?? null),
+        finalPosition: final,
+        closedAt: closed ? Math.max(...at) : null,
+        // Never the target's own: its setting says nothing about what the source has acknowledged.
+        sync: source.map((node) => node.seen?.sync ?? null).find((sync) => sync !== null) ?? sampledSync(samples),
+        now: input.now,
+      }),
+    ] as const;
+  });
+}
+
+const switchedByProvider = ({ parts }: Situation, name: string): boolean =>
+  parts.stores.some(({ store }) => store.name === name && !isStaged(store));
+
+/** A replica only goes forward: what a sampler has seen on it, it still has. For one whose position cannot be read now. */
+function sampledAt(samples: readonly SampleReading[], target: NodeView | null): Position | null {
+  return samples
+    .filter((one) => target !== null && one.node === target.name && one.region === target.region)
+    .filter((one) => one.state === 'replica')
+    .reduce<Position | null>((furthest, one) => furtherOf(furthest, one.position), null);
+}
+
+/** A provider tells how far behind a side is as a time: what is older than that has arrived. */
+function holdsUntil(lag: Lag | null): number | null {
+  if (lag === null || lag.seconds === null || !lag.fresh) return null;
+  return lag.measuredAt - lag.freshnessMs - lag.seconds * 1000;
 }
 
 /** Whether the source replicated synchronously when a sampler last read it. */
@@ -169,7 +200,11 @@ function fenceSentence({ from, mode, input }: Situation, view: StoreView): strin
   if (from === null) return 'Which side would have to be fenced is not known.';
   const side = nodesAt(view, from);
   if (side.length === 0) return `${view.store.name} has no side in ${from}: nothing to fence.`;
-  if (!isStaged(view.store)) return `Its provider fences ${from} in the same call that switches.`;
+  if (!isStaged(view.store)) {
+    return mode === 'planned'
+      ? `Its provider stops writes in ${from} in the same call that switches, and says when the writer has moved: ${strengthText('provider')}.`
+      : `Its provider switches in one call and only tries to stop writes in ${from}: what is still accepted there is lost.`;
+  }
   switch (sideState(view, from)) {
     case 'writable':
       return `${from} accepts writes; it is fenced before anything is promoted (${suffices} suffices).`;

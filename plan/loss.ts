@@ -13,6 +13,11 @@ export interface LossInput {
   samples: readonly SampleReading[];
   /** The greatest place the target holds, applied or received. */
   reached: Position | null;
+  /**
+   * The newest moment up to which everything acknowledged is known to be on the target, where the system tells it as a
+   * time and not as a position; absent or `null` = it does not.
+   */
+  holdsUntil?: Millis | null;
   /** The source's last possible position, when its end of log was read after it could no longer write. */
   finalPosition: Position | null;
   /** When the source could acknowledge for the last time (the fence, or its proven stop); `null` = still open. */
@@ -45,14 +50,16 @@ export function noLoss(note: string): LossStatement {
  * `bounded`: the window has a beginning (`toTime: null` = its end is open, `seconds` counts up to now).
  * `unknown`: no sample says what the target surely holds.
  */
-export function lossOf({ samples, reached, finalPosition, closedAt, sync, now }: LossInput): LossStatement {
+export function lossOf(input: LossInput): LossStatement {
+  const { samples, reached, finalPosition, closedAt, sync, now } = input;
   const note = syncNote(sync);
   if (reached !== null && finalPosition !== null && contains(reached, finalPosition)) {
     return noLoss(`The target holds the source's final position ${finalPosition.text}.`);
   }
   const source = samples.filter((sample) => sample.state === 'writable' && sample.position !== null);
   const held = reached === null ? [] : source.filter((sample) => contains(reached, sample.position!));
-  const fromTime = held.length === 0 ? null : Math.max(...held.map((sample) => sample.at));
+  const known = [...held.map((sample) => sample.at), ...(input.holdsUntil == null ? [] : [input.holdsUntil])];
+  const fromTime = known.length === 0 ? null : Math.max(...known);
   const seconds = fromTime === null ? null : Math.max(0, (closedAt ?? now) - fromTime) / 1000;
   const seen = source.reduce<Position | null>(
     (max, s) => (max === null || comparePositions(s.position!, max) > 0 ? s.position : max),
@@ -72,10 +79,23 @@ export function lossOf({ samples, reached, finalPosition, closedAt, sync, now }:
   return { kind: fromTime === null ? 'unknown' : 'bounded', ...window };
 }
 
+/**
+ * The statement once the source can acknowledge nothing more.
+ * @param at when that was known, in milliseconds since the epoch
+ */
+export function closeLoss(loss: LossStatement, at: Millis, note: string): LossStatement {
+  if (loss.kind === 'none' || loss.toTime !== null) return loss;
+  const seconds = loss.fromTime === null ? null : Math.max(0, at - Date.parse(loss.fromTime)) / 1000;
+  return { ...loss, toTime: iso(at), seconds, note: `${loss.note} ${note}`.trim() };
+}
+
 const RANK: Record<LossStatement['kind'], number> = { none: 0, measured: 1, bounded: 2, unknown: 3 };
 
+/** Statements with the name of the store that each is about. */
+export type ByStore = ReadonlyArray<readonly [store: string, loss: LossStatement]>;
+
 /** The loss of several stores as one statement: the widest window, the weakest knowledge, the sum of the bytes. */
-export function combineLoss(byStore: ReadonlyArray<readonly [store: string, loss: LossStatement]>): LossStatement {
+export function combineLoss(byStore: ByStore): LossStatement {
   const losing = byStore.filter(([, loss]) => loss.kind !== 'none');
   if (losing.length === 0) return noLoss([...new Set(byStore.map(([, loss]) => loss.note))].join(' '));
   if (losing.length === 1 && byStore.length === 1) return losing[0]![1];

@@ -235,6 +235,8 @@ export interface Facts {
   /** By store component. */
   lag: Record<string, Lag | null>;
   loss: LossStatement;
+  /** By store that its provider switches in one call, in an unplanned run: what that may lose, as far as it is known now. */
+  lossByProvider?: Record<string, LossStatement>;
   /** By store component, every candidate of the target side and elsewhere with its position. */
   positions: Record<
     string,

@@ -45,38 +45,42 @@ export function reprotectSteps(situation: Situation): Step[] {
   return rejoinSteps(situation, situation.regions);
 }
 
-/** One rejoin per place-group of every side that should follow the primary at the target. */
+/**
+ * One rejoin per place-group of every side that should follow the primary at the target. Sides of a store that its
+ * provider switches come back by themselves: that is waited for, and what became of it is told.
+ */
 export function rejoinSteps(situation: Situation, regions: readonly RegionName[]): Step[] {
-  const { to, parts, from } = situation;
-  return parts.stores
-    .filter((view) => isStaged(view.store))
-    .flatMap((view) => {
-      const primary = targetNode(situation, view)?.name;
-      return regions
-        .filter((region) => view.store.sides[region] !== undefined)
-        .flatMap((region) => {
-          const groups =
-            region === to
-              ? placeGroups(view.store, region, (node) => node.name !== primary)
-              : placeGroups(view.store, region);
-          return groups.map((group) =>
-            step(situation, 'reprotect', 'rejoin', {
-              id: `rejoin:${view.store.name}@${region}${group.suffix}`,
-              summary:
-                region === from
-                  ? `Let ${view.store.name} in ${region} follow ${to}`
-                  : `Point the replicas of ${view.store.name} in ${region} at the primary in ${to}`,
-              component: view.store.name,
-              region,
-              nodes: group.nodes,
-              place: group.queue,
-              input: { primary: to },
-              effect: 'reversible',
-              onFailure: 'continue',
-            }),
-          );
-        });
+  const { to, parts } = situation;
+  return parts.stores.flatMap((view) => {
+    const { store } = view;
+    const staged = isStaged(store);
+    const primary = targetNode(situation, view)?.name;
+    const wanted = regions.filter((region) => store.sides[region] !== undefined && (staged || region !== to));
+    return wanted.flatMap((region) => {
+      const groups =
+        region === to ? placeGroups(store, region, (node) => node.name !== primary) : placeGroups(store, region);
+      return groups.map((group) =>
+        step(situation, 'reprotect', 'rejoin', {
+          id: `rejoin:${store.name}@${region}${group.suffix}`,
+          summary: rejoinText(store.name, region, situation, staged),
+          component: store.name,
+          region,
+          nodes: group.nodes,
+          place: group.queue,
+          input: { primary: to },
+          effect: 'reversible',
+          onFailure: 'continue',
+        }),
+      );
     });
+  });
+}
+
+function rejoinText(store: string, region: RegionName, { to, from }: Situation, staged: boolean): string {
+  if (!staged) return `Wait until the provider of ${store} lets ${region} follow ${to}`;
+  return region === from
+    ? `Let ${store} in ${region} follow ${to}`
+    : `Point the replicas of ${store} in ${region} at the primary in ${to}`;
 }
 
 /**

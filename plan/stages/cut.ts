@@ -37,13 +37,18 @@ export function quiesceSteps(situation: Situation): Step[] {
     );
 }
 
-/** Stores that switch in one call of their provider; it fences and catches up by itself. */
+/**
+ * Stores that switch in one call of their provider; it fences and catches up by itself. One attempt each, like a
+ * promotion: a lost answer is looked at, never repeated blindly.
+ */
 export function switchoverSteps(situation: Situation): Step[] {
   const { from, to, mode } = situation;
+  const how =
+    mode === 'planned' ? 'in one call of its provider' : 'in one call of its provider, losing what has not arrived';
   return atomicMoving(situation).map(({ store }) =>
     step(situation, 'promote-atomic', 'switchover', {
       id: `switchover:${store.name}`,
-      summary: `Switch ${store.name} from ${from} to ${to}`,
+      summary: `Switch ${store.name} from ${from} to ${to} ${how}`,
       component: store.name,
       region: to,
       place: store.queue,

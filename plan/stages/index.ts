@@ -1,7 +1,7 @@
 /** The stages of a plan, in order. Reads like the runbook: each line is one stage, made in its own file. */
 import type { ApprovalPolicy } from '../../topology/model.ts';
 import type { Gate, Stage, StageName, Step } from '../model.ts';
-import { laidOut, type Situation } from '../situation.ts';
+import { isStaged, laidOut, type Situation } from '../situation.ts';
 import { drainSteps, leftBehindSteps, rebuildSteps, rejoinSteps, reprotectSteps, settleSteps } from './after.ts';
 import {
   catchUpSteps,
@@ -82,7 +82,10 @@ function reprotectStages(situation: Situation): Stage[] {
   const following = rejoinSteps(situation, wanted);
   const listings = leftBehindSteps(situation, following);
   const rejoins = following.map((one, i) => ({ ...one, after: [listings[i]!.id] }));
-  const repairable = rejoins.filter((step) => parts.stores.some((view) => view.store.name === step.component));
+  // What a provider switches it also brings back; nothing of that is Rampart's to rebuild.
+  const repairable = rejoins.filter(({ component }) =>
+    parts.stores.some(({ store }) => store.name === component && isStaged(store)),
+  );
   const rebuild: Gate = {
     name: 'rebuild',
     kind: 'always',

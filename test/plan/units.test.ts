@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planDigest } from '../../plan/digest.ts';
-import { combineLoss, lossOf, noLoss } from '../../plan/loss.ts';
+import { closeLoss, combineLoss, lossOf, noLoss } from '../../plan/loss.ts';
 import { bytesBetween, comparePositions, contains } from '../../plan/positions.ts';
 import { movedPercent, normalise, rampProblem, remainingSteps, weightsAt } from '../../plan/ramp.ts';
 import { A, NOW, position, samplesOf } from './world.ts';
@@ -137,6 +137,28 @@ describe('the loss window', () => {
     expect(lossOf({ ...base, reached: position(1) })).toMatchObject({ kind: 'unknown', fromTime: null, seconds: null });
     expect(lossOf({ ...base, reached: position(1) }).atLeastBytes).toBeGreaterThan(0);
     expect(lossOf({ ...base, samples: [], reached: null })).toMatchObject({ kind: 'unknown', atLeastBytes: null });
+  });
+
+  it('begins at the moment up to which a provider says that everything has arrived, when that is later', () => {
+    expect(lossOf({ ...base, samples: [], reached: null, holdsUntil: NOW - 4_000 })).toMatchObject({
+      kind: 'bounded',
+      fromTime: new Date(NOW - 4_000).toISOString(),
+      seconds: 4,
+      atLeastBytes: null,
+    });
+    expect(lossOf({ ...base, holdsUntil: NOW - 1_000 }).seconds).toBe(1);
+    expect(lossOf({ ...base, holdsUntil: NOW - 60_000 }).seconds).toBe(3);
+  });
+
+  it('is closed when it is known that nothing more is acknowledged, and stays unknown where it began unknown', () => {
+    expect(closeLoss(lossOf(base), NOW + 2_000, 'Moved.')).toMatchObject({
+      toTime: new Date(NOW + 2_000).toISOString(),
+      seconds: 5,
+      note: expect.stringMatching(/Moved\.$/),
+    });
+    const unknown = closeLoss(lossOf({ ...base, samples: [], reached: null }), NOW, 'Moved.');
+    expect(unknown).toMatchObject({ kind: 'unknown', seconds: null, toTime: expect.any(String) });
+    expect(closeLoss(noLoss('none'), NOW, 'Moved.')).toEqual(noLoss('none'));
   });
 
   it('counts only samples of a node that was writable', () => {

@@ -1,9 +1,9 @@
 /** Opens a gate, shows living facts, waits for people, and measures again before their word counts. */
 import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { CatchUpReceipt, LossStatement } from '../../drivers/ports.ts';
-import { combineLoss } from '../../plan/loss.ts';
+import { closeLoss, combineLoss } from '../../plan/loss.ts';
 import { materialOf } from '../../plan/material.ts';
-import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
+import type { Facts, Gate, Observations, Stage, Step } from '../../plan/model.ts';
 import { countGate } from './counted.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
@@ -156,14 +156,34 @@ function lossAccepted(run: Run, loss: LossStatement): boolean {
   return !exceeds(loss, run.maxLoss ?? { seconds: 0, bytes: null });
 }
 
-/** What the catch-up steps stated, of all stores together; before them, the facts' estimate. */
+/**
+ * What the catch-up steps stated, of all stores together, with what was known of those that a provider switches;
+ * before them, the facts' estimate.
+ */
 export function lossNow(run: Run): LossStatement {
-  const steps = run.plan!.stages.flatMap((s) => s.steps).filter((s) => s.verb === 'awaitCatchUp');
-  const stated = steps.flatMap((s) => {
+  const steps = run.plan!.stages.flatMap((s) => s.steps);
+  const caught = steps.filter((s) => s.verb === 'awaitCatchUp');
+  const stated = caught.flatMap((s) => {
     const receipt = run.receipts.get(s.id) as CatchUpReceipt | undefined;
     return receipt?.catchUp === undefined ? [] : [[s.component!, receipt.catchUp.loss] as const];
   });
-  return stated.length < steps.length || steps.length === 0 ? (run.facts?.loss ?? NO_LOSS) : combineLoss(stated);
+  const provided = providedLoss(run, steps);
+  if (stated.length < caught.length || stated.length + provided.length === 0) return run.facts?.loss ?? NO_LOSS;
+  return combineLoss([...stated, ...provided]);
+}
+
+/** The window of a store that its provider switches closes when the provider says that the writer has moved. */
+function providedLoss(run: Run, steps: readonly Step[]): Array<readonly [string, LossStatement]> {
+  const known = run.facts?.lossByProvider ?? {};
+  return steps
+    .filter((s) => s.verb === 'switchover' && known[s.component!] !== undefined)
+    .map((s) => {
+      const loss = known[s.component!]!;
+      const done = run.record.steps.findLast((one) => one.id === s.id && one.state === 'done');
+      if (done?.endedAt == null) return [s.component!, loss] as const;
+      const note = `The provider's own fence of ${run.plan!.from} is best effort: what was accepted there after ${new Date(done.endedAt).toISOString()} is lost as well.`;
+      return [s.component!, closeLoss(loss, done.endedAt, note)] as const;
+    });
 }
 
 function openGate(run: Run, gate: Gate, reason: string, facts: Facts, loss: LossStatement, needs: string[]): OpenGate {

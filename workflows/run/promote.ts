@@ -4,7 +4,7 @@
  * "already promoted?", so a lost answer costs nothing.
  */
 import { ApplicationFailure } from '@temporalio/common';
-import { CancellationScope, sleep } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
 import type { Json, Receipt } from '../../drivers/ports.ts';
 import type { Step } from '../../plan/model.ts';
 import { causeOf } from './errors.ts';
@@ -44,21 +44,43 @@ export function promoteStep(run: Run, step: Step): Promise<Receipt> {
 }
 
 /**
+ * Runs the one call of a provider. One Temporal attempt per scheduling, as for a promotion: when the worker that waited
+ * is gone, or the provider did not answer, nothing is known of the call, and it is asked for again with a new token; the
+ * driver looks first and only waits where the switch is under way or made. What the provider itself said (given up,
+ * failed, refused) and a wait that took too long are for people: nothing is sent a second time for those.
+ * Unlike a promotion it can be interrupted, because a provider may take half an hour and a person must be able to
+ * escalate meanwhile; the call itself is not taken back by that.
+ * @throws the last failure
+ */
+export async function switchoverStep(run: Run, step: Step): Promise<Receipt> {
+  for (let n = 1; ; n += 1) {
+    try {
+      const options = optionsFor({ ...step, attempts: 1 }, 'promote-atomic');
+      return await schedule('switchover', callFor(run, step, given(run, step.needs)), options);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      const cause = causeOf(error);
+      run.note(`switchover ${n} of ${SCHEDULINGS} of ${step.component}: ${cause.message}`);
+      if (n === SCHEDULINGS || !['WorkerAbsent', 'ProviderUnavailable'].includes(cause.type)) throw error;
+      await sleep(FIRST_PAUSE_MS * 2 ** (n - 1));
+    }
+  }
+}
+
+/**
  * Whether every promotion of this plan can be shown not to have begun: writes a higher token on every target store.
  * True only by proof from all of them; then the undos are valid again.
  */
 export async function revokeCrossing(run: Run): Promise<boolean> {
   const steps = run.plan!.stages.flatMap((s) => s.steps);
-  // Only this plan's own promotions can be shown not to have begun; what an earlier one or a provider did stands.
-  const crossedEarlier = run.plan!.pastPointOfNoReturn === true || run.crossedInPlan !== run.record.plans.length;
-  const switched = run.record.steps.some((s) => s.verb === 'switchover');
-  if (crossedEarlier || switched) return false;
-  const promotions = steps.filter((s) => s.verb === 'promote');
+  // Only this plan's own promotions can be shown not to have begun; what an earlier one did stands.
+  if (run.plan!.pastPointOfNoReturn === true || run.crossedInPlan !== run.record.plans.length) return false;
+  const promotions = steps.filter((s) => s.verb === 'promote' || s.verb === 'switchover');
   const results = await Promise.all(
     promotions.map(async (step) => {
       const revoke: Step = {
         ...step,
-        id: step.id.replace(/^promote:/, 'revoke:'),
+        id: step.id.replace(/^(promote|switchover):/, 'revoke:'),
         summary: `Prove that the promotion of ${step.component} has not begun`,
         verb: 'revokePromote',
         effect: 'reversible',

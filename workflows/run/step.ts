@@ -5,7 +5,7 @@ import type { CheckResult, PromoteReceipt, Receipt, Weights } from '../../driver
 import type { StageName, Step } from '../../plan/model.ts';
 import { countBake, countStep } from './counted.ts';
 import { causeOf, neverStarted, StepFailed } from './errors.ts';
-import { promoteStep } from './promote.ts';
+import { promoteStep, switchoverStep } from './promote.ts';
 import { datedBy } from './proof.ts';
 import { callFor, given, optionsFor, schedule } from './schedule.ts';
 import type { Run } from './state.ts';
@@ -56,11 +56,13 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
     const receipt =
       step.verb === 'promote'
         ? await promoteStep(run, step)
-        : await schedule(
-            step.verb,
-            callFor(run, step, given(run, step.needs)),
-            optionsFor(hurried(run, step), stage, { deadline: boundedByFreeze(run, stage) }),
-          );
+        : step.verb === 'switchover'
+          ? await switchoverStep(run, step)
+          : await schedule(
+              step.verb,
+              callFor(run, step, given(run, step.needs)),
+              optionsFor(hurried(run, step), stage, { deadline: boundedByFreeze(run, stage) }),
+            );
     const dated = step.verb === 'prove' ? datedBy(receipt, askedAt) : datedBy(receipt, Date.now());
     run.receipts.set(step.id, dated);
     Object.assign(record, {

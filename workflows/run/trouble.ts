@@ -113,7 +113,7 @@ async function settleFailure(run: Run, stage: Stage, failed: StepFailed): Promis
   }
   if (run.pastPointOfNoReturn) {
     // Nobody can write: if it can be proven that no promotion has begun, going back is safe and ends the outage.
-    if (stage.name === 'promote' && planned && onFailure === 'rollback' && (await revokeCrossing(run)))
+    if (crosses(stage) && planned && onFailure === 'rollback' && (await revokeCrossing(run)))
       return rollBack(run, 'rolledBack', failed.message);
     return holdAt(run, stage, failed.message, failed);
   }
@@ -190,6 +190,9 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
   return { kind: 'closed' };
 }
 
+/** Stages in which the point of no return is crossed. */
+const crosses = ({ name }: Stage): boolean => name === 'promote' || name === 'promote-atomic';
+
 /** A fence without an undo (a returned old primary's) was tried: then it is not as it was before, and shall not be. */
 function fencedForGood(run: Run): boolean {
   const tried = new Set(run.record.steps.map((s) => s.id));
@@ -206,9 +209,9 @@ function repairs(run: Run): string[] {
 
 /** Abort past the point of no return: never an undo of data; traffic back to the last good weights, or by proof all of it. */
 async function stopAfterCrossing(run: Run, stage: Stage, why: string): Promise<End> {
-  if (stage.name === 'promote' && (await revokeCrossing(run))) return rollBack(run, 'rolledBack', why);
+  if (crosses(stage) && (await revokeCrossing(run))) return rollBack(run, 'rolledBack', why);
   const open = run.plan!.stages.filter((s) => ['verify', 'route'].includes(s.name) && !run.doneStages.has(s));
-  if (stage.name === 'promote' || open.length > 0) {
+  if (crosses(stage) || open.length > 0) {
     const only =
       'the point of no return is crossed and writers have no way yet: only retry (go on) or escalate leads out';
     return holdAt(run, stage, `${why}; ${only}`, null);

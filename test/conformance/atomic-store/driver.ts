@@ -208,8 +208,12 @@ class AtomicStore implements Store {
     throw atomicOnly('promotion');
   }
 
-  async revokePromote(): Promise<Receipt> {
-    throw atomicOnly('promotion');
+  /** The token is written first: a call that was on its way finds other tags, and is refused. */
+  async revokePromote(to: At): Promise<Receipt> {
+    await this.#mutate({ id: null, generation: null }, (tags) => ({ value: null, next: tags }));
+    const state = await this.#state();
+    const revoked = state.writer !== null && state.writer !== to.region;
+    return this.#receipt(false, revoked ? 'no switchover has begun' : 'a switchover was begun', { revoked });
   }
 
   async prove(at: At): Promise<FenceReceipt> {

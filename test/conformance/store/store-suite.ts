@@ -288,6 +288,21 @@ function moving({ world, newRun }: Suite): void {
     await run.close();
   });
 
+  test('a switchover that has not begun can be revoked, and one from before that is refused for ever', async ({
+    skip,
+  }) => {
+    if (!isAtomic()) return skip('its promotion is revoked above');
+    const { from, to } = world();
+    const run = await newRun();
+    const { timeline } = await run.observe(from);
+    const late = run.token();
+    expect((await run.at(null).revokePromote({ region: to })).facts.revoked).toBe(true);
+    await expect(run.at(null, { token: late }).switchover!(from, to, 'planned')).rejects.toEqual(failsAs('Conflict'));
+    expect(await run.observe(from)).toMatchObject({ state: 'writable', timeline });
+    await world().write(from);
+    await run.close();
+  });
+
   test('there, again, and back, without losing a write', async () => {
     const { from, to } = world();
     const run = await newRun();
@@ -301,6 +316,7 @@ function moving({ world, newRun }: Suite): void {
     expect(await run.observe(to)).toMatchObject({ state: 'writable', timeline: timeline! + 1 });
     if (isAtomic()) {
       expect((await run.at(null).switchover!(from, to, 'planned')).already).toBe(true);
+      expect((await run.at(null).revokePromote({ region: to })).facts.revoked).toBe(false);
     } else {
       const proof = await run.at(from).prove({ region: from });
       const again = await run.at(to).promote({ region: to }, from, proof, { timeline });

@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FenceReceipt } from '../../../drivers/ports.ts';
-import { type EngineRun, LOCK, PLANNED, type RunOptions, startRun } from './run.ts';
+import { type EngineRun, LOCK, PLANNED, type RunOptions, startRun, UNPLANNED } from './run.ts';
 import { A, B, type Script } from './world/world.ts';
 
 let run: EngineRun;
@@ -149,26 +149,150 @@ describe('a store that switches in one call', () => {
     expect(record.pointOfNoReturn.stepId).toBe('switchover:sessions-db');
   });
 
-  it('that refuses to switch: proven not to have switched or held, never half undone', async () => {
-    await approved(MIXED, (model) => model.on('switchover:sessions-db', refuse, 99));
-    await run.holding();
+  const SWITCH = 'switchover:sessions-db';
+  /** The provider works on it for so long, whoever waits for it. */
+  const lasting =
+    (ms: number): Script =>
+    async (act, call) => {
+      for (let left = ms; left > 0; left -= 500) {
+        call.heartbeat({ milestone: 'the target catches up' });
+        await call.sleep(500);
+      }
+      return act();
+    };
+  const givenUp: Script = () => {
+    throw ApplicationFailure.retryable('the provider gave the switchover up: the writer is where it was', 'NotApplied');
+  };
+  const switches = () => changes().filter((what) => what.startsWith('sessions-db switched'));
+
+  it.each([
+    ['that refuses to switch', refuse],
+    ['whose provider gives the switch up', givenUp],
+  ])('%s: by proof that nothing has begun, all goes back; it is not sent again', async (_what, script) => {
+    await approved(MIXED, (model) => model.on(SWITCH, script, 99));
+    const record = await run.end();
+    expect(record.outcome).toBe('rolledBack');
+    expect(record.pointOfNoReturn).toMatchObject({ stepId: SWITCH, revokedAt: expect.any(Number) });
     expect(writable()).toEqual({ orders: [A], sessions: [A] });
-    expect(unfenced()).toEqual([]);
+    expect(run.model.attempts.filter((id) => id === SWITCH)).toHaveLength(1);
+    expect(run.model.attempts).toContain('revoke:sessions-db');
   });
 
-  it('whose answer is lost: retry finds it switched and goes on', async () => {
+  it('whose provider gives up, and that cannot be proven: holds, never half undone, and retry asks anew', async () => {
+    await approved(MIXED, (model) => {
+      model.on(SWITCH, givenUp);
+      model.on('revoke:sessions-db', refuse, 99);
+    });
+    const { reason, choices } = (await run.holding())!;
+    expect(reason).toContain('gave the switchover up');
+    expect(choices).not.toContain('skip');
+    expect(writable()).toEqual({ orders: [A], sessions: [A] });
+    expect(run.undone).toEqual([]);
+    await run.send('retry');
+    expect((await run.end()).outcome).toBe('completed');
+    expect(switches()).toHaveLength(1);
+  });
+
+  it('that lasts for twenty minutes: waited for, never cut off by the freeze budget or a time-out', async () => {
+    await approved(MIXED, (model) => model.on(SWITCH, lasting(20 * 60_000)));
+    const record = await run.end();
+    expect(record.outcome).toBe('completed');
+    expect(record.freeze.exceeded).toBe(true);
+    expect(record.log.map(({ text }) => text)).toContainEqual(
+      expect.stringContaining('going on is what ends the freeze'),
+    );
+    expect(run.model.attempts.filter((id) => id === SWITCH)).toHaveLength(1);
+    expect(switches()).toHaveLength(1);
+  });
+
+  it('whose worker dies in the middle: asked again with a later token, and only waited for', async () => {
+    let sent = 0;
+    const tokens: number[] = [];
+    await approved(MIXED, (model) => {
+      model.on(SWITCH, async (_act, call, step) => {
+        tokens.push(step.token!.seq);
+        sent += 1;
+        for (let i = 0; i < 20; i += 1) {
+          call.heartbeat();
+          await call.sleep(500);
+        }
+        return 'never';
+      });
+      model.on(SWITCH, (act, call, step) => {
+        tokens.push(step.token!.seq);
+        return lasting(60_000)(act, call, step);
+      });
+    });
+    const record = await run.end();
+    expect(record.outcome).toBe('completed');
+    expect(sent).toBe(1);
+    expect(tokens[1]).toBeGreaterThan(tokens[0]!);
+    expect(switches()).toHaveLength(1);
+    expect(record.steps.filter(({ id }) => id === SWITCH)).toHaveLength(1);
+  });
+
+  it('whose answer is lost: it is looked at, found switched, and the run goes on without a person', async () => {
     await approved(MIXED, (model) =>
-      model.on('switchover:sessions-db', async (act) => {
+      model.on(SWITCH, async (act) => {
         await act();
         return 'never';
       }),
     );
-    await run.holding();
-    expect(writable()).toEqual({ orders: [A], sessions: [B] });
+    expect((await run.end()).outcome).toBe('completed');
+    expect(writable()).toEqual({ orders: [B], sessions: [B] });
+    expect(switches()).toHaveLength(1);
+  });
+
+  it('whose provider does not answer for long: five looks, then somebody decides', async () => {
+    await approved(MIXED, (model) => {
+      model.on(
+        SWITCH,
+        () => {
+          throw ApplicationFailure.retryable('the API did not answer', 'ProviderUnavailable');
+        },
+        99,
+      );
+      model.on('revoke:sessions-db', refuse, 99);
+    });
+    expect((await run.holding())!.reason).toContain('did not answer');
+    expect(run.model.attempts.filter((id) => id === SWITCH)).toHaveLength(5);
+  });
+
+  it('abort while the provider switches: nothing can be taken back, and retry sees it through', async () => {
+    await approved(MIXED, (model) => {
+      model.on(SWITCH, lasting(60_000));
+      model.on('revoke:sessions-db', async (act) => ({ ...(await act()), facts: { revoked: false } }));
+    });
+    await run.until(SWITCH);
+    await run.harness.advance(10_000);
+    await run.send('abort');
+    expect((await run.holding())!.reason).toContain('only retry (go on) or escalate leads out');
+    expect(run.undone).toEqual([]);
     await run.send('retry');
     expect((await run.end()).outcome).toBe('completed');
     expect(writable()).toEqual({ orders: [B], sessions: [B] });
-    expect(changes().filter((what) => what === `sessions-db switched to ${B}`)).toHaveLength(1);
+  });
+
+  it('unplanned: what it may lose is stated before the approval and closed in the record, beside the others', async () => {
+    run = await startRun({
+      request: UNPLANNED,
+      world: MIXED,
+      before: (model) => model.lose(A),
+    });
+    const gate = await run.gate('cutover');
+    expect(gate.facts.lossByProvider?.['sessions-db']).toMatchObject({ kind: 'bounded', toTime: null });
+    expect(gate.facts.fence['sessions-db']).toContain('only tries to stop writes in eu-west');
+    expect(gate.facts.asks).toContainEqual(expect.stringContaining('still open'));
+    while ((await run.record()).outcome === null) {
+      const open = (await run.status()).gate;
+      if (open !== null) await run.approve();
+      else await run.harness.advance(1_000);
+    }
+    const record = await run.end();
+    expect(writable().sessions).toEqual([B]);
+    expect(record.loss?.note).toContain('sessions-db');
+    expect(record.loss?.note).toContain('best effort');
+    expect(record.loss?.note).toContain('orders-db');
   });
 
   it('has switched, and the staged cut fails: it stays switched, and somebody decides', async () => {

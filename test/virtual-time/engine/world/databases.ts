@@ -326,11 +326,13 @@ export class Database {
 
   /** What the provider of an atomic store does in one call: both sides, at once, or nothing. */
   switchover(from: string, to: string, token: Token): PromoteReceipt {
-    const [old, next] = [this.#mutate(from, token), this.#mutate(to, token)];
+    const next = this.#mutate(to, token);
+    // A source that is lost is fenced at its storage, and comes back as a replica.
+    const old = this.server(from).reachable ? this.#mutate(from, token) : this.server(from);
     if (next.role === 'primary') return this.#promoted(next, true);
     Object.assign(old, { role: 'replica', signal: true, follows: to });
     Object.assign(next, { role: 'primary', signal: false, follows: null, since: this.#now() });
-    next.position = Math.max(old.position, next.position);
+    if (old.reachable) next.position = Math.max(old.position, next.position);
     next.timeline += 1;
     this.#changed(`${this.name} switched to ${to}`);
     return this.#promoted(next, false);
