@@ -132,6 +132,7 @@ export function describeWorkload(name: string, makeWorld: () => Promise<Workload
 
     // Exhaustive by its type: a verb that the port gains needs a line here.
     const verbs: Record<keyof Workload, 'reads' | ((workload: Workload, saved: Receipt['facts']) => Promise<unknown>)> =
+      {
         observe: 'reads',
         preflight: 'reads',
         save: 'reads',
@@ -139,7 +140,8 @@ export function describeWorkload(name: string, makeWorld: () => Promise<Workload
         scale: (workload) => workload.scale(region),
         quiesce: (workload) => workload.quiesce(region),
         drain: (workload) => workload.drain(region),
-        restore: (workload, saved) => workload.restore(region, saved),;
+        restore: (workload, saved) => workload.restore(region, saved),
+      };
 
     test('a stale attempt of every verb is refused and changes nothing', async () => {
       const older = newRun();
