@@ -28,10 +28,16 @@ const buckets = new Map<string, Bucket>();
 /**
  * Waits until a request may go.
  * @param place what shares the limit: region or endpoint
+ * @param budget when it is not the service's own from the list above
  * @throws AbortError as soon as the signal aborts
  */
-export async function spend(service: string, place: string, signal: AbortSignal): Promise<void> {
-  const { perSecond, burst } = BUDGETS[service] ?? USUAL;
+export async function spend(
+  service: string,
+  place: string,
+  signal: AbortSignal,
+  budget: Budget = BUDGETS[service] ?? USUAL,
+): Promise<void> {
+  const { perSecond, burst } = budget;
   const key = `${service} ${place}`;
   const now = clock.monotonic();
   const bucket = buckets.get(key) ?? { tokens: burst, at: now };

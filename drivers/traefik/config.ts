@@ -1,45 +1,12 @@
 import { z } from 'zod';
 import type { Component, RegionName } from '../../topology/model.ts';
 import { durationBetween, secretSchema } from '../../topology/scalars.ts';
+import { httpUrl, sampleSchema } from '../sample.ts';
 
 const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, 'a Traefik name: letters, digits, - and _')
   .meta({ examples: ['edge', 'writer'] });
-
-export const httpUrl = z
-  .url({ protocol: /^https?$/, error: 'expected a URL such as http://10.0.0.5:8080' })
-  .refine((text) => !URL.canParse(text) || new URL(text).username === '', {
-    error: 'no user or password in a URL: they would be shown in plans and logs',
-  });
-
-const sample = z
-  .strictObject({
-    url: httpUrl.meta({
-      description: 'Address that goes through the edge, as clients use it',
-      examples: ['http://edge.example.com/healthz'],
-    }),
-    header: z
-      .string()
-      .default('x-region')
-      .meta({ description: 'Response header in which each region names itself', examples: ['x-region'] }),
-    host: z
-      .string()
-      .optional()
-      .meta({ description: 'Host header, when the URL is an address', examples: ['shop.example.com'] }),
-    requests: z
-      .int()
-      .min(20)
-      .max(10_000)
-      .default(200)
-      .meta({ description: 'Requests sent to measure the split', examples: [200, 1000] }),
-    timeout: durationBetween(10, 60_000)
-      .prefault('2s')
-      .meta({ description: 'Longest wait for one request', examples: ['2s'] }),
-  })
-  .meta({
-    description: 'How the split is measured from outside. Without it only the read back through the API counts',
-  });
 
 /** Configuration of a `traefik` component. */
 export const configSchema = z.strictObject({
@@ -79,7 +46,7 @@ export const configSchema = z.strictObject({
   deadline: durationBetween(50, 600_000)
     .prefault('5s')
     .meta({ description: 'Longest wait until the API shows a change', examples: ['5s'] }),
-  sample: sample.optional(),
+  sample: sampleSchema.optional(),
 });
 
 /** Configuration of one node: an HTTP server for `weighted`, a TCP server for `endpoint`. */

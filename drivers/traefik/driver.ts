@@ -6,13 +6,13 @@ import type { Component } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Driver, DriverContext, Receipt, Router, RouterObservation, Weights } from '../ports.ts';
+import { contradictions, takeSample } from '../sample.ts';
 import { openApi, type TraefikApi } from './api.ts';
 import { changeFile, readIfThere } from './atomic-file.ts';
 import { assertCurrent, assertOurs, claimToWrite } from './claim.ts';
 import { configSchema, nodeSchema, serversOf, type TraefikConfig, validateTraefik } from './config.ts';
 import { escapeCommands } from './escape.ts';
 import { changeWeights, readFileState, renderTraefikFile, weightsInFile, withClaim } from './file.ts';
-import { contradictions, takeSample } from './sample.ts';
 import { checkedWeights, type Layout, type Reading, sameWeights, showWeights } from './weights.ts';
 
 /** Pause between two looks at the API, in milliseconds. A switch of the writer endpoint is part of the freeze. */

@@ -1,10 +1,49 @@
+/** Counts which region answers clients: what a router says it does, measured from outside. */
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
-import { httpCall, NoAnswer } from '../http-call.ts';
-import type { Weights } from '../ports.ts';
-import type { TraefikConfig } from './config.ts';
+import { z } from 'zod';
+import { durationBetween } from '../topology/scalars.ts';
+import { httpCall, NoAnswer } from './http-call.ts';
+import type { Weights } from './ports.ts';
 
 const AT_ONCE = 8;
+
+export const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'expected a URL such as http://10.0.0.5:8080' })
+  .refine((text) => !URL.canParse(text) || new URL(text).username === '', {
+    error: 'no user or password in a URL: they would be shown in plans and logs',
+  });
+
+/** How a router's split is measured. */
+export const sampleSchema = z
+  .strictObject({
+    url: httpUrl.meta({
+      description: 'Address that goes through the edge, as clients use it',
+      examples: ['http://edge.example.com/healthz'],
+    }),
+    header: z
+      .string()
+      .default('x-region')
+      .meta({ description: 'Response header in which each region names itself', examples: ['x-region'] }),
+    host: z
+      .string()
+      .optional()
+      .meta({ description: 'Host header, when the URL is an address', examples: ['shop.example.com'] }),
+    requests: z
+      .int()
+      .min(20)
+      .max(10_000)
+      .default(200)
+      .meta({ description: 'Requests sent to measure the split', examples: [200, 1000] }),
+    timeout: durationBetween(10, 60_000)
+      .prefault('2s')
+      .meta({ description: 'Longest wait for one request', examples: ['2s'] }),
+  })
+  .meta({
+    description: 'How the split is measured from outside. Without it only the read back through the API counts',
+  });
+
+export type SampleConfig = z.output<typeof sampleSchema>;
 
 export interface Sample {
   requests: number;
@@ -17,7 +56,7 @@ export interface Sample {
 }
 
 /** Sends requests through the edge, as clients do, and counts who answers. */
-export async function takeSample(sample: NonNullable<TraefikConfig['sample']>, signal: AbortSignal): Promise<Sample> {
+export async function takeSample(sample: SampleConfig, signal: AbortSignal): Promise<Sample> {
   const counts: Record<string, number> = {};
   let unanswered = 0;
   let left = sample.requests;
