@@ -421,6 +421,52 @@ describe('the judge', () => {
     expect(judge(tried)).toEqual([]);
   });
 
+  it('holds the move between two writable sides to what it states, and a refence to nothing', () => {
+    const between = (action: string, mode: 'planned' | 'unplanned', loss: LossStatement | null): Trace =>
+      trace([
+        [0, writable(A, true, 'system'), writable(B, true, 'system')],
+        [10, { kind: 'acknowledged', store: 'db', region: A, ...range }],
+        [2_000, writable(A, false), { kind: 'proof', store: 'db', run: RUN, proof: proof(2_000), durable: true }],
+        [9_000, missing],
+        ended({ action, mode, loss }),
+      ]);
+    expect(judge(between('failover', 'unplanned', bounded(0, null, null)))).toEqual([]);
+    expect(judge(between('failover', 'unplanned', null)).map(({ text }) => text)).toEqual([
+      '9 acknowledged writes (1 to 9) of db in eu-west are lost and the report does not cover them: it says nothing',
+    ]);
+    expect(judge(between('failover', 'planned', null)).map(({ text }) => text)).toEqual([
+      'the planned move to eu-central lost 9 acknowledged writes (1 to 9) of db in eu-west',
+    ]);
+    expect(judge(between('refence', 'planned', null)).map(({ text }) => text)).toEqual([
+      '9 acknowledged writes (1 to 9) of db in eu-west are gone although nothing was promoted',
+    ]);
+  });
+
+  it('asks a run to put back what it changed, and not what a late step of another run did', () => {
+    const state = (ttl: number) => ({ 'writer ttl': ttl });
+    const late = (runId: string): Trace =>
+      trace([
+        [0, { kind: 'snapshot', run: RUN, moment: 'before', state: state(1) }],
+        [
+          10,
+          {
+            kind: 'mutation',
+            place: 'router writer',
+            verb: 'restore',
+            token: token(9, runId),
+            accepted: true,
+            changed: true,
+          },
+        ],
+        [20, { kind: 'snapshot', run: RUN, moment: 'after', state: state(30) }],
+        ended({ outcome: 'refused' }),
+      ]);
+    expect(judge(late('run-0'))).toEqual([]);
+    expect(judge(late(RUN)).map(({ text }) => text)).toEqual([
+      'failover/checkout ended "refused" and writer ttl is 30, before it was 1',
+    ]);
+  });
+
   it('lets a step be undone again that was begun again after it had been undone', () => {
     const steps = ['saveA', 'saveB', 'undo:saveB', 'undo:saveB', 'saveB', 'undo:saveB', 'undo:saveA'];
     const inOrder = steps.map((step, i): Timed => [i, { kind: 'scheduled', run: RUN, step, verb: 'x', store: null }]);

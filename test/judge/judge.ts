@@ -66,12 +66,12 @@ function accepted(trace: Trace, run: string | null, code: string, at: number): b
 }
 
 /** Promotions that crossed without a proof because somebody took the risk in writing. */
-function riskTaken(trace: Trace, promotion: Of<'promotion'>): boolean {
+function riskTaken(trace: Trace, promotion: Parting): boolean {
   return promotion.override.includes('weakFence') && accepted(trace, promotion.run, 'weakFence', promotion.at);
 }
 
 /** Somebody accepted in writing that this promotion may lose writes: then it must be stated (I4), not impossible (I3). */
-function lossTaken(trace: Trace, promotion: Of<'promotion'>): boolean {
+function lossTaken(trace: Trace, promotion: Parting): boolean {
   return riskTaken(trace, promotion) || accepted(trace, promotion.run, 'lossAccepted', promotion.at);
 }
 
@@ -252,16 +252,49 @@ function awayWithin(trace: Trace, from: number, due: number): number {
   return since !== null && since <= due + away ? Number.POSITIVE_INFINITY : away;
 }
 
-/** The promotion that left these writes behind: the next one of another side, else the last one before them. */
-function abandonedBy(trace: Trace, store: string, region: string, range: WriteRange): Of<'promotion'> | null {
+/** What left writes behind: a promotion elsewhere, or the fence of one of two sides that accepted writes. */
+type Parting = Pick<Of<'promotion'>, 'at' | 'region' | 'by' | 'run' | 'mode' | 'override'>;
+
+/** The next promotion of another side; else the move to the other of two writable sides; else the last one before them. */
+function abandonedBy(trace: Trace, store: string, region: string, range: WriteRange): Parting | null {
   const elsewhere = all(trace, 'promotion').filter((p) => p.store === store && p.region !== region);
-  return elsewhere.find((p) => p.at >= range.lastAt) ?? elsewhere.at(-1) ?? null;
+  const next = elsewhere.find((p) => p.at >= range.lastAt);
+  return next ?? leftBehindBy(trace, store, region, range) ?? elsewhere.at(-1) ?? null;
 }
 
-/** What was lost, range by range, with the promotion that lost it. */
-function losses(trace: Trace): Array<{ event: Of<'missing'>; range: WriteRange; promotion: Of<'promotion'> | null }> {
+/**
+ * A run that moved from this side to another that accepted writes as well: it promoted nothing, its fence decided. A
+ * refence only ends what an earlier promotion began.
+ */
+function leftBehindBy(trace: Trace, store: string, region: string, range: WriteRange): Parting | null {
+  const sides = new Sides();
+  let beside: { at: number; region: string } | null = null;
+  for (const event of trace.events) {
+    sides.take(event);
+    if (event.kind === 'writable' && event.store === store && event.region === region) {
+      const [other] = sides.others(store, region);
+      const ended = !event.writable && event.by === 'rampart' && event.at >= range.lastAt;
+      beside = ended && other !== undefined ? { at: event.at, region: other } : null;
+    }
+    if (beside === null || event.kind !== 'proof' || event.store !== store || event.proof.region !== region) continue;
+    const record = all(trace, 'record').findLast((r) => r.run === event.run)?.record;
+    if (record === undefined || !['failover', 'failback'].includes(record.action)) continue;
+    const { mode } = record;
+    return {
+      ...beside,
+      by: 'rampart',
+      run: event.run,
+      mode: mode === 'planned' ? 'planned' : 'unplanned',
+      override: [],
+    };
+  }
+  return null;
+}
+
+/** What was lost, range by range, with what lost it. */
+function losses(trace: Trace): Array<{ event: Of<'missing'>; range: WriteRange; parting: Parting | null }> {
   return all(trace, 'missing').flatMap((event) =>
-    event.ranges.map((range) => ({ event, range, promotion: abandonedBy(trace, event.store, event.region, range) })),
+    event.ranges.map((range) => ({ event, range, parting: abandonedBy(trace, event.store, event.region, range) })),
   );
 }
 
@@ -272,11 +305,11 @@ const plannedLosesNothing: Predicate = {
   title: 'planned mode loses no acknowledged write, unless a person accepted a stated loss by name',
   needs: ['acknowledged', 'missing'],
   judge(trace, broken) {
-    for (const { event, range, promotion } of losses(trace)) {
+    for (const { event, range, parting } of losses(trace)) {
       const where = `${event.store} in ${event.region}`;
-      if (promotion === null) broken(event.at, `${count(range)} of ${where} are gone although nothing was promoted`);
-      else if (promotion.mode === 'planned' && promotion.by === 'rampart' && !lossTaken(trace, promotion))
-        broken(event.at, `the planned promotion in ${promotion.region} lost ${count(range)} of ${where}`);
+      if (parting === null) broken(event.at, `${count(range)} of ${where} are gone although nothing was promoted`);
+      else if (parting.mode === 'planned' && parting.by === 'rampart' && !lossTaken(trace, parting))
+        broken(event.at, `the planned move to ${parting.region} lost ${count(range)} of ${where}`);
     }
   },
 };
@@ -300,11 +333,11 @@ const neverSilently: Predicate = {
     'unplanned mode never loses silently: stated before approval and in the report, and the lost rows stay readable',
   needs: ['acknowledged', 'missing', 'record'],
   judge(trace, broken) {
-    for (const { event, range, promotion } of losses(trace)) {
-      if (promotion === null || promotion.by !== 'rampart') continue;
-      if (promotion.mode === 'planned' && !lossTaken(trace, promotion)) continue;
+    for (const { event, range, parting } of losses(trace)) {
+      if (parting === null || parting.by !== 'rampart') continue;
+      if (parting.mode === 'planned' && !lossTaken(trace, parting)) continue;
       const lost = `${count(range)} of ${event.store} in ${event.region} are lost`;
-      const record = all(trace, 'record').findLast((r) => r.run === promotion.run)?.record;
+      const record = all(trace, 'record').findLast((r) => r.run === parting.run)?.record;
       // A run that is still open has not reported yet.
       if (record !== undefined && record.outcome !== null) {
         const why = record.loss === null ? 'it says nothing' : uncovered(record.loss, range);
@@ -314,10 +347,10 @@ const neverSilently: Predicate = {
           broken(event.at, `${lost}: ${event.bytes} bytes, and the report says at most ${most}`);
       }
       const shown = all(trace, 'gate').filter(
-        (g) => g.run === promotion.run && g.state === 'opened' && g.at <= promotion.at && g.loss !== null,
+        (g) => g.run === parting.run && g.state === 'opened' && g.at <= parting.at && g.loss !== null,
       );
       if (shown.length > 0 && shown.every((g) => g.loss?.kind === 'none'))
-        broken(event.at, `${lost} and every gate before the promotion said that nothing would be`);
+        broken(event.at, `${lost} and every gate before that said that nothing would be`);
       const kept = all(trace, 'kept').findLast((k) => k.store === event.store && k.region === event.region);
       if (kept !== undefined && !kept.readable && kept.by !== 'person')
         broken(event.at, `${lost} and nobody let go of the data that held them, which cannot be read any more`);
@@ -430,6 +463,7 @@ const backOrForward: Predicate = {
       if (before === undefined || after === undefined) continue;
       for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
         if (touched.has(key) || JSON.stringify(before[key]) === JSON.stringify(after[key])) continue;
+        if (changedByAnother(trace, run, key)) continue;
         broken(
           at,
           `${record.workflowId} ended "${record.outcome}" and ${key} is ${JSON.stringify(after[key])}, before it was ${JSON.stringify(before[key])}`,
@@ -438,6 +472,23 @@ const backOrForward: Predicate = {
     }
   },
 };
+
+/**
+ * Whether the last change of this part of a snapshot while the run was open was another run's: a step of it whose
+ * worker froze may still put its own setting back.
+ */
+function changedByAnother(trace: Trace, run: string, key: string): boolean {
+  const moments = trace.events.filter((e) => e.kind === 'snapshot' && e.run === run).map(({ at }) => at);
+  const last = all(trace, 'mutation').findLast(
+    ({ at, place, accepted, changed }) =>
+      accepted &&
+      changed &&
+      at >= moments[0]! &&
+      at <= moments.at(-1)! &&
+      key.startsWith(`${place.replace('router ', '')} `),
+  );
+  return last !== undefined && last.token !== null && last.token.runId !== run;
+}
 
 const undosReported: Predicate = {
   rule: 'I8',
