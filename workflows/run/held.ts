@@ -2,22 +2,18 @@
  * A source that is fenced and could write if it were not (I2). A planned run has a timer for that; an unplanned one may
  * work as long as it takes, because nothing else ends the outage, but it does not wait for people with such a source.
  */
-import type { State } from '../../plan/model.ts';
 import { lookAtSide } from './measure.ts';
 import { identityOf, type Run } from './state.ts';
 import type { UndoEntry } from './undo.ts';
 
-/** States that are about a side which accepts writes. */
-const ACTIVE: readonly State[] = ['steady', 'unsettled', 'midRamp'];
-
 /** The fences of this run that keep a living source from writing. */
 function heldBy(run: Run): UndoEntry[] {
   if (run.pastPointOfNoReturn) return [];
-  const seen = [...run.record.plans.map(({ facts }) => facts), run.facts].map((facts) => facts?.classified);
   return run.undo.pending().filter(({ step, undo }) => {
     if (undo.verb !== 'unfence') return false;
-    const lived = seen.some((found) => ACTIVE.includes(found?.state ?? 'unknown') && found?.region === step.region);
-    return lived || run.record.steps.some((s) => s.id === step.id && s.facts.stoppedWrites === true);
+    return (
+      run.lived.has(step.region!) || run.record.steps.some((s) => s.id === step.id && s.facts.stoppedWrites === true)
+    );
   });
 }
 

@@ -5,7 +5,7 @@ import type { LossStatement, Receipt, Weights } from '../../drivers/ports.ts';
 import { assessObjectives } from '../../evidence/objectives.ts';
 import type { Debt, Outcome, RunRecord, StepRecord, WaitRecord } from '../../evidence/record.ts';
 import { combineLoss } from '../../plan/loss.ts';
-import type { Facts, Plan, Request, Stage, StageName, Step, StepCall, StepId } from '../../plan/model.ts';
+import type { Facts, Plan, Request, Stage, StageName, State, Step, StepCall, StepId } from '../../plan/model.ts';
 import type { EventName, Severity } from '../../topology/channels.ts';
 import type { RunStatus } from '../contract.ts';
 import { countRun } from './counted.ts';
@@ -22,6 +22,9 @@ const LOG_LIMIT = 500;
 const LAG_LIMIT = 500;
 /** Facts kept that decisions were bound to, newest; each is some kilobytes, and the record is the run's result. */
 const SHOWN_LIMIT = 20;
+
+/** States that are about a side which accepts writes. */
+const ACTIVE: readonly State[] = ['steady', 'unsettled', 'midRamp'];
 
 /** A stronger word replaces a weaker one that is still waiting to be acted on. */
 const STRENGTH: Record<InterruptKind, number> = { withdraw: 0, freezeExpired: 1, abort: 2, escalate: 3 };
@@ -93,6 +96,8 @@ export class Run {
   closed = false;
   /** Task queues on which no worker took a step of the present plan in time. */
   absentPlaces = new Set<string>();
+  /** Regions that were seen to accept writes, at any time: in a plan's facts, or at a gate that showed newer ones. */
+  readonly lived = new Set<string>();
   /** Number of the plan (1 = first) whose promotion crossed the point of no return; `null` before. */
   crossedInPlan: number | null = null;
   /** Search attributes as last upserted. */
@@ -173,6 +178,8 @@ export class Run {
   /** What is measured newly replaces what was, and the lag in it is kept: nobody can measure it afterwards. */
   saw(facts: Facts): void {
     this.facts = facts;
+    const { state, region } = facts.classified;
+    if (region !== null && ACTIVE.includes(state)) this.lived.add(region);
     const samples = this.record.lagSamples!;
     for (const [component, lag] of Object.entries(facts.lag)) {
       if (lag === null) continue;

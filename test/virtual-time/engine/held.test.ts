@@ -4,6 +4,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type EngineRun, startRun, UNPLANNED } from './run.ts';
 import { A, B, type Script } from './world/world.ts';
 
+const FENCE = `fence:orders-db@${A}`;
+
 const FORCED = { ...UNPLANNED, override: ['healthySource'] };
 const BUDGET_MS = 30_000;
 
@@ -72,4 +74,31 @@ it('an unplanned run that holds before the promotion lets a living source write 
   expect(run.model.database().writable).toEqual([A]);
   await run.send('retry');
   expect((await run.end()).outcome).toBe('completed');
+});
+
+it('remembers that the source came back at a gate, also when the answer of its fence is lost and the plan is another', async () => {
+  const answerLost: Script = async (act) => {
+    await act();
+    throw ApplicationFailure.nonRetryable('the worker that ran it stopped reporting', 'ProviderUnavailable');
+  };
+  run = await startRun({
+    request: UNPLANNED,
+    before: (model) => {
+      model.lose(A);
+      model.on(FENCE, answerLost, 1);
+    },
+  });
+  await run.gate('cutover');
+  Object.assign(run.model.database().server(A), { reachable: true, since: run.model.now });
+  run.model.traffic.workload('shop', A).reachable = true;
+  await run.harness.advance(20_000);
+  expect((await run.gate('cutover')).id).toBe('cutover.2');
+  await run.approve();
+  await run.until(FENCE);
+  await run.send('escalate', { by: 'eve', reason: 'it takes too long', to: B });
+  await run.gate('cutover');
+  expect(run.model.database().writable).toEqual([]);
+  await run.harness.advance(2 * BUDGET_MS);
+  expect(run.model.database().writable).toEqual([A]);
+  expect((await run.holding()).reason).toMatch(/was not answered within the freeze budget of 30 s/);
 });
