@@ -93,6 +93,13 @@ const CALM: People = {
   ...{ delayMs: 1_000, rejects: false, twice: false, wrongGate: false, lateMs: 0, atHold: 'retry' },
 };
 
+/** Nothing of a scenario that is given whole is drawn. */
+const PLAIN = {
+  ...{ stores: ['orders-db'], lagMs: 20, approvals: 1, rpoMs: 60_000, gateMs: 120_000, skew: {} },
+  ...{ onTimeout: 'hold', onFailure: 'rollback', rampFails: 'rollback', unplannedRamp: 'jump' },
+  ...{ writes: 'global', eager: false, batching: 'together' },
+} satisfies Partial<Scenario>;
+
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'promote-before-fence',
@@ -549,6 +556,40 @@ export const MUTATIONS: readonly Mutation[] = [
       faults: [{ what: 'breakApp', region: B, ms: 400000, when: { ms: 4000 } }],
     },
     patch: [{ find: 'run.holding = {\n        reason,', put: "run.holding = {\n        reason: ''," }],
+  },
+  {
+    name: 'late-look-counts',
+    what: 'the last look at the source counts however late its answer is',
+    // To the millisecond as it was found: the server must go away between a question and its answer.
+    focus: {
+      seed: 47243,
+      ...PLAIN,
+      actions: UNPLANNED,
+      people: { ...CALM, delayMs: 300 },
+      faults: [
+        { what: 'loseRegion', region: A, ms: 20_000, when: { ms: 4_243 } },
+        { what: 'routerDown', region: B, ms: 1_700, when: { ms: 2_150 } },
+        { what: 'serverDown', region: A, ms: 45_000, when: { ms: 9_471 } },
+      ],
+    },
+    patch: [{ find: 'LATE_MS = 15_000', put: 'LATE_MS = 15_000_000' }],
+  },
+  {
+    name: 'seen-alive-and-forgotten',
+    what: 'that a source was seen alive at a gate is forgotten as soon as there is a newer reading',
+    focus: {
+      seed: 47471,
+      ...PLAIN,
+      actions: UNPLANNED,
+      approvals: 2,
+      people: { ...CALM, delayMs: 300, lateMs: 15_000 },
+      faults: [
+        { what: 'loseRegion', region: A, ms: 3_000, when: { ms: 1_559 } },
+        { what: 'escalateBack', region: B, ms: 400, when: { step: `fence:orders-db@${A}`, nth: 1, op: 1 } },
+        { what: 'loseRegion', region: B, ms: 1_700, when: { step: 'scale:shop@eu-central', nth: 1, op: 1 } },
+      ],
+    },
+    patch: [{ find: 'saw(facts) {', put: 'saw(facts) {\n this.lived.clear();' }],
   },
   {
     name: 'undos-oldest-first',

@@ -60,7 +60,9 @@ export function scenarioOf(seed: number, mutation: Mutation | null): Scenario {
   const drawn = drawScenario(seed);
   const focus = mutation?.focus;
   if (focus === undefined) return drawn;
-  return { ...drawn, ...focus, faults: [...(focus.faults ?? []), ...drawn.faults.slice(0, 1)] };
+  // One that names its seed is a whole scenario, to be played as it was found.
+  const more = focus.seed === undefined ? drawn.faults.slice(0, 1) : [];
+  return { ...drawn, ...focus, faults: [...(focus.faults ?? []), ...more] };
 }
 
 /** Plays a scenario under a mutation, which also may change what drivers do. */
