@@ -53,10 +53,11 @@ const source = ({ active }: { active: string }): Victim => ({ what: 'worker', wh
 const goal = ({ other }: { other: string }): Victim => ({ what: 'worker', where: other, one: true });
 const temporal = (): Victim => ({ what: 'temporal' });
 
-test('the control workers, in the freeze', () => killIn('quiesce', control), 360_000);
-test('the Temporal server, in the freeze', () => killIn('quiesce', temporal), 360_000);
 test("one of the source's workers, in the freeze", () => killIn('quiesce', source), 360_000);
 
+// The control worker and Temporal are killed at other boundaries by the cells of the crash matrix that every CI runs.
+fullOnly('the control workers, in the freeze', () => killIn('quiesce', control), 360_000);
+fullOnly('the Temporal server, in the freeze', () => killIn('quiesce', temporal), 360_000);
 fullOnly("one of the target's workers, beside the catch-up", () => killIn('catch-up', goal), 360_000);
 fullOnly('the control workers, in prepare', () => killIn('prepare', control), 360_000);
 fullOnly('the control workers, beside the fence', () => killIn('fence', control), 360_000);
