@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -27,6 +27,7 @@ import {
   parseStep,
 } from '../../workflows/run/parse.ts';
 import { commandsIn, problemOf, program, words } from './commands.ts';
+import { expectGenerated } from './generated.ts';
 import { topologyKeys } from './topology-keys.ts';
 
 const root = repositoryRoot();
@@ -46,29 +47,6 @@ const sources = ['clients', 'workers', 'activities', 'workflows', 'drivers', 'la
   .filter((path) => path.endsWith('.ts'))
   .map(file)
   .join('\n');
-
-/** Text that differs only in its layout is the same: tables are padded by the formatter. */
-const layoutFree = (text: string): string =>
-  text
-    .replace(/-{3,}/g, '---')
-    .replace(/[ \t]+/g, ' ')
-    .trim();
-
-/**
- * Compares a generated part of a page, between `<!-- name -->` and `<!-- /name -->`.
- * RAMPART_UPDATE_DOCS=1 writes it instead; run the formatter afterwards.
- */
-function expectGenerated(page: string, name: string, expected: string): void {
-  const text = file(page);
-  const [, before, present, after] =
-    new RegExp(`^(.*<!-- ${name} -->\n)(.*)(<!-- /${name} -->.*)$`, 's').exec(text) ?? [];
-  if (present === undefined) throw new Error(`${page} has no part <!-- ${name} -->`);
-  if (process.env.RAMPART_UPDATE_DOCS === '1') writeFileSync(join(root, page), `${before}\n${expected}\n\n${after}`);
-  else
-    expect(layoutFree(present), `${page}: run RAMPART_UPDATE_DOCS=1 npx vitest run test/docs`).toBe(
-      layoutFree(expected),
-    );
-}
 
 const ALERTS = [...file('deploy/prometheus/rules.yml').matchAll(/- alert: (\w+)/g)].map(([, name]) => name!);
 
