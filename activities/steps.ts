@@ -43,7 +43,7 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
   const step = (work: Work) => (call: StepCall) => {
     const { attempt, activityType } = activityInfo();
     if (attempt > 1) metrics.count('rampart_step_retries_total', { service: call.run.service, step: activityType });
-    return perform(deps, call.run, call.token, (context) => work(call, context));
+    return perform(deps, call.run, call.token, (context) => work(call, { ...context, overrides: call.overrides }));
   };
   const store = (work: StoreWork) =>
     step((call, context) => work(open(deps, componentOf(call), 'store', context), call, context));

@@ -324,6 +324,8 @@ export interface DriverContext {
   /** Directory private to this worker's place, for claims and journals of systems without a data directory of their own. */
   stateDir: string;
   run: { workflowId: string; runId: string; service: string };
+  /** Codes of risks that people have accepted by name for this run; the run records who and why. */
+  overrides?: readonly string[];
 }
 
 export interface DriverLog {

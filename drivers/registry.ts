@@ -1,3 +1,4 @@
+import { arcRoutingControl } from './arc-routing-control/driver.ts';
 import { commandCheck } from './checks/command.ts';
 import { httpCheck } from './checks/http.ts';
 import { prometheusCheck } from './checks/prometheus.ts';
@@ -9,7 +10,7 @@ import { postgres } from './postgres/driver.ts';
 import { traefik } from './traefik/driver.ts';
 
 /** Every system that Rampart drives. Adding one adds its folder and its line here. */
-const all: Driver[] = [postgres, traefik, httpContract, httpCheck, tcpCheck, sqlCheck, prometheusCheck, commandCheck];
+const all: Driver[] = [postgres, traefik, arcRoutingControl, httpContract, httpCheck, tcpCheck, sqlCheck, prometheusCheck, commandCheck];
 
 /** Drivers by the `type` that a component names. */
 export const drivers: ReadonlyMap<string, Driver> = new Map(all.map((driver) => [driver.type, driver]));

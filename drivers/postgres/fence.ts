@@ -6,6 +6,7 @@
  * an operator) gets it read-only. A server that was killed is fenced by the signal alone; its last position is unknown.
  */
 import { RampartError } from '../errors.ts';
+import { startOf } from '../lock.ts';
 import { poll } from '../poll.ts';
 import type { At, FenceReceipt, Position } from '../ports.ts';
 import { readStatus } from '../sql/status.ts';
@@ -15,7 +16,6 @@ import { type ControlData, greatestTimeline } from './control-data.ts';
 import { closeDatabases, databasesToClose, endSessions, rememberClosed } from './fence-sql.ts';
 import type { FenceState } from './fence-state.ts';
 import { shutdownCheckpoint } from './last-checkpoint.ts';
-import { startOf } from './lock.ts';
 import { fenceOf, fenceReceipt, settledReading } from './prove.ts';
 import { allOf, known, type NodeFiles, type NodeReading, readFiles, readNode } from './reading.ts';
 import type { FenceRecord, NodeRecord } from './record.ts';

@@ -6,13 +6,13 @@
  */
 import { join } from 'node:path';
 import { RampartError } from '../errors.ts';
+import { withLock } from '../lock.ts';
 import { poll } from '../poll.ts';
 import type { Claim, Journal, Json, Millis, Position } from '../ports.ts';
 import { query, type Session, withSession } from '../sql/session.ts';
 import { ensureTables } from '../sql/tables.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { makeFolder, readIfThere, writeDurably } from './files.ts';
-import { withLock } from './lock.ts';
 import { local, stateDirOf } from './server.ts';
 
 /** A fence that was put up here; gone again with `unfence` and `rejoin`. */

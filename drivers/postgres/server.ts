@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { mkdir, open, readdir, readlink, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RampartError } from '../errors.ts';
+import { startOf } from '../lock.ts';
 import { poll } from '../poll.ts';
 import type { DriverContext } from '../ports.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { runTool, toolPath } from './control-data.ts';
 import { exists, ownerOf, readIfThere, removeDurably, writeDurably } from './files.ts';
-import { startOf } from './lock.ts';
 
 /** A node whose data directory is ours to work with. */
 export type LocalNode = PgNode & { dataDir: string };

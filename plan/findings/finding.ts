@@ -22,6 +22,7 @@ export const OVERRIDES: readonly string[] = [
   'lagAboveObjective',
   'lossAccepted',
   'lowerTimeline',
+  'safetyRule',
   'sourceUnclear',
   'targetCheck',
   'targetNotReady',

@@ -8,6 +8,8 @@ export interface RouterWorld {
   driver: Driver<'router'>;
   /** A component with at least two regions whose workloads answer. */
   component: Component;
+  /** The worker's state directory, for drivers that keep claims there. */
+  stateDir?: string;
   /** What the component's secrets resolve to. */
   secrets: Record<string, string>;
   /** The same component with an address where nobody listens. */
@@ -42,7 +44,14 @@ export function describeRouter(name: string, makeWorld: () => Promise<RouterWorl
     afterAll(() => world?.close());
 
     const open = (options: ContextOptions = {}, component = world.component): Router =>
-      world.driver.open(component, driverContext({ secrets: world.secrets, ...options }));
+      world.driver.open(
+        component,
+        driverContext({
+          secrets: world.secrets,
+          ...(world.stateDir === undefined ? {} : { stateDir: world.stateDir }),
+          ...options,
+        }),
+      );
     const newRun = () => token(++epoch, `run-${epoch}`, 1);
     const set = (weights: Weights) => open({ token: newRun() }).setWeights(weights);
 

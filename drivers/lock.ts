@@ -10,8 +10,8 @@ import { readFileSync } from 'node:fs';
 import { link, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { RampartError } from '../errors.ts';
-import { poll } from '../poll.ts';
+import { RampartError } from './errors.ts';
+import { poll } from './poll.ts';
 
 /** A holder on another machine cannot be asked; sections under the lock take milliseconds, this is far beyond. */
 const FOREIGN_STALE_MS = 60_000;

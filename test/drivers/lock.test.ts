@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { orphanOf, startOf, withLock } from '../../../drivers/postgres/lock.ts';
+import { orphanOf, startOf, withLock } from '../../drivers/lock.ts';
 
 let folder: string;
 beforeEach(() => {
