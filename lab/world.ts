@@ -13,13 +13,14 @@ import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, 
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LoadClient, loadClient } from './load/client.ts';
+import { emulatorCommand } from './parts/emulators.ts';
 import { installPart } from './parts/install.ts';
 import { withLock } from './parts/lock.ts';
 import { built, labHome } from './paths.ts';
 import { endRecorded, startTimeOf } from './processes.ts';
 import type { ControlFile, Progress } from './supervisor.ts';
 import { saveSpec, type Target, type WorldStatus } from './world/running.ts';
-import { decideWorld, nodesDirectory, recordOf, worldDirectory } from './world/spec.ts';
+import { type Cloud, decideWorld, nodesDirectory, recordOf, worldDirectory } from './world/spec.ts';
 
 export interface OpenOptions {
   /** `default` if absent. */
@@ -32,6 +33,8 @@ export interface OpenOptions {
   bake?: string;
   /** Whether a guard watches the service; default no: what happens is what the caller does. */
   guard?: boolean;
+  /** Example of `examples/` to run against an emulated provider; none by default. */
+  cloud?: Cloud | null;
   /**
    * `true`: the world ends with this process, however it ends, unless `handOver()` is called. `false`
    * (default): it stays until `down`.
@@ -78,8 +81,9 @@ export async function openWorld(options: OpenOptions = {}): Promise<World> {
     await installPart('postgres', log);
     await installPart('traefik', log);
     if (!process.env.TEMPORAL_ADDRESS) await installPart('temporal', log);
-    const { load = 0, workers = 2, bake = '2s', guard = false } = options;
-    const spec = await decideWorld({ name, load, workers, bake, guard });
+    const { load = 0, workers = 2, bake = '2s', guard = false, cloud = null } = options;
+    if (cloud !== null) await emulatorCommand('ministack', { ...log, port: 0 });
+    const spec = await decideWorld({ name, load, workers, bake, guard, cloud });
     saveSpec(spec);
     const supervisor = startSupervisor(dir);
     const handOver = (): void => {

@@ -9,7 +9,7 @@ import { ownerOf } from './node.ts';
 export interface Postmaster {
   pid: number;
   port: number;
-  /** `starting`, `ready` (read-write), `standby` (accepts read-only sessions), `stopping`. */
+  /** `starting`, `ready` (takes sessions, a hot standby read-only ones), `standby` (takes none), `stopping`. */
   status: string;
 }
 

@@ -5,7 +5,7 @@ import { temporalAddress, type WorldSpec } from './spec.ts';
 export interface NamedLink {
   /** For example `replication eu-west > eu-central`. */
   name: string;
-  kind: 'database' | 'replication' | 'app' | 'writer' | 'temporal';
+  kind: 'database' | 'replication' | 'app' | 'writer' | 'temporal' | 'api';
   /** Regions whose loss cuts it. */
   regions: string[];
   link: Link;
@@ -59,6 +59,17 @@ export async function openLinks(spec: WorldSpec): Promise<NamedLink[]> {
         port: region.links.temporal,
         to: temporal,
       },
+      ...(spec.provider === null
+        ? []
+        : [
+            {
+              name: `provider's API ${region.name}`,
+              kind: 'api' as const,
+              regions: own,
+              port: spec.provider.regions[region.name]!,
+              to: { port: spec.provider.api },
+            },
+          ]),
     ] as const;
   });
   return Promise.all(

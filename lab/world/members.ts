@@ -10,7 +10,7 @@ import { untilAnswers } from './temporal.ts';
 export interface Member {
   /** For example `app eu-west`, `worker control 1`, `temporal`. */
   name: string;
-  kind: 'temporal' | 'router' | 'app' | 'worker' | 'load';
+  kind: 'temporal' | 'router' | 'app' | 'worker' | 'load' | 'provider';
   /** Region it would be lost with; none for what stands outside both. */
   region: string | null;
   start(): ChildProcess;

@@ -17,12 +17,16 @@ import {
   untilWorkersAnswer,
   workerMembers,
 } from './members.ts';
+import { letFollow, providerMembers, untilProviderReady } from './provider.ts';
 import {
+  dataOf,
   HOME_REGION,
+  nodeName,
   type RegionSpec,
   recordOf,
   regionOf,
   SERVICE,
+  slotOf,
   temporalAddress,
   type WorldSpec,
   webUi,
@@ -118,12 +122,12 @@ export async function startWorld(spec: WorldSpec, say: (line: string) => void): 
     ]);
   const links = await openLinks(spec);
   writeFirstRoutes(spec);
-  writeTopology(spec, postgres.bin);
 
+  const provider = spec.provider === null ? [] : await providerMembers(spec, spec.provider);
   const server = temporal
     ? [{ name: 'temporal', kind: 'temporal' as const, region: null, start: () => startTemporal(spec, temporal.bin) }]
     : [];
-  for (const member of server) begin(member);
+  for (const member of [...server, ...provider]) begin(member);
   begin({ name: 'traefik', kind: 'router', region: null, start: () => startTraefik(spec, traefik.bin) });
   await Promise.all([
     alive('temporal', untilTemporalAnswers(spec)).then(() => say(`Temporal on ${temporalAddress(spec)}`)),
@@ -131,7 +135,14 @@ export async function startWorld(spec: WorldSpec, say: (line: string) => void): 
       say(`Traefik: edge on ${spec.edgePort}, writer endpoint on ${spec.writerPort}`),
     ),
     createDatabases(spec, postgres, record).then(() => say('PostgreSQL pair, streaming')),
+    spec.provider === null
+      ? undefined
+      : Promise.all(provider.map(({ name }) => alive(name, untilProviderReady(spec, spec.provider!)))).then(() =>
+          say(`AWS and Cloudflare, emulated, on ${spec.provider!.api}`),
+        ),
   ]);
+  if (spec.provider !== null) await letFollow(spec.provider);
+  writeTopology(spec, postgres.bin);
   for (const region of spec.regions) begin(appMember(spec, region));
   const places = [null, ...spec.regions];
   const workers = places.flatMap((place) => workerMembers(spec, place));
@@ -250,8 +261,6 @@ export async function startWorld(spec: WorldSpec, say: (line: string) => void): 
   };
 }
 
-const dataOf = (region: RegionSpec): string => join(region.node, 'data');
-
 async function createDatabases(spec: WorldSpec, postgres: PostgresPart, record: string): Promise<void> {
   rmSync(spec.nodes, { recursive: true, force: true });
   mkdirSync(spec.nodes, { recursive: true });
@@ -275,11 +284,6 @@ async function createDatabases(spec: WorldSpec, postgres: PostgresPart, record: 
     });
   }
 }
-
-/** Name of a region's node, as the topology gives it by default. */
-const nodeName = (region: string): string => `orders-db-${region}`;
-/** The slot on the primary that holds WAL for the replica in this region, named as the driver names it. */
-const slotOf = (region: string): string => `rampart_${nodeName(region).replaceAll('-', '_')}`;
 
 /**
  * The region whose database takes writes now, as seen from outside the world.

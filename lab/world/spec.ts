@@ -8,6 +8,10 @@ export const REGIONS = ['eu-west', 'eu-central'] as const;
 export const HOME_REGION = 'eu-west';
 export const SERVICE = 'checkout';
 
+/** Examples whose systems are a provider's: `rampart lab up --cloud` runs one against emulators. */
+export const CLOUDS = ['aws-cloudflare', 'rds-postgres'] as const;
+export type Cloud = (typeof CLOUDS)[number];
+
 export interface RegionSpec {
   name: string;
   /** Folder of its PostgreSQL node. */
@@ -40,6 +44,18 @@ export interface WorldOptions {
   bake: string;
   /** Whether a guard watches the service, and fences an old primary that comes back. */
   guard: boolean;
+  /** Example that the world is built by; `null`: databases, router and apps are driven directly. */
+  cloud: Cloud | null;
+}
+
+/** Ports of the emulated provider. */
+export interface ProviderPorts {
+  /** All its APIs, told apart by the path and by what calls are signed for. */
+  api: number;
+  /** The same for each region: a link that is cut with it. */
+  regions: Record<string, number>;
+  /** The emulator of AWS behind them. */
+  emulator: number;
 }
 
 export interface WorldSpec extends WorldOptions {
@@ -59,6 +75,8 @@ export interface WorldSpec extends WorldOptions {
   writerPort: number;
   traefikApiPort: number;
   loadPort: number;
+  /** Present when the world is built by an example. */
+  provider: ProviderPorts | null;
   /** Health ports of the workers: the control place's first, then each region's. */
   workerPorts: number[];
   /** Where each of them serves `/metrics`, in the same order. */
@@ -80,12 +98,19 @@ export const nodesDirectory = (name: string): string => join(postgresHome(), 'wo
 /** File of a world with everything that must be ended with it. */
 export const recordOf = (dir: string): string => join(dir, 'processes.jsonl');
 
+/** Data directory of a region's PostgreSQL. */
+export const dataOf = (region: RegionSpec): string => join(region.node, 'data');
+/** Name of a region's node, as the topology gives it by default. */
+export const nodeName = (region: string): string => `orders-db-${region}`;
+/** The slot on the primary that holds WAL for the replica in this region, named as the driver names it. */
+export const slotOf = (region: string): string => `rampart_${nodeName(region).replaceAll('-', '_')}`;
+
 /** Chooses folders and free ports for a new world. */
 export async function decideWorld(options: WorldOptions): Promise<WorldSpec> {
   const dir = worldDirectory(options.name);
   const nodes = nodesDirectory(options.name);
   const workers = options.workers * (REGIONS.length + 1);
-  const ports = await freePorts(7 + REGIONS.length * 7 + 2 * workers);
+  const ports = await freePorts(9 + REGIONS.length * 8 + 2 * workers);
   const next = (): number => ports.pop() as number;
   return {
     ...options,
@@ -102,6 +127,14 @@ export async function decideWorld(options: WorldOptions): Promise<WorldSpec> {
     writerPort: next(),
     traefikApiPort: next(),
     loadPort: next(),
+    provider:
+      options.cloud === null
+        ? null
+        : {
+            api: next(),
+            regions: Object.fromEntries(REGIONS.map((name) => [name, next()])),
+            emulator: next(),
+          },
     workerPorts: Array.from({ length: workers }, next),
     metricsPorts: Array.from({ length: workers }, next),
     regions: REGIONS.map((name) => ({
