@@ -5,12 +5,14 @@
  * gone and the control file says `shut down` at checkpoint C. From the signal on, whoever starts the server (systemd,
  * an operator) gets it read-only. A server that was killed is fenced by the signal alone; its last position is unknown.
  */
+
+import { fencedNow, tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import { startOf } from '../lock.ts';
 import { poll } from '../poll.ts';
 import type { At, FenceReceipt, Position } from '../ports.ts';
 import { readStatus } from '../sql/status.ts';
-import { tokenOf, withClaim } from './claim.ts';
+import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { type ControlData, greatestTimeline } from './control-data.ts';
 import { closeDatabases, databasesToClose, endSessions, rememberClosed } from './fence-sql.ts';
@@ -18,7 +20,7 @@ import type { FenceState } from './fence-state.ts';
 import { shutdownCheckpoint } from './last-checkpoint.ts';
 import { fenceOf, fenceReceipt, settledReading } from './prove.ts';
 import { allOf, known, type NodeFiles, type NodeReading, readFiles, readNode } from './reading.ts';
-import type { FenceRecord, NodeRecord } from './record.ts';
+import type { FenceRecord } from './record.ts';
 import {
   endOrphans,
   endWalSenders,
@@ -123,7 +125,7 @@ async function fenceByStop(cluster: Cluster, node: LocalNode): Promise<Stopped |
       return running;
     },
     // Who finds the server in recovery later must know that it was a primary.
-    (record) => ({ ...fencedNow(cluster, record), fence: fenceRecord(cluster, node, files.control, null) }),
+    (record) => ({ ...fencedNow(record, cluster.context.now()), fence: fenceRecord(cluster, node, files.control, null) }),
   );
   return awaitDown(cluster, node, stopping);
 }
@@ -253,7 +255,7 @@ async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Stopped |
     node,
     unknown,
     async () => {},
-    (record) => fencedNow(cluster, record),
+    (record) => fencedNow(record, cluster.context.now()),
   );
   await runControl(cluster, node, argv);
   if (node.dataDir !== null) {
@@ -293,7 +295,7 @@ async function fenceBySql(cluster: Cluster, node: PgNode): Promise<Stopped | nul
       final: null,
       databases,
     };
-    await save({ fence: draft, ...fencedNow(cluster, record) });
+    await save({ fence: draft, ...fencedNow(record, cluster.context.now()) });
     // Replicated: the target must know which databases to open when it is promoted.
     await rememberClosed(cluster, node, databases);
     await closeDatabases(cluster, node, databases);
@@ -337,11 +339,4 @@ function fenceRecord(
 ): FenceRecord {
   const { epoch, runId } = tokenOf(cluster.context);
   return { epoch, runId, at: cluster.context.now(), how: node.fence, systemId, timeline, final, databases: [] };
-}
-
-/** The journal's beginning of the freeze, once. */
-function fencedNow(cluster: Cluster, { journal }: NodeRecord): Partial<NodeRecord> {
-  if (journal === null || !journal.open || journal.fencedAt !== null) return {};
-  const now = cluster.context.now();
-  return { journal: { ...journal, fencedAt: now, lastTouched: now } };
 }

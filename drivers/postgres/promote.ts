@@ -1,13 +1,14 @@
 /** Makes the target writable: the point of no return. */
 
 import type { RegionName } from '../../topology/model.ts';
+import { checkToken, tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, FenceReceipt, PromoteReceipt, Receipt } from '../ports.ts';
 import { query } from '../sql/session.ts';
 import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { chooseTarget } from './catch-up.ts';
-import { checkToken, tokenOf, withClaim } from './claim.ts';
+import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { openRemembered } from './fence-sql.ts';
 import { asFailure } from './reading.ts';
@@ -124,7 +125,7 @@ async function alreadyPromoted(
   const record = await readRecord(cluster, node);
   // What follows opens databases and changes settings: an attempt from before a later fence must not.
   const token = tokenOf(cluster.context);
-  if (record !== null) checkToken(node, record, token, { systemId: status.systemId, timeline: null });
+  if (record !== null) checkToken(node.name, record, token, { systemId: status.systemId, timeline: null });
   const intent = record?.promote ?? null;
   const before = expected ?? intent?.timeline ?? null;
   if (before === null || status.timeline <= before) {
