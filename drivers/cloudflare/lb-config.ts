@@ -31,11 +31,11 @@ export const lbConfigSchema = z.strictObject({
     .prefault('30s')
     .meta({ description: 'DNS-only: time to live of its answers', examples: ['30s'] }),
   healthDeadline: durationBetween(50, 600_000)
-    .prefault('40s')
+    .prefault('2m')
     .meta({
       description:
-        'Longest wait until the monitors call a region healthy before it gets traffic. A step has a minute: see the interval and consecutive_up of the monitor',
-      examples: ['40s'],
+        'Longest wait until the monitors call a region healthy before it gets traffic. See the interval and consecutive_up of the monitor',
+      examples: ['2m'],
     }),
   sample: sampleSchema.optional(),
 });
@@ -85,12 +85,14 @@ export function validateLb(component: Component) {
 }
 
 export function lbCapabilities(config: LbConfig): Capabilities {
-  const { kind, proxied, ttl, sample } = config;
+  const { kind, proxied, ttl, sample, healthDeadline } = config;
   return {
     role: 'router',
     kind,
     resolutionPercent: kind === 'weighted' ? 1 : 100,
     ttlMs: proxied ? 0 : ttl,
+    preflight: true,
+    applyMs: healthDeadline,
     verify: sample === undefined ? 'readback' : 'sampled',
     unverifiable: [
       proxied

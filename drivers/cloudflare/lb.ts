@@ -20,6 +20,7 @@ import {
 } from './lb-change.ts';
 import { type LbConfig, lbCapabilities, lbConfigSchema, lbNodeSchema, poolsOf, validateLb } from './lb-config.ts';
 import { escapeLb } from './lb-escape.ts';
+import { lbFindings } from './lb-findings.ts';
 import { poolsApi, showHealth } from './lb-pools.ts';
 import { type LbApi, type LbState, readLb } from './lb-state.ts';
 import { writeLb } from './lb-write.ts';
@@ -190,6 +191,22 @@ function openLb(component: Component, context: DriverContext): Router {
     fence,
     save,
     restore,
+    async preflight(mode, from, to) {
+      const api = await open();
+      const state = await read(api);
+      const shared = Object.entries(state.pools).map(async ([region, { id, pool }]) => {
+        if (pool === null) return [];
+        const found = await api.list('loadBalancers.pools.references.get', (client, _page, options) =>
+          client.loadBalancers.pools.references.get(id, { account_id: config.accountId }, options),
+        );
+        return found.map((one) => ({ region, id: one.resource_id ?? '', name: one.resource_name ?? '' }));
+      });
+      const [health, ...references] = await Promise.all([
+        poolsApi(api, config, name, context).health([to], state),
+        ...shared,
+      ]);
+      return lbFindings(name, config, nodes, state, health, references.flat(), { mode, from, to });
+    },
     async prepare() {
       const { weights } = await read();
       return receipt(true, 'nothing to prepare: weights count at once for new sessions', { weights });
