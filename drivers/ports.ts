@@ -365,7 +365,10 @@ export interface Capabilities {
   preflight?: true;
   /** router: what `prepare` may wait for by design (an old TTL to run out), in milliseconds, on top of its usual limit. */
   prepareMs?: number;
-  /** router: how long a change may take until it is applied everywhere, in milliseconds, on top of its usual limit. */
+  /**
+   * router: how long a change may take until it is applied everywhere; workload: until its units run, or have ended.
+   * In milliseconds, on top of the step's usual limit.
+   */
   applyMs?: number;
 }
 

@@ -4,13 +4,25 @@ import { httpCheck } from './checks/http.ts';
 import { prometheusCheck } from './checks/prometheus.ts';
 import { sqlCheck } from './checks/sql.ts';
 import { tcpCheck } from './checks/tcp.ts';
+import { ecs } from './ecs/driver.ts';
 import { httpContract } from './http-contract/driver.ts';
 import type { Driver } from './ports.ts';
 import { postgres } from './postgres/driver.ts';
 import { traefik } from './traefik/driver.ts';
 
 /** Every system that Rampart drives. Adding one adds its folder and its line here. */
-const all: Driver[] = [postgres, traefik, arcRoutingControl, httpContract, httpCheck, tcpCheck, sqlCheck, prometheusCheck, commandCheck];
+const all: Driver[] = [
+  postgres,
+  traefik,
+  arcRoutingControl,
+  httpContract,
+  ecs,
+  httpCheck,
+  tcpCheck,
+  sqlCheck,
+  prometheusCheck,
+  commandCheck,
+];
 
 /** Drivers by the `type` that a component names. */
 export const drivers: ReadonlyMap<string, Driver> = new Map(all.map((driver) => [driver.type, driver]));

@@ -67,6 +67,10 @@ export function limitOf(verb: Verb, capabilities: Capabilities | undefined): num
     prepareRouter: (capabilities?.prepareMs ?? 0) + (capabilities?.applyMs ?? 0),
     restoreRouter: capabilities?.applyMs,
     setWeights: capabilities?.applyMs,
+    scaleWorkload: capabilities?.applyMs,
+    restoreWorkload: capabilities?.applyMs,
+    quiesceWorkload: capabilities?.applyMs,
+    drainWorkload: capabilities?.applyMs,
     // Clients may keep the old answer for the router's time to live.
     verifyWeights: capabilities?.ttlMs,
   };

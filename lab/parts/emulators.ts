@@ -84,6 +84,8 @@ export async function emulatorCommand(name: EmulatorName, options: EmulatorOptio
       GATEWAY_PORT: address[1],
       SFTP_ENABLED: '0',
       IOT_MTLS_ENABLED: '0',
+      // moto: images of machines that nobody asks for.
+      MOTO_EC2_LOAD_DEFAULT_AMIS: 'false',
     },
     health: `${url}${health}`,
     url,

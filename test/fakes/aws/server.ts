@@ -50,6 +50,8 @@ export class FakeAws {
     const fake = new FakeAws(services);
     for (let endpoint = 0; endpoint < listeners; endpoint++) {
       const server = createServer((request, response) => void fake.#serve(request, response, endpoint));
+      // A connection that is closed for being idle may meet the next call on its way.
+      server.keepAliveTimeout = 0;
       // The system's own free port: the server lives as long as the test, nobody restarts it there.
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
       fake.#servers.push(server);
