@@ -1,4 +1,5 @@
 import { arcRoutingControl } from './arc-routing-control/driver.ts';
+import { aurora, auroraGlobal } from './aurora/driver.ts';
 import { commandCheck } from './checks/command.ts';
 import { httpCheck } from './checks/http.ts';
 import { prometheusCheck } from './checks/prometheus.ts';
@@ -13,6 +14,8 @@ import { traefik } from './traefik/driver.ts';
 /** Every system that Rampart drives. Adding one adds its folder and its line here. */
 const all: Driver[] = [
   postgres,
+  auroraGlobal,
+  aurora,
   traefik,
   arcRoutingControl,
   httpContract,

@@ -1,0 +1,68 @@
+/**
+ * The lag that CloudWatch has of a secondary, read in the secondary's own region: what is left when the primary cannot
+ * be asked. A value that is missing or old is no reading.
+ */
+import type { Metric } from '@aws-sdk/client-cloudwatch';
+import type { Lag } from '../ports.ts';
+import { cloudwatchApi, readLimit } from './api.ts';
+import type { Aurora, AuroraNode } from './config.ts';
+
+const NAME = 'AuroraGlobalDBRPOLag';
+const PERIOD_SECONDS = 60;
+
+/** Under which dimensions a cluster's metric is published, once it was found. */
+const known = new Map<string, Metric[]>();
+
+/** @throws RampartError when CloudWatch cannot be asked */
+export async function lagPublished(aurora: Aurora, node: AuroraNode): Promise<Lag | null> {
+  if (aurora.globalCluster === null) return null;
+  const { context, config } = aurora;
+  const [api, { GetMetricDataCommand }] = await Promise.all([
+    cloudwatchApi(aurora, node),
+    import('@aws-sdk/client-cloudwatch'),
+  ]);
+  const metrics = await metricsOf(aurora, node);
+  if (metrics.length === 0) return null;
+  const now = context.now();
+  const MetricDataQueries = metrics.map((metric, n) => ({
+    Id: `m${n}`,
+    MetricStat: { Metric: metric, Period: PERIOD_SECONDS, Stat: 'Maximum' },
+  }));
+  const command = new GetMetricDataCommand({
+    MetricDataQueries,
+    StartTime: new Date(now - config.metricAge),
+    EndTime: new Date(now),
+    ScanBy: 'TimestampDescending',
+  });
+  const { MetricDataResults } = await api.call('GetMetricData', (cw, o) => cw.send(command, o), readLimit(aurora));
+  const points = (MetricDataResults ?? []).flatMap(({ Timestamps = [], Values = [] }) =>
+    Timestamps.map((at, i) => ({ at: at.getTime(), ms: Values[i] ?? Number.NaN })),
+  );
+  const newest = points
+    .filter(({ ms }) => Number.isFinite(ms) && ms >= 0)
+    .sort((a, b) => b.at - a.at || b.ms - a.ms)[0];
+  if (newest === undefined) return null;
+  // A value is the greatest of its minute, which begins at its time.
+  const age = Math.max(0, now - newest.at);
+  return { bytes: null, seconds: newest.ms / 1000, measuredAt: now, freshnessMs: age, fresh: age <= config.metricAge };
+}
+
+async function metricsOf(aurora: Aurora, node: AuroraNode): Promise<Metric[]> {
+  const key = `${node.cloudwatch.region} ${node.cloudwatch.endpoint ?? ''} ${node.cluster}`;
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const [api, { ListMetricsCommand }] = await Promise.all([
+    cloudwatchApi(aurora, node),
+    import('@aws-sdk/client-cloudwatch'),
+  ]);
+  // Which dimensions come with it is not documented: whatever names this cluster.
+  const command = new ListMetricsCommand({
+    Namespace: 'AWS/RDS',
+    MetricName: NAME,
+    Dimensions: [{ Name: 'DBClusterIdentifier', Value: node.cluster }],
+  });
+  const { Metrics } = await api.call('ListMetrics', (cw, o) => cw.send(command, o), readLimit(aurora));
+  const metrics = (Metrics ?? []).filter(({ MetricName }) => MetricName === NAME);
+  if (metrics.length > 0) known.set(key, metrics);
+  return metrics;
+}
