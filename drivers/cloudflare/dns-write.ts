@@ -40,7 +40,11 @@ export async function writeDns(write: DnsWrite): Promise<void> {
   const lost = await send(write);
   let sentAgain = false;
   let last = before;
-  const polling = { signal: context.signal, deadlineMs: lost ? config.timeout : config.deadline, ...LOOK };
+  const polling = {
+    signal: context.signal,
+    deadlineMs: lost ? Math.min(config.timeout, config.deadline) : config.deadline,
+    ...LOOK,
+  };
   const done = await poll(polling, async () => {
     last = await write.read();
     const found = last.mark.claim;

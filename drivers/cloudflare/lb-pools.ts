@@ -38,7 +38,11 @@ export function poolsApi(api: LbApi, config: LbConfig, component: string, contex
       if (!maybeApplied(error)) throw error;
       failed = error;
     }
-    const polling = { signal: context.signal, deadlineMs: failed ? config.timeout : config.deadline, ...LOOK };
+    const polling = {
+      signal: context.signal,
+      deadlineMs: failed ? Math.min(config.timeout, config.deadline) : config.deadline,
+      ...LOOK,
+    };
     const shown = await poll(polling, async () => {
       const pool = await readPool(api, account_id, id);
       return (pool?.enabled !== false) === enabled ? true : undefined;

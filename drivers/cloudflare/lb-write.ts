@@ -38,7 +38,11 @@ export async function writeLb(write: Write): Promise<void> {
   const lost = await send(write);
   let sentAgain = false;
   let last = before;
-  const polling = { signal: context.signal, deadlineMs: lost ? config.timeout : config.deadline, ...LOOK };
+  const polling = {
+    signal: context.signal,
+    deadlineMs: lost ? Math.min(config.timeout, config.deadline) : config.deadline,
+    ...LOOK,
+  };
   const done = await poll(polling, async () => {
     last = await write.read();
     const found = last.mark.claim;

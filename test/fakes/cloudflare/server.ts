@@ -36,6 +36,8 @@ export class FakeCloudflare {
   readonly dns = new DnsRecords();
   /** Every request, in order, with what it was given. */
   readonly calls: Call[] = [];
+  /** Of every request. */
+  readonly headers: IncomingMessage['headers'][] = [];
   readonly faults = new Faults();
   /** Seconds that a throttled call is told to wait. */
   retryAfter = 30;
@@ -110,6 +112,7 @@ export class FakeCloudflare {
     const method = request.method ?? 'GET';
     const call: Call = { method, path: url.pathname.replace(BASE, ''), query: url.searchParams, body };
     this.calls.push({ ...call, body: structuredClone(body) });
+    this.headers.push(request.headers);
     if (request.headers.authorization !== `Bearer ${TOKEN}`) return refused(REFUSALS.denied!);
     if (this.calls.length > this.limit) return refused(REFUSALS.throttled!);
     const rule = this.faults.meet(method, call.path);
