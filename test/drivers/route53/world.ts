@@ -8,7 +8,7 @@ import type { Route53Config } from '../../../drivers/route53/config.ts';
 import { route53 } from '../../../drivers/route53/driver.ts';
 import type { Component } from '../../../topology/model.ts';
 import type { RouterWorld } from '../../conformance/router/router-suite.ts';
-import { type FakeRecord, FakeRoute53, type FakeZone } from '../../fakes/aws/route53.ts';
+import { type FakeCheck, type FakeRecord, FakeRoute53, type FakeZone } from '../../fakes/aws/route53.ts';
 import { FakeDns } from '../../fakes/aws/route53-dns.ts';
 import { FakeAws } from '../../fakes/aws/server.ts';
 
@@ -61,7 +61,18 @@ export interface Route53World extends RouterWorld {
   fake: FakeRoute53;
   zone: FakeZone;
   dns: FakeDns[];
+  /** Another zone of the same servers, with a name of its own. */
+  another(policy: Policy, records?: (name: string) => FakeRecord[]): Another;
   with(config?: Record<string, Json>, node?: (region: string) => Record<string, Json>): Component;
+}
+
+export interface Another {
+  zone: FakeZone;
+  name: string;
+  component(config?: Record<string, Json>, node?: (region: string) => Record<string, Json>): Component;
+  /** The health check of a region's records. */
+  check(region: string): FakeCheck;
+  record(region: string): FakeRecord;
 }
 
 export function componentOf(config: Record<string, Json>, node: (region: string) => Record<string, Json>): Component {
@@ -126,6 +137,27 @@ export async function makeFakeWorld(policy: Policy): Promise<Route53World> {
     ...changes,
   });
   const component = (changes: Record<string, Json> = {}, node = nodeOf(policy)) => componentOf(config(changes), node);
+  let zones = 0;
+  const another: Route53World['another'] = (ownPolicy, records = (own) => recordsOf(ownPolicy, own)) => {
+    const id = `Z9NUMBER${++zones}`;
+    const ownName = `shop.zone${zones}.example`;
+    for (const region of [A, B]) fake.addCheck(`check-${zones}-${region}`);
+    const own = records(ownName).map((one) =>
+      one.healthCheck === undefined
+        ? one
+        : { ...one, healthCheck: one.healthCheck.replace('check-', `check-${zones}-`) },
+    );
+    const number = zones;
+    const made = fake.addZone({ id, name: `zone${zones}.example`, records: own, nameServers: ['ns-1.awsdns-01.org'] });
+    return {
+      zone: made,
+      name: ownName,
+      component: (changes = {}, node = nodeOf(ownPolicy)) =>
+        component({ policy: ownPolicy, hostedZone: id, name: ownName, ...changes }, node),
+      check: (region) => fake.checks.get(`check-${number}-${region}`)!,
+      record: (region) => made.records.find((one) => one.id === region)!,
+    };
+  };
   let thaw = () => undefined as unknown;
 
   return {
@@ -136,6 +168,7 @@ export async function makeFakeWorld(policy: Policy): Promise<Route53World> {
     fake,
     zone,
     dns,
+    another,
     secrets: {},
     unreachable: () => component({ endpoint: 'http://127.0.0.1:1' }),
     wrongCredentials: () => ({ component: component({ endpoint: aws.urls[1]! }), secrets: {} }),
