@@ -9,6 +9,7 @@ import { ecs } from './ecs/driver.ts';
 import { httpContract } from './http-contract/driver.ts';
 import type { Driver } from './ports.ts';
 import { postgres } from './postgres/driver.ts';
+import { route53 } from './route53/driver.ts';
 import { traefik } from './traefik/driver.ts';
 
 /** Every system that Rampart drives. Adding one adds its folder and its line here. */
@@ -18,6 +19,7 @@ const all: Driver[] = [
   aurora,
   traefik,
   arcRoutingControl,
+  route53,
   httpContract,
   ecs,
   httpCheck,
