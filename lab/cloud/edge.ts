@@ -1,10 +1,7 @@
 /** The load balancer of the fake of Cloudflare, in front of the real edge: weights, pools and their health are what it does. */
-import { renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { renderTraefikFile } from '../../drivers/traefik/file.ts';
 import { ACCOUNT, FakeCloudflare, TOKEN, ZONE } from '../../test/fakes/cloudflare/server.ts';
 import { HOME_REGION, SERVICE, type WorldSpec } from '../world/spec.ts';
-import { edgeFile } from '../world/traefik.ts';
+import { setEdge } from './routes.ts';
 import { appServes } from './tasks.ts';
 
 /** What the topology names. */
@@ -44,7 +41,6 @@ export async function openEdge(spec: WorldSpec): Promise<Edge> {
     ...{ region_pools: {}, country_pools: {}, pop_pools: {}, session_affinity: 'none' },
     ...{ steering_policy: 'random', random_steering: { default_weight: 0, pool_weights } },
   });
-  let written = '';
 
   /** The share of each region, as Cloudflare picks a random healthy pool by weight. */
   function shares(): Record<string, number> {
@@ -72,23 +68,8 @@ export async function openEdge(spec: WorldSpec): Promise<Edge> {
           health.set(poolOf(spec, name), { pops, checksLeft: before?.checksLeft ?? 0 });
         }),
       );
-      const text = renderTraefikFile({
-        kind: 'weighted',
-        service: `${SERVICE}-edge`,
-        entryPoint: 'edge',
-        servers: Object.fromEntries(spec.regions.map(({ name, links }) => [name, [`http://127.0.0.1:${links.app}`]])),
-        weights: shares(),
-      });
-      if (text !== written) replaceFile(spec, edgeFile(spec), text);
-      written = text;
+      setEdge(spec, shares());
       return true;
     },
   };
-}
-
-/** Whole or not at all: Traefik reads a file as soon as it changes. */
-export function replaceFile(spec: WorldSpec, path: string, text: string): void {
-  const draft = join(spec.dir, 'state', 'route.draft');
-  writeFileSync(draft, text);
-  renameSync(draft, path);
 }

@@ -8,89 +8,61 @@
  *   GET /_lab/follow   from now on what is real follows
  */
 import { readFileSync } from 'node:fs';
-import { renderTraefikFile } from '../../drivers/traefik/file.ts';
 import { installPart } from '../parts/install.ts';
-import { type RegionSpec, SERVICE, type WorldSpec } from '../world/spec.ts';
+import type { Cloud, WorldSpec } from '../world/spec.ts';
 import { untilAnswers } from '../world/temporal.ts';
-import { writerFile } from '../world/traefik.ts';
-import { addFunctions, createGlobal, globalDatabase } from './aurora.ts';
-import { openClients } from './clients.ts';
-import { openEdge, replaceFile } from './edge.ts';
+import { awsCloudflare } from './aws-cloudflare.ts';
+import { LAB_CREDENTIALS, openClients } from './clients.ts';
 import { type Follower, follow } from './follower.ts';
 import { startFront } from './front.ts';
-import { createZone, openNameServer } from './records.ts';
-import { createServices, setApp, wantedTasks } from './tasks.ts';
+import type { OpenProvider } from './provider.ts';
+import { rdsPostgres } from './rds-postgres.ts';
 
 /** What exists only once the provider runs. */
 export interface Ready {
-  /** Id of the hosted zone. */
-  hostedZone: string;
-  /** `host:port` of its name server. */
+  /** What the topology names, by component and by region of the lab where it has sides. */
+  names: Record<string, Record<string, string>>;
+  /** `host:port` of the name server. */
   nameServer: string;
+  /** Credentials, for workers and people. Nothing of it is a secret. */
+  env: Record<string, string>;
 }
+
+const PROVIDERS: Record<Cloud, OpenProvider> = { 'aws-cloudflare': awsCloudflare, 'rds-postgres': rdsPostgres };
 
 const file = process.argv[2];
 if (!file) throw new Error('usage: main.js <world.json>');
 const spec = JSON.parse(readFileSync(file, 'utf8')) as WorldSpec;
-if (spec.provider === null) throw new Error(`the world ${spec.name} has no provider`);
+if (spec.provider === null || spec.cloud === null) throw new Error(`the world ${spec.name} has no provider`);
 const emulator = `http://127.0.0.1:${spec.provider.emulator}`;
-const { bin } = await installPart('postgres');
 const followers: Record<string, Follower> = {};
 let ready: Ready | undefined;
+let begun: Promise<void> | undefined;
 
-const clients = await openClients(
-  emulator,
-  spec.regions.map(({ name }) => name),
-);
-const edge = await openEdge(spec);
-const database = globalDatabase(spec, clients, bin, pointWriter);
+const regions = spec.regions.map(({ name }) => name);
+const [clients, { bin }] = await Promise.all([openClients(emulator, regions), installPart('postgres')]);
+const provider = await PROVIDERS[spec.cloud]({ spec, clients, bin });
 await startFront({
   port: spec.provider.api,
-  upstream: (service) => (service === 'cloudflare' ? new URL(edge.baseURL).origin : emulator),
+  upstream: (service) => provider.upstreams[service] ?? emulator,
   changed: (change) => {
-    if (change.service === 'rds') database.hear(change);
+    provider.hear(change);
     followers[change.service]?.nudge();
   },
-  page: (path) => {
+  page: async (path) => {
     if (path === '/_lab/ready') return ready;
-    if (path === '/_lab/follow') return begin();
-    return undefined;
+    if (path !== '/_lab/follow' || ready === undefined) return undefined;
+    begun ??= begin();
+    await begun;
+    return { following: Object.keys(followers) };
   },
 });
 await untilAnswers(`${emulator}/_ministack/health`, 90_000, 'the emulator of AWS');
-const [hostedZone] = await Promise.all([
-  createZone(spec, clients),
-  createGlobal(spec, clients),
-  createServices(spec, clients),
-]);
-const names = await openNameServer(clients, hostedZone);
-ready = { hostedZone, nameServer: names.address };
+const { env, ...made } = await provider.create();
+ready = { ...made, env: { ...LAB_CREDENTIALS, ...env } };
 
 /** The databases are there: from here on they are the provider's. */
-async function begin(): Promise<{ following: string[] }> {
-  if (Object.keys(followers).length === 0) {
-    await addFunctions(spec);
-    followers.rds = follow('databases', database.look);
-    followers.route53 = follow('records', names.look);
-    followers.cloudflare = follow('edge', edge.look);
-    followers.ecs = follow('apps', async () => {
-      for (const { name, appPort } of spec.regions) await setApp(appPort, (await wantedTasks(clients, name)) > 0);
-      // Health is what the load balancer sees of it.
-      followers.cloudflare?.nudge();
-      return true;
-    });
-  }
-  return { following: Object.keys(followers) };
-}
-
-function pointWriter(region: RegionSpec): void {
-  const weights = Object.fromEntries(spec.regions.map(({ name }) => [name, name === region.name ? 100 : 0]));
-  const text = renderTraefikFile({
-    kind: 'endpoint',
-    service: `${SERVICE}-writer`,
-    entryPoint: 'writer',
-    servers: Object.fromEntries(spec.regions.map(({ name, links }) => [name, [`127.0.0.1:${links.database}`]])),
-    weights,
-  });
-  if (readFileSync(writerFile(spec), 'utf8') !== text) replaceFile(spec, writerFile(spec), text);
+async function begin(): Promise<void> {
+  const looks = await provider.begin();
+  for (const [service, look] of Object.entries(looks)) followers[service] = follow(service, look);
 }

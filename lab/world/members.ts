@@ -31,8 +31,15 @@ export function appMember(spec: WorldSpec, region: RegionSpec): Member {
   };
 }
 
-/** The workers of a place; `region` null is the control place. */
-export function workerMembers(spec: WorldSpec, region: RegionSpec | null): Member[] {
+/**
+ * The workers of a place; `region` null is the control place.
+ * @param credentials for the provider of the world, as environment variables
+ */
+export function workerMembers(
+  spec: WorldSpec,
+  region: RegionSpec | null,
+  credentials: Record<string, string> = {},
+): Member[] {
   const place = region?.name ?? 'control';
   return Array.from({ length: spec.workers }, (_, index) => {
     const name = `worker ${place} ${index + 1}`;
@@ -56,6 +63,7 @@ export function workerMembers(spec: WorldSpec, region: RegionSpec | null): Membe
           // A worker in a region reaches Temporal over a link that can be cut.
           TEMPORAL_ADDRESS: region ? `127.0.0.1:${region.links.temporal}` : temporalAddress(spec),
           TEMPORAL_NAMESPACE: spec.temporal.namespace,
+          ...credentials,
         }),
     };
   });

@@ -34,10 +34,18 @@ export async function providerMembers(spec: WorldSpec, ports: ProviderPorts): Pr
   ];
 }
 
-/** Waits until everything exists that a topology names. */
-export async function untilProviderReady(spec: WorldSpec, ports: ProviderPorts): Promise<Ready> {
+/**
+ * Waits until everything exists that a topology names.
+ * @param alive gives up as soon as a member of that name has ended
+ */
+export async function untilProviderReady(
+  spec: WorldSpec,
+  ports: ProviderPorts,
+  alive: <T>(name: string, work: Promise<T>) => Promise<T>,
+): Promise<Ready> {
   const url = `http://127.0.0.1:${ports.api}/_lab/ready`;
-  await untilAnswers(url, 120_000, `the emulated provider; its log is ${logOf(spec, 'provider')}`);
+  const answers = untilAnswers(url, 120_000, `the emulated provider; its log is ${logOf(spec, 'provider')}`);
+  await Promise.all(['emulator', 'provider'].map((name) => alive(name, answers)));
   return (await (await fetch(url)).json()) as Ready;
 }
 

@@ -7,6 +7,7 @@ import { installPart, type PostgresPart } from '../parts/install.ts';
 import { createPrimary, createReplica, urlOf, withClient } from '../postgres/pair.ts';
 import { freezePostgres, killPostgres, readPostmaster, startPostgres } from '../postgres/server.ts';
 import { endRecorded, recordPostgres, signalGroup } from '../processes.ts';
+import { exampleTopology } from './example.ts';
 import { type LinkReport, type NamedLink, openLinks, reportLinks } from './links.ts';
 import {
   appMember,
@@ -32,7 +33,7 @@ import {
   webUi,
 } from './spec.ts';
 import { startTemporal, untilAnswers, untilTemporalAnswers } from './temporal.ts';
-import { writeTopology } from './topology.ts';
+import { plainTopology, writeTopology } from './topology.ts';
 import { startTraefik, untilTraefikAnswers, writeFirstRoutes } from './traefik.ts';
 
 /** What `lab up --json` prints. */
@@ -129,23 +130,22 @@ export async function startWorld(spec: WorldSpec, say: (line: string) => void): 
     : [];
   for (const member of [...server, ...provider]) begin(member);
   begin({ name: 'traefik', kind: 'router', region: null, start: () => startTraefik(spec, traefik.bin) });
-  await Promise.all([
+  const [ready] = await Promise.all([
+    spec.provider === null ? null : untilProviderReady(spec, spec.provider, alive),
     alive('temporal', untilTemporalAnswers(spec)).then(() => say(`Temporal on ${temporalAddress(spec)}`)),
     alive('traefik', untilTraefikAnswers(spec)).then(() =>
       say(`Traefik: edge on ${spec.edgePort}, writer endpoint on ${spec.writerPort}`),
     ),
     createDatabases(spec, postgres, record).then(() => say('PostgreSQL pair, streaming')),
-    spec.provider === null
-      ? undefined
-      : Promise.all(provider.map(({ name }) => alive(name, untilProviderReady(spec, spec.provider!)))).then(() =>
-          say(`AWS and Cloudflare, emulated, on ${spec.provider!.api}`),
-        ),
   ]);
-  if (spec.provider !== null) await letFollow(spec.provider);
-  writeTopology(spec, postgres.bin);
+  if (spec.provider !== null && ready !== null) {
+    say(`AWS and Cloudflare, emulated, on ${spec.provider.api}`);
+    await letFollow(spec.provider);
+  }
+  writeTopology(spec, ready === null ? plainTopology(spec, postgres.bin) : exampleTopology(spec, ready));
   for (const region of spec.regions) begin(appMember(spec, region));
   const places = [null, ...spec.regions];
-  const workers = places.flatMap((place) => workerMembers(spec, place));
+  const workers = places.flatMap((place) => workerMembers(spec, place, ready?.env));
   for (const worker of workers) begin(worker);
   await Promise.all([
     ...spec.regions.map((region) => alive(`app ${region.name}`, untilAppAnswers(spec, region))),

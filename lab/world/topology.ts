@@ -7,16 +7,17 @@ import { edgeFile, writerFile } from './traefik.ts';
 /** File with the password that Rampart uses in the lab; the topology holds only a reference to it. */
 export const passwordFile = (spec: WorldSpec): string => join(spec.dir, 'state/rampart.password');
 
-/**
- * Writes the world's `rampart.yaml`.
- * @param bin folder of the PostgreSQL tools
- */
-export function writeTopology(spec: WorldSpec, bin: string): void {
+/** Writes the world's `rampart.yaml` and the password that it refers to. */
+export function writeTopology(spec: WorldSpec, text: string): void {
   writeFileSync(passwordFile(spec), LAB_PASSWORDS.rampart, { mode: 0o600 });
-  writeFileSync(join(spec.dir, 'rampart.yaml'), topologyText(spec, bin));
+  writeFileSync(join(spec.dir, 'rampart.yaml'), text);
 }
 
-function topologyText(spec: WorldSpec, bin: string): string {
+/**
+ * A topology without a provider.
+ * @param bin folder of the PostgreSQL tools
+ */
+export function plainTopology(spec: WorldSpec, bin: string): string {
   const sides = (lines: (region: RegionSpec) => string[]): string =>
     spec.regions
       .map(

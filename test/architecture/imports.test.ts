@@ -147,8 +147,20 @@ const EXCEPTIONS: Record<string, { may: string[]; because: string }> = {
     because: 'it tells calls apart as the fakes do',
   },
   'lab/cloud/records.ts': {
-    may: ['test/fakes/cloudflare/name-server.ts', 'test/fakes/cloudflare/dns-records.ts'],
+    may: ['test/fakes/aws/route53-dns.ts', 'test/fakes/aws/route53.ts'],
     because: 'nothing listens on port 53 of an emulator',
+  },
+  'lab/cloud/instances.ts': {
+    may: ['test/fakes/aws/rds.ts'],
+    because: 'no emulator promotes a replica: the servers are behind the fake',
+  },
+  'lab/cloud/rds-postgres.ts': {
+    may: ['test/fakes/aws/rds.ts', 'test/fakes/aws/server.ts'],
+    because: 'no emulator promotes a replica as RDS does',
+  },
+  'lab/cloud/tasks.ts': {
+    may: ['test/fakes/aws/ecs.ts', 'test/fakes/aws/server.ts'],
+    because: 'the emulator has no Application Auto Scaling',
   },
   'clients/cli/verbs/worker.ts': { may: ['workers/main.ts'], because: 'the verb is the worker process' },
 };

@@ -15,7 +15,7 @@ import type { Verification } from '../../lab/load/verify.ts';
 import { installPart } from '../../lab/parts/install.ts';
 import { withClient } from '../../lab/postgres/pair.ts';
 import type { WorldReport } from '../../lab/world/running.ts';
-import type { WorldSpec } from '../../lab/world/spec.ts';
+import type { Cloud, WorldSpec } from '../../lab/world/spec.ts';
 import { untilAnswers } from '../../lab/world/temporal.ts';
 import { openWorld, removeWorld, type World } from '../../lab/world.ts';
 import type { MessageAnswer, RunStatus } from '../../workflows/contract.ts';
@@ -32,6 +32,8 @@ export interface TestWorldOptions {
   bake?: string;
   /** Whether a guard watches the service. */
   guard?: boolean;
+  /** Example of `examples/` that the world is built by. */
+  cloud?: Cloud;
 }
 
 /** How a run ended. */
@@ -104,8 +106,8 @@ export async function until<T>(what: string, look: () => Promise<T | undefined>,
 /** @param suffix names the world; one per test file */
 export async function openTestWorld(suffix: string, options: TestWorldOptions = {}): Promise<TestWorld> {
   const name = `it-${process.pid}-${suffix}`;
-  const { load = 40, workers = 1, bake = '1s', guard = false } = options;
-  const lab = await openWorld({ name, load, workers, bake, guard, tied: true });
+  const { load = 40, workers = 1, bake = '1s', guard = false, cloud } = options;
+  const lab = await openWorld({ name, load, workers, bake, guard, cloud, tied: true });
   const { world: report } = await lab.status();
   const connection = await Connection.connect({ address: report.temporal.address });
   const client = new Client({ connection, namespace: report.temporal.namespace });
