@@ -359,6 +359,8 @@ export interface Capabilities {
   ttlMs?: number;
   /** router: what is known after a change. */
   verify?: 'sampled' | 'readback';
+  /** router: what a weight is, where it is no share of the traffic: `traffic dial`. Absent: it is one. */
+  nominal?: string;
   /** What cannot be verified, for the plan's warnings. */
   unverifiable?: string[];
   /** router, workload: its port has a `preflight`, which is asked before a plan and as a step of it. Stores always have one. */

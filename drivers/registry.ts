@@ -6,6 +6,7 @@ import { prometheusCheck } from './checks/prometheus.ts';
 import { sqlCheck } from './checks/sql.ts';
 import { tcpCheck } from './checks/tcp.ts';
 import { ecs } from './ecs/driver.ts';
+import { globalAccelerator } from './global-accelerator/driver.ts';
 import { httpContract } from './http-contract/driver.ts';
 import type { Driver } from './ports.ts';
 import { postgres } from './postgres/driver.ts';
@@ -20,6 +21,7 @@ const all: Driver[] = [
   traefik,
   arcRoutingControl,
   route53,
+  globalAccelerator,
   httpContract,
   ecs,
   httpCheck,

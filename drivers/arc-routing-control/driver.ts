@@ -222,4 +222,3 @@ function openArc(component: Component, context: DriverContext): Router {
     },
   };
 }
-

@@ -54,7 +54,9 @@ export function findingsOf(
   }
   if (regionsOn(controls, first.states) === null) {
     const message = `${component}: routing controls of one region differ: ${describe(survey, { controls })}.`;
-    found.push(finding('arcControlsDiffer', strict, message, 'Bring the controls of each region into one state first.'));
+    found.push(
+      finding('arcControlsDiffer', strict, message, 'Bring the controls of each region into one state first.'),
+    );
   }
   return found;
 }

@@ -1,6 +1,6 @@
 /** ramp: the edge's weights move in steps; each is read back, counted, and watched before the next. */
 import type { Weights } from '../../drivers/ports.ts';
-import type { Component } from '../../topology/model.ts';
+import type { Component, RegionName } from '../../topology/model.ts';
 import type { Step } from '../model.ts';
 import { weightsOf } from '../parts.ts';
 import { movedPercent, normalise, rampProblem, remainingSteps, weightsAt } from '../ramp.ts';
@@ -99,20 +99,22 @@ export function rampSteps(situation: Situation): Step[] {
       const common = { component: router.name, region: to, place: router.queue, input: { weights, percent } };
       const set = step(situation, 'ramp', 'setWeights', {
         id: `weight:${router.name}@${percent}`,
-        summary: `Send ${weights[to]} % of ${router.name} to ${to}`,
+        summary: words(router, to, weights[to]),
         ...common,
         after: before,
         effect: 'reversible',
         undo: {
           verb: 'setWeights',
-          summary: `Send ${previous.weights[to] ?? 0} % of ${router.name} to ${to} as before`,
+          summary: `${words(router, to, previous.weights[to])} as before`,
           input: previous,
         },
         onFailure: ramp.onFailure,
       });
       const seen = step(situation, 'ramp', 'verifyWeights', {
         id: `observed:${router.name}@${percent}`,
-        summary: `Count what reaches ${to} through ${router.name}`,
+        summary: router.capabilities.nominal
+          ? `Read back the ${router.capabilities.nominal}s of ${router.name}`
+          : `Count what reaches ${to} through ${router.name}`,
         ...common,
         after: [set.id],
         onFailure: ramp.onFailure,
@@ -141,6 +143,13 @@ export function rampSteps(situation: Situation): Step[] {
     before = [bake.id];
   }
   return steps;
+}
+
+/** A weight that is no share of the traffic is not told as one. */
+function words({ name, capabilities: { nominal } }: Component, to: RegionName, percent = 0): string {
+  return nominal === undefined
+    ? `Send ${percent} % of ${name} to ${to}`
+    : `Turn the ${nominal} of ${to} at ${name} to ${percent} %`;
 }
 
 /** An unplanned run asked for capacity (and registered its undo) without waiting; with the data back it waits, before any traffic comes. */
