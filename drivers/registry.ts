@@ -10,12 +10,14 @@ import { globalAccelerator } from './global-accelerator/driver.ts';
 import { httpContract } from './http-contract/driver.ts';
 import type { Driver } from './ports.ts';
 import { postgres } from './postgres/driver.ts';
+import { rds } from './rds/driver.ts';
 import { route53 } from './route53/driver.ts';
 import { traefik } from './traefik/driver.ts';
 
 /** Every system that Rampart drives. Adding one adds its folder and its line here. */
 const all: Driver[] = [
   postgres,
+  rds,
   auroraGlobal,
   aurora,
   traefik,

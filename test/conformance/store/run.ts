@@ -92,6 +92,12 @@ export class Run {
     return (await this.at(region).observe({ region }))[0]!;
   }
 
+  /** Brings a side back behind the primary: as it is, or made anew where the driver says that nothing else works. */
+  async follow(region: RegionName, primary: RegionName, options: ContextOptions = {}): Promise<void> {
+    const { facts } = await this.at(region, options).rejoin({ region }, primary);
+    if (facts.needs === 'rebuild') await this.at(region, options).rebuild({ region }, primary);
+  }
+
   /** Moves the writable side, as a planned run does. */
   async move(from: RegionName, to: RegionName): Promise<void> {
     const { capabilities } = this.world.component;

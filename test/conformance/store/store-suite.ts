@@ -325,7 +325,7 @@ function moving({ world, newRun }: Suite): void {
       await expect(run.at(from).unfence({ region: from }, { to, deadline: null })).rejects.toEqual(failsAs('Conflict'));
     }
     // `already` tells whether it came back by itself; either way it follows afterwards.
-    await run.at(from).rejoin({ region: from }, to);
+    await run.follow(from, to);
     expect((await run.at(from).rejoin({ region: from }, to)).already).toBe(true);
     await expect.poll(() => world().count(from), WAIT).toBe(written + 1);
     await expect.poll(async () => (await run.observe(from)).lag, WAIT).toMatchObject({ fresh: true, bytes: 0 });
@@ -333,7 +333,7 @@ function moving({ world, newRun }: Suite): void {
 
     const back = await newRun();
     await back.move(to, from);
-    await back.at(to).rejoin({ region: to }, from);
+    await back.follow(to, from);
     await world().write(from);
     await expect.poll(() => world().count(to), WAIT).toBe(written + 2);
     expect(await back.observe(from)).toMatchObject({ state: 'writable', timeline: timeline! + 2 });
@@ -389,7 +389,7 @@ function disturbed({ world, newRun }: Suite): void {
       await cutOff(ms, (signal) => run.at(to, { signal }).verifyWritable({ region: to }, from));
       await run.at(to).verifyWritable({ region: to }, from);
       await cutOff(ms, (signal) => run.at(from, { signal }).rejoin({ region: from }, to));
-      await run.at(from).rejoin({ region: from }, to);
+      await run.follow(from, to);
       expect(await world().count(to)).toBe(written);
       await expect.poll(() => world().count(from), WAIT).toBe(written);
       await run.close();
@@ -421,7 +421,7 @@ function disturbed({ world, newRun }: Suite): void {
     }
     expect((await run.observe(target)).timeline).toBe(timeline! + 1);
     const last = run.token();
-    await twice(() => run.at(source, { token: last }).rejoin({ region: source }, target));
+    await twice(() => run.follow(source, target, { token: last }));
     await expect.poll(async () => (await run.observe(source)).lag, WAIT).toMatchObject({ fresh: true, bytes: 0 });
     await run.close();
   });

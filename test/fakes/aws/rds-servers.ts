@@ -148,5 +148,7 @@ async function makeRoles(primary: ManagedServer, replica: ManagedServer): Promis
   );
   const conninfo = `host=127.0.0.1 port=${primary.port} user=rdsadmin password=${MANAGED_PASSWORDS.rdsadmin} application_name=${replica.name}`;
   await asAdmin(replica.port, `ALTER SYSTEM SET primary_conninfo = '${conninfo}'`);
+  // RDS looks after its own slots. A copy of this server would look for this one on its own source.
+  await asAdmin(replica.port, `ALTER SYSTEM SET primary_slot_name = ''`);
   await asAdmin(replica.port, 'SELECT pg_reload_conf()');
 }
