@@ -4,8 +4,10 @@ import type { RegionName } from '../../topology/model.ts';
 import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
 import type { At, Claim, ClaimReceipt, Journal, Receipt, Token } from '../ports.ts';
-import { type Aurora, nodesAt, where } from './config.ts';
-import { describeCluster } from './look.ts';
+import { asFailure } from './api.ts';
+import { type Aurora, type AuroraNode, nodesAt, where } from './config.ts';
+import { generationOf } from './generation.ts';
+import { describeCluster, describeGlobal, saidOfCluster, saidOfGlobal } from './look.ts';
 import { type Change, inTurn, type Kept, readTags, writeTags } from './tags.ts';
 
 /** The token that every mutation carries. @throws InvalidInput without one */
@@ -141,18 +143,20 @@ export async function claim(aurora: Aurora, at: At, opened: Journal): Promise<Cl
         lastTouched: aurora.context.now(),
         open: true,
       };
-      await writeTags(aurora, node, cluster, kept, { claim: current, journal });
+      const generation = await generationNow(aurora, node, cluster, kept);
+      await writeTags(aurora, node, cluster, kept, { claim: current, journal, ...generation });
       await clock.sleep(aurora.config.claimSettle, aurora.context.signal).catch(() => undefined);
       aurora.context.signal.throwIfAborted();
       const back = readTags((await describeCluster(aurora, node)).TagList, at.region).claim;
       if (back?.epoch !== current.epoch || back.runId !== current.runId) {
+        if (back?.epoch === previous?.epoch && back?.runId === previous?.runId)
+          throw new RampartError('NotApplied', `${place}: the claim was accepted, and the tags do not show it`, {
+            remedy: 'It is tried again by itself.',
+          });
         throw new RampartError(
           'Conflict',
           `${place} was claimed by another at the same time: run ${back?.runId ?? 'none'}`,
-          {
-            remedy: 'Let that run go on, or start again: this run has changed nothing.',
-            details: { claim: back },
-          },
+          { remedy: 'Let that run go on, or start again: this run has changed nothing.', details: { claim: back } },
         );
       }
     }
@@ -166,6 +170,21 @@ export async function claim(aurora: Aurora, at: At, opened: Journal): Promise<Cl
       claim: { region: at.region, previous, current },
     };
   });
+}
+
+/** Where the writer is now, so that a move by somebody else is noticed later. Nothing when it cannot be told. */
+async function generationNow(
+  aurora: Aurora,
+  node: AuroraNode,
+  cluster: DBCluster,
+  kept: Kept,
+): Promise<Pick<Change, 'generation'>> {
+  const said = await (aurora.globalCluster === null
+    ? Promise.resolve(saidOfCluster(aurora, cluster))
+    : describeGlobal(aurora, node).then((global) => saidOfGlobal(aurora, global))
+  ).catch(asFailure);
+  if (said instanceof RampartError || said.operation !== null || said.writer === null) return {};
+  return { generation: generationOf([kept], said.writer) };
 }
 
 /** @throws Conflict when the claim is not ours */

@@ -38,9 +38,17 @@ export interface Look {
   clusters: Record<RegionName, DBCluster | RampartError>;
 }
 
-/** Asks every side's own region at the same time. Never throws for a region that does not answer. */
-export async function look(aurora: Aurora): Promise<Look> {
-  const answers = await Promise.all(aurora.regions.map((region) => ask(aurora, region)));
+/**
+ * Asks every side's own region at the same time. Never throws for a region that does not answer.
+ * @param lost a region that is known not to answer: it is not waited for again
+ */
+export async function look(aurora: Aurora, lost: RegionName | null = null): Promise<Look> {
+  const notAsked = new RampartError('ProviderUnavailable', `${lost} has not answered before, and is not asked`);
+  const answers = await Promise.all(
+    aurora.regions.map((region) =>
+      region === lost ? { region, said: notAsked, cluster: notAsked } : ask(aurora, region),
+    ),
+  );
   return {
     said: Object.fromEntries(answers.map(({ region, said }) => [region, said])),
     clusters: Object.fromEntries(answers.map(({ region, cluster }) => [region, cluster])),
@@ -78,7 +86,7 @@ export async function describeCluster(aurora: Aurora, node: AuroraNode): Promise
   );
 }
 
-async function describeGlobal(aurora: Aurora, node: AuroraNode): Promise<GlobalCluster> {
+export async function describeGlobal(aurora: Aurora, node: AuroraNode): Promise<GlobalCluster> {
   const id = aurora.globalCluster!;
   const [api, { DescribeGlobalClustersCommand }] = await Promise.all([
     rdsApi(aurora, node),
@@ -138,7 +146,7 @@ export function saidOfGlobal(aurora: Aurora, global: GlobalCluster): Said {
 }
 
 /** One cluster whose instances are the sides. */
-function saidOfCluster(aurora: Aurora, cluster: DBCluster): Said {
+export function saidOfCluster(aurora: Aurora, cluster: DBCluster): Said {
   const members = cluster.DBClusterMembers ?? [];
   const nodeOf = (id: string | undefined) => aurora.nodes.find(({ instance }) => instance === id);
   const writer = nodeOf(members.find((member) => member.IsClusterWriter)?.DBInstanceIdentifier);

@@ -40,6 +40,7 @@ export async function switchover(
   const seen = await look(aurora);
   const said = agreed(seen, aurora, mode === 'unplanned' ? from : null);
   checkClaims(aurora, seen, said, token, mode, [from, to]);
+  const lost = aurora.globalCluster !== null && seen.clusters[from] instanceof RampartError ? from : null;
   if (said.operation !== null) {
     const { to: other, status } = said.operation;
     if (other !== null && other !== to)
@@ -51,7 +52,7 @@ export async function switchover(
         },
       );
     await remember(aurora, target, token);
-    return follow(aurora, source, target, { since: aurora.context.now(), sent: 'unknown', seen: true });
+    return follow(aurora, source, target, { since: aurora.context.now(), sent: 'unknown', seen: true, lost });
   }
   const generation = said.writer === null ? null : generationOf(allTags(aurora, seen), said.writer);
   if (said.writer === to) {
@@ -59,7 +60,7 @@ export async function switchover(
       throw new RampartError('Conflict', `${to} has been the writer of ${aurora.name} all along`, {
         remedy: 'Make a new plan.',
       });
-    return finish(aurora, source, target, true);
+    return finish(aurora, source, target, true, lost);
   }
   if (said.writer !== from)
     throw new RampartError(
@@ -75,11 +76,11 @@ export async function switchover(
   const earlier = tagsAt(seen, to)?.intent ?? null;
   await assertNotGivenUp(aurora, [source, target], earlier, token, target);
   await mutate(aurora, to, identity, () => ({ intent, generation: generation! }));
-  await touchSource(aurora, from, to, identity, mode);
+  if (lost === null) await touchSource(aurora, from, to, identity, mode);
   const since = aurora.context.now();
   const arn = (seen.clusters[to] as DBCluster).DBClusterArn!;
   const sent = await sendOnce(aurora, source, target, arn, mode);
-  return follow(aurora, source, target, { since, sent, seen: false });
+  return follow(aurora, source, target, { since, sent, seen: false, lost });
 }
 
 /** What became of the call itself. */
@@ -115,6 +116,8 @@ interface Following {
   sent: Sent;
   /** The provider has shown the switch. */
   seen: boolean;
+  /** The source's region, when it does not answer. */
+  lost: RegionName | null;
 }
 
 /** Waits until the provider says how it ended. Looks that fail are told by the heartbeat and tried again. */
@@ -130,7 +133,7 @@ async function follow(
   const ended = await poll(
     { signal: context.signal, deadlineMs: config.switchTimeout, intervalMs: config.poll },
     async (): Promise<PromoteReceipt | RampartError | undefined> => {
-      const said = await agreedNow(aurora, source.region).catch(asFailure);
+      const said = await agreedNow(aurora, source.region, begun.lost).catch(asFailure);
       if (said instanceof RampartError) {
         if (said.type === 'AccessDenied') return said;
         shown.trouble = said.message;
@@ -138,7 +141,11 @@ async function follow(
         return undefined;
       }
       shown.trouble = '';
-      const events = await milestones(aurora, [target, source], begun.since - CLOCKS_MS);
+      const events = await milestones(
+        aurora,
+        begun.lost === null ? [target, source] : [target],
+        begun.since - CLOCKS_MS,
+      );
       const last = events.filter(({ at }) => at >= begun.since - CLOCKS_MS).at(-1);
       if (last !== undefined) shown.milestone = last.text;
       context.heartbeat({
@@ -150,7 +157,7 @@ async function follow(
         shown.idle = 0;
         return undefined;
       }
-      if (said.writer === target.region) return finish(aurora, source, target, false).catch(notYet(shown));
+      if (said.writer === target.region) return finish(aurora, source, target, false, begun.lost).catch(notYet(shown));
       shown.idle += 1;
       return gaveUp(aurora, target, begun, shown, events, clock.monotonic() - waited);
     },
@@ -165,8 +172,8 @@ async function follow(
   );
 }
 
-const agreedNow = async (aurora: Aurora, from: RegionName): Promise<Agreed> => {
-  const { said } = await look(aurora);
+const agreedNow = async (aurora: Aurora, from: RegionName, lost: RegionName | null): Promise<Agreed> => {
+  const { said } = await look(aurora, lost);
   // A source that is cut off must not keep the others from being believed.
   const others = aurora.globalCluster === null ? null : from;
   return agreed({ said }, aurora, others);
@@ -252,14 +259,16 @@ async function finish(
   source: AuroraNode,
   target: AuroraNode,
   already: boolean,
+  lost: RegionName | null,
 ): Promise<PromoteReceipt> {
   const { context } = aurora;
-  const seen = await look(aurora);
+  const seen = await look(aurora, lost);
   const said = agreed(seen, aurora, source.region);
   const ms = await assertTakesWrites(aurora, seen, said, target.region);
   const { number } = generationOf(allTags(aurora, seen), target.region);
   const generation = { number, writer: target.region };
-  for (const { region } of aurora.globalCluster === null ? [target] : [target, source]) {
+  const noted = aurora.globalCluster === null || lost !== null ? [target] : [target, source];
+  for (const { region } of noted) {
     await mutate(aurora, region, { systemId: null, generation: null }, ({ intent, generation: known }) => ({
       ...(intent?.state === 'begun' ? { intent: { ...intent, state: 'ended' as const } } : {}),
       ...(known?.number === number ? {} : { generation }),

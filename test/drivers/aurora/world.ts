@@ -22,7 +22,7 @@ export const GLOBAL = 'orders-global';
 /** Settings under which a test waits for nothing. */
 export const QUICK: Record<string, Json> = {
   ...{ database: LAB_DATABASE, user: 'rampart', password: PASSWORD, ssl: 'disable' },
-  ...{ poll: 3, startGrace: 300, apiTimeout: 1_000, sampleEvery: 1, claimSettle: 0, switchTimeout: 20_000 },
+  ...{ poll: 15, startGrace: 300, apiTimeout: 1_000, sampleEvery: 1, claimSettle: 0, switchTimeout: 20_000 },
   ...{ rejoinTimeout: 10_000 },
 };
 
@@ -37,6 +37,8 @@ export interface AuroraWorld extends StoreWorld {
   /** The component with another configuration of it or of its nodes. */
   with(config: Record<string, Json>, nodes?: Record<string, Record<string, Json>>): Component;
   newRun(): Promise<Run>;
+  /** Everything as it was when it was made. Only where nothing was promoted. */
+  reset(): Promise<void>;
 }
 
 let paths = 0;
@@ -62,12 +64,17 @@ export async function startAurora({ kind, move }: Options): Promise<AuroraWorld>
   aws.fault({ fault: 'denied', endpoint: 1 });
   const ports: Record<string, number> = { [A]: pair.nodes[A]!.port, [B]: pair.nodes[B]!.port };
   const regional = kind === 'regional';
-  if (regional) {
-    const instances = [A, B].map((region, i) => ({ id: `orders-${region}`, writer: i === 0 }));
-    fake.addCluster({ region: 'eu-west-1', id: 'orders', instances, port: ports[A]! });
-  } else {
-    fake.addGlobal(GLOBAL, [A, B].map((region) => ({ ...CLUSTERS[region]!, port: ports[region]! }))); // biome-ignore format: one thought
-  }
+  const fill = (): void => {
+    fake.state = new FakeAurora().state;
+    fake.next = { outcome: 'completes', looks: 1, resync: 1 };
+    if (regional) {
+      const instances = [A, B].map((region, i) => ({ id: `orders-${region}`, writer: i === 0 }));
+      fake.addCluster({ region: 'eu-west-1', id: 'orders', instances, port: ports[A]! });
+    } else {
+      fake.addGlobal(GLOBAL, [A, B].map((region) => ({ ...CLUSTERS[region]!, port: ports[region]! }))); // biome-ignore format: one thought
+    }
+  };
+  fill();
   fake.move = async (from, to) => {
     const [old, next] = regional ? [from, to].map((id) => id.slice('orders-'.length)) : [from, to].map(sideOfArn);
     if (move === 'promoted') return promote(pair, old!, next!);
@@ -113,6 +120,14 @@ export async function startAurora({ kind, move }: Options): Promise<AuroraWorld>
       return make(aws.url);
     },
     with: (config, nodes) => make(aws.url, config, nodes),
+    reset: async () => {
+      fill();
+      aws.faults.clear();
+      aws.fault({ fault: 'denied', endpoint: 1 });
+      aws.calls.length = 0;
+      lag.values = {};
+      await pair.sql(A, 'TRUNCATE aurora_side; ' + SIDES, LAB_DATABASE);
+    },
     newRun: async () => {
       const run = new Run(world, ++epoch);
       await run.claim();
@@ -142,8 +157,9 @@ export async function startAurora({ kind, move }: Options): Promise<AuroraWorld>
 
 /** Which region a server stands for is in a table there. */
 const sideIn = (role: string): string => `(SELECT region FROM aurora_side WHERE role = '${role}')`;
+const SIDES = `INSERT INTO aurora_side VALUES ('primary', '${CLUSTERS[A]!.region}'), ('replica', '${CLUSTERS[B]!.region}');`;
 const SWAPPED_FUNCTIONS = `CREATE TABLE aurora_side (role text PRIMARY KEY, region text);
-  INSERT INTO aurora_side VALUES ('primary', '${CLUSTERS[A]!.region}'), ('replica', '${CLUSTERS[B]!.region}');
+  ${SIDES}
   ${AURORA_FUNCTIONS.replace("current_setting('cluster_name') || '-1'", sideIn('primary')).replace("application_name || '-1'", sideIn('replica'))}`;
 
 const sideOfArn = (arn: string): string => Object.keys(CLUSTERS).find((side) => arn.includes(CLUSTERS[side]!.id))!;
