@@ -5,6 +5,8 @@ import { httpCheck } from './checks/http.ts';
 import { prometheusCheck } from './checks/prometheus.ts';
 import { sqlCheck } from './checks/sql.ts';
 import { tcpCheck } from './checks/tcp.ts';
+import { cloudflareDns } from './cloudflare/dns.ts';
+import { cloudflareLb } from './cloudflare/lb.ts';
 import { ecs } from './ecs/driver.ts';
 import { globalAccelerator } from './global-accelerator/driver.ts';
 import { httpContract } from './http-contract/driver.ts';
@@ -22,6 +24,8 @@ const all: Driver[] = [
   aurora,
   traefik,
   arcRoutingControl,
+  cloudflareLb,
+  cloudflareDns,
   route53,
   globalAccelerator,
   httpContract,
