@@ -71,6 +71,11 @@ export function requestFindings(situation: Situation): Finding[] {
     const remedy = 'Use `rampart start ramp` to move only part of the traffic.';
     found.push(blocker('badRamp', 'A failover moves all traffic; --percent belongs to a ramp.', remedy));
   }
+  const whole = parts.edges.find(({ capabilities }) => capabilities.kind === 'onOff');
+  if (whole !== undefined && (request.percent ?? 100) < 100 && request.action === 'trafficRamp') {
+    const message = `${whole.name} sends all of its traffic to one region: it cannot move ${request.percent} % of it.`;
+    found.push(blocker('badRamp', message, 'Leave --percent away, or ramp with a router that has weights.'));
+  }
   if (problem === null && steps.length > 1 && jumps(situation) && movingEdges(situation).length > 0) {
     const why =
       service.writes === 'local' && request.action !== 'trafficRamp'
