@@ -57,6 +57,8 @@ export async function changeRecords(confirming: Confirming, intent: Intent): Pro
     ]);
     // Nobody was faster: what was refused is the batch itself.
     if (refused?.seen === seen) throw told(refused.error, where);
+    // Who may not change anything is told so, whatever else is wrong.
+    assertCurrent(where, component, { claim: state.claim, edited: false, fits: true }, context);
     assertUnderstood(state);
     await intent.meanwhile?.(state);
     const edits = intent.edits(state);

@@ -1,7 +1,7 @@
 import { describeRouter } from '../../conformance/router/router-suite.ts';
 import { makeFakeWorld } from './world.ts';
 
-describeRouter('route53, weighted', () => makeFakeWorld('weighted'));
-describeRouter('route53, failover', () => makeFakeWorld('failover'));
-describeRouter('route53, latency', () => makeFakeWorld('latency'));
-describeRouter('route53, simple', () => makeFakeWorld('simple'));
+// One server each: that all of them are asked is shown in driver.test.ts, with the other two policies, which change
+// their records as weights are changed.
+describeRouter('route53, weighted', () => makeFakeWorld('weighted', 1));
+describeRouter('route53, latency', () => makeFakeWorld('latency', 1));

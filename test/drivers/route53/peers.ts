@@ -19,7 +19,8 @@ export interface Gate {
   stop(): Promise<void>;
 }
 
-export async function openGate(to: string): Promise<Gate> {
+/** @param onAnswer whatever the server has answered */
+export async function openGate(to: string, onAnswer: () => void): Promise<Gate> {
   const { hostname, port } = new URL(to);
   const pairs = new Set<[Socket, Socket]>();
   let frozen = false;
@@ -29,6 +30,7 @@ export async function openGate(to: string): Promise<Gate> {
   };
   const gate = createServer((client) => {
     const server = connect(Number(port), hostname);
+    server.on('data', onAnswer);
     const pair: [Socket, Socket] = [client, server];
     pairs.add(pair);
     const end = () => {

@@ -100,7 +100,8 @@ export function nodeOf(policy: Policy): (region: string) => Record<string, Json>
   return (region) => ({ target: ADDRESSES[region]!, ...(policy === 'simple' ? {} : { setIdentifier: region }) });
 }
 
-export async function makeFakeWorld(policy: Policy): Promise<Route53World> {
+/** @param servers authoritative servers of every zone */
+export async function makeFakeWorld(policy: Policy, servers = 2): Promise<Route53World> {
   // The SDK's standard chain: any credentials do.
   process.env.AWS_ACCESS_KEY_ID = '000000000000';
   process.env.AWS_SECRET_ACCESS_KEY = 'secret of the standard chain';
@@ -124,7 +125,7 @@ export async function makeFakeWorld(policy: Policy): Promise<Route53World> {
     isHealthy: (id: string | undefined) => (id?.startsWith('check-deaf') ? true : fake.isHealthy(id)),
     nearest: ['eu-west-1', 'eu-central-1'],
   };
-  const dns = await Promise.all([1, 2].map(() => FakeDns.start(source)));
+  const dns = await Promise.all(Array.from({ length: servers }, () => FakeDns.start(source)));
   const config = (changes: Record<string, Json> = {}): Record<string, Json> => ({
     policy,
     hostedZone: 'Z1EXAMPLE',
