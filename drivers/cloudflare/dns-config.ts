@@ -117,7 +117,7 @@ export function validateDns(component: Component) {
   return problems;
 }
 
-export function dnsCapabilities({ proxied, ttl: long, nameServers, sample }: DnsConfig): Capabilities {
+export function dnsCapabilities({ proxied, ttl: long, nameServers, sample, deadline }: DnsConfig): Capabilities {
   return {
     role: 'router',
     kind: 'endpoint',
@@ -125,6 +125,7 @@ export function dnsCapabilities({ proxied, ttl: long, nameServers, sample }: Dns
     ttlMs: proxied ? 0 : long,
     verify: sample === undefined ? 'readback' : 'sampled',
     preflight: true,
+    applyMs: deadline,
     ...(proxied ? {} : { prepareMs: long }),
     unverifiable: [
       'connections that are open when the record changes stay at the old region until it closes them',

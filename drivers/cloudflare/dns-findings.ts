@@ -60,7 +60,9 @@ export function dnsFindings(
   }
   if (ttlOf(record) > config.ttl) {
     const message = `its TTL is ${ttlOf(record) / 1000} s, longer than the ${config.ttl / 1000} s of the topology`;
-    say('warning', 'ttl', message, 'Set `ttl` to what the record has: prepare waits for as long as old answers live.');
+    const remedy =
+      'Set `ttl` to what the record has: prepare waits for as long as old answers live, and its step for `ttl`.';
+    say(mode === 'planned' ? 'blocker' : 'warning', 'ttl', message, remedy);
   }
   if (withMark(state.mark.rest, LONGEST, 'ffffffff').length > config.commentLength) {
     const message = `the comment of the record has no room for a claim within ${config.commentLength} characters`;

@@ -85,14 +85,14 @@ export function validateLb(component: Component) {
 }
 
 export function lbCapabilities(config: LbConfig): Capabilities {
-  const { kind, proxied, ttl, sample, healthDeadline } = config;
+  const { kind, proxied, ttl, sample, healthDeadline, deadline } = config;
   return {
     role: 'router',
     kind,
     resolutionPercent: kind === 'weighted' ? 1 : 100,
     ttlMs: proxied ? 0 : ttl,
     preflight: true,
-    applyMs: healthDeadline,
+    applyMs: healthDeadline + deadline,
     verify: sample === undefined ? 'readback' : 'sampled',
     unverifiable: [
       proxied

@@ -1,13 +1,18 @@
-/** What only a DNS record has: a TTL, name servers, other records under its name, a comment with little room. */
+/** The router's suite, and what only a DNS record has: a TTL, name servers, other records, a comment with little room. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Clock, useClock } from '../../../drivers/clock.ts';
+import { DNS_CALLS } from '../../../drivers/cloudflare/calls.ts';
+import { cloudflareApi } from '../../../drivers/cloudflare/client.ts';
 import type { Router } from '../../../drivers/ports.ts';
 import { type ContextOptions, driverContext, token } from '../../conformance/driver-context.ts';
+import { describeRouter } from '../../conformance/router/router-suite.ts';
+import { FakeCloudflare, TOKEN, ZONE } from '../../fakes/cloudflare/server.ts';
 import { describeFaults } from './behaviour.ts';
 import { CONTENT, type DnsWorld, makeDnsWorld, NAME, REGIONS } from './cloudflare-dns.world.ts';
 
+describeRouter('cloudflare-dns', () => makeDnsWorld());
 describeFaults(
   'cloudflare-dns',
   () => makeDnsWorld(),
@@ -204,7 +209,8 @@ describe('a record', { timeout: 30_000 }, () => {
     expect(await codes()).toEqual(['blocker cloudflare.otherRecords']);
     expect(await codes(slow(), 'unplanned')).toEqual(['warning cloudflare.otherRecords']);
     fresh();
-    expect(await codes(world.component)).toEqual(['warning cloudflare.ttl']);
+    expect(await codes(world.component)).toEqual(['blocker cloudflare.ttl']);
+    expect(await codes(world.component, 'unplanned')).toEqual(['warning cloudflare.ttl']);
     Object.assign(world.record(), { proxied: true, ttl: 1 });
     expect(await codes(world.with({ nameServers: [] }))).toEqual(['blocker cloudflare.proxied']);
   });
@@ -255,3 +261,38 @@ describe('a record', { timeout: 30_000 }, () => {
     expect(problems({ proxied: true })).toEqual(['cloudflare_dns_proxied']);
   });
 });
+
+test('takes at most seven eighths of the published limit in any five minutes', async () => {
+  const fake = await FakeCloudflare.start();
+  let now = 1_000_000;
+  const clock: Clock = {
+    now: () => now,
+    monotonic: () => now,
+    sleep: async (ms) => {
+      now += ms;
+    },
+    every: () => () => undefined,
+  };
+  useClock(clock);
+  try {
+    const config = { apiToken: TOKEN, baseURL: fake.baseURL, timeout: 5_000, deadline: 5_000, requestsPer5Minutes: 80 };
+    const api = await cloudflareApi(DNS_CALLS, config, driverContext({ now: clock.now }), 'shop-writer');
+    const start = now;
+    const sentAt: number[] = [];
+    for (let i = 0; i < 100; i++) {
+      await api.list('dns.records.list', (client, page, options) =>
+        client.dns.records.list({ zone_id: ZONE, ...page }, options),
+      );
+      sentAt.push(now - start);
+    }
+    // A burst of half the limit goes at once.
+    expect(sentAt[39]).toBe(0);
+    expect(sentAt[40]).toBeGreaterThan(0);
+    for (const from of sentAt) {
+      expect(sentAt.filter((at) => at >= from && at < from + 300_000).length).toBeLessThanOrEqual(70);
+    }
+  } finally {
+    useClock(null);
+    await fake.stop();
+  }
+}, 60_000);

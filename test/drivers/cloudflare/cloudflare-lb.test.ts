@@ -1,15 +1,18 @@
-/** What only a load balancer has: pools, their health, fences, sessions, lists by geography, rules. */
+/** The router's suite, and what only a load balancer has: pools, health, fences, sessions, lists by geography, rules. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readMark, withMark } from '../../../drivers/cloudflare/claim.ts';
 import { readHealth } from '../../../drivers/cloudflare/lb-health.ts';
 import { percents } from '../../../drivers/cloudflare/weights.ts';
 import type { Router } from '../../../drivers/ports.ts';
 import { type ContextOptions, driverContext, token } from '../../conformance/driver-context.ts';
+import { describeRouter } from '../../conformance/router/router-suite.ts';
 import { describeFaults } from './behaviour.ts';
 import { ask, BALANCER, DISABLED, type LbWorld, makeLbWorld, POOLS, whole } from './cloudflare-lb.world.ts';
 
 const [WEST, CENTRAL] = [POOLS['eu-west'], POOLS['eu-central']];
 
+describeRouter('cloudflare-lb, weighted', () => makeLbWorld('weighted'));
+describeRouter('cloudflare-lb, onOff', () => makeLbWorld('onOff'));
 describeFaults(
   'cloudflare-lb',
   () => makeLbWorld('weighted'),
@@ -112,6 +115,20 @@ describe('weighted', { timeout: 30_000 }, () => {
     const healthy = order.lastIndexOf(`GET load_balancers/pools/${CENTRAL}/health`);
     expect(order.lastIndexOf(`PATCH load_balancers/pools/${CENTRAL}`)).toBeLessThan(healthy);
     expect(order.lastIndexOf(`PATCH load_balancers/${BALANCER}`)).toBeGreaterThan(healthy);
+  });
+
+  test('fence: the answer about the pool lost, and a pool that stays enabled', async () => {
+    await run().setWeights(whole('eu-west'));
+    world.fake.fault({ method: 'PATCH', path: CENTRAL, fault: 'cut', times: 1 });
+    expect((await run().fence!('eu-central')).already).toBe(false);
+    expect(world.fake.sent('PATCH', CENTRAL)).toHaveLength(1);
+    expect(world.pool('eu-central').enabled).toBe(false);
+    fresh();
+    await run().setWeights(whole('eu-west'));
+    world.fake.fault({ method: 'PATCH', path: CENTRAL, fault: 'nothing' });
+    await expect(run(world.with({ deadline: '200ms' })).fence!('eu-central')).rejects.toMatchObject({
+      type: 'NotApplied',
+    });
   });
 
   test('a fence that would leave nobody is refused, before anything is touched', async () => {

@@ -1,4 +1,5 @@
 /** A load balancer at the fake of Cloudflare with two regions' pools, and the edge that clients reach it through. */
+import { Agent, request } from 'node:http';
 import { cloudflareLb } from '../../../drivers/cloudflare/lb.ts';
 import { wholeTo } from '../../../drivers/cloudflare/weights.ts';
 import type { Weights } from '../../../drivers/ports.ts';
@@ -101,13 +102,14 @@ function random(weights: Weights) {
   return { default_weight: 0, pool_weights };
 }
 
+const connections = new Agent({ keepAlive: true, maxSockets: 1 });
+
 /** Who answers clients, in percent. */
 export async function ask(url: string, headers: Record<string, string> = {}): Promise<Weights> {
-  const { request } = await import('node:http');
   const counts: Weights = Object.fromEntries(REGIONS.map((region) => [region, 0]));
   for (let i = 0; i < 20; i++) {
     const region = await new Promise<string>((resolve, reject) => {
-      const call = request(url, { headers: { host: HOST, ...headers } }, (answer) => {
+      const call = request(url, { agent: connections, headers: { host: HOST, ...headers } }, (answer) => {
         answer.resume();
         resolve(String(answer.headers['x-region'] ?? 'nobody'));
       });
