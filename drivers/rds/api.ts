@@ -79,9 +79,6 @@ export function rdsApi(fleet: Fleet, side: Side): Promise<RdsApi> {
 /** What the SDK is asked with: the commands are loaded with the first call. */
 export const commands = () => import('@aws-sdk/client-rds');
 
-/** A region that takes longer for a look, in milliseconds, does not answer. */
-const LOOK_MS = 5_000;
-
 /** One instance by identifier; `null` = RDS says that there is none in this region. */
 export async function describeInstance(fleet: Fleet, side: Side, id = side.instance): Promise<DBInstance | null> {
   const api = await rdsApi(fleet, side);
@@ -90,7 +87,7 @@ export async function describeInstance(fleet: Fleet, side: Side, id = side.insta
     const { DBInstances } = await api.call(
       'DescribeDBInstances',
       (client, options) => client.send(new DescribeDBInstancesCommand({ DBInstanceIdentifier: id }), options),
-      { timeoutMs: LOOK_MS },
+      { timeoutMs: fleet.config.apiTimeout },
     );
     return DBInstances?.find((found) => found.DBInstanceIdentifier === id) ?? null;
   } catch (error) {

@@ -38,9 +38,15 @@ export const configSchema = z.strictObject({
   lagFreshness: durationBetween(100, 600_000)
     .prefault('5s')
     .meta({ description: "Oldest reading of the primary's position that a lag may be measured against" }),
-  pollInterval: durationBetween(10, 60_000)
+  apiTimeout: durationBetween(50, 30_000)
+    .prefault('4s')
+    .meta({ description: 'Longest wait for one answer of an API; a lost region answers nothing', examples: ['4s'] }),
+  poll: durationBetween(1, 60_000)
     .prefault('2s')
-    .meta({ description: 'Between two looks at an instance that changes; the pauses grow up to five times as long' }),
+    .meta({
+      examples: ['2s'],
+      description: 'Between two looks at an instance that changes; the pauses grow up to five times as long',
+    }),
   promoteTimeout: durationBetween(60_000, 21_600_000)
     .prefault('1h')
     .meta({ description: 'Longest wait for a promotion; a backup that runs is waited for as well' }),
@@ -124,7 +130,7 @@ export const othersOf = (fleet: Fleet, side: Side): Side[] => fleet.sides.filter
 /** `orders-db in eu-central`, for messages. */
 export const whereOf = (fleet: Fleet, side: Side): string => `${fleet.component} in ${side.region}`;
 
-const DURATIONS = ['connectTimeout', 'lagFreshness', 'pollInterval', 'promoteTimeout', 'rebuildTimeout'];
+const DURATIONS = ['connectTimeout', 'lagFreshness', 'poll', 'apiTimeout', 'promoteTimeout', 'rebuildTimeout'];
 
 function withDurations(config: Record<string, Json>): Record<string, Json> {
   const result = { ...config };

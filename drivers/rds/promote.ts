@@ -80,21 +80,18 @@ export async function promote(
 
 /** RDS does not promote an instance that is being backed up or changed; both end by themselves. */
 async function idle(fleet: Fleet, side: Side): Promise<void> {
-  const { pollInterval, promoteTimeout } = fleet.config;
+  const { poll: intervalMs, promoteTimeout } = fleet.config;
   let last = '';
-  const ready = await poll(
-    { signal: fleet.context.signal, deadlineMs: promoteTimeout, intervalMs: pollInterval },
-    async () => {
-      const raw = await describeInstance(fleet, side);
-      last = raw?.DBInstanceStatus ?? 'gone';
-      fleet.context.heartbeat({ node: side.name, doing: `waiting until RDS can promote it (${last})` });
-      if (last === 'available' || (raw !== null && instanceFrom(raw).source === null)) return true;
-      if (PASSING.has(last)) return undefined;
-      throw new RampartError('PreconditionFailed', `RDS does not promote ${side.instance}: it is ${last}`, {
-        remedy: 'Bring it to `available` first (storage, parameters, start); see its events in the console.',
-      });
-    },
-  );
+  const ready = await poll({ signal: fleet.context.signal, deadlineMs: promoteTimeout, intervalMs }, async () => {
+    const raw = await describeInstance(fleet, side);
+    last = raw?.DBInstanceStatus ?? 'gone';
+    fleet.context.heartbeat({ node: side.name, doing: `waiting until RDS can promote it (${last})` });
+    if (last === 'available' || (raw !== null && instanceFrom(raw).source === null)) return true;
+    if (PASSING.has(last)) return undefined;
+    throw new RampartError('PreconditionFailed', `RDS does not promote ${side.instance}: it is ${last}`, {
+      remedy: 'Bring it to `available` first (storage, parameters, start); see its events in the console.',
+    });
+  });
   if (ready === undefined) {
     throw new RampartError('DeadlineExceeded', `${side.instance} is still ${last} after ${promoteTimeout} ms`, {
       remedy: 'Nothing was promoted. A backup of a large instance takes long: promote when it has ended.',
@@ -141,7 +138,7 @@ async function send(fleet: Fleet, side: Side, seen: Instance): Promise<boolean> 
 async function finish(fleet: Fleet, to: At, side: Side, timeline: number, already: boolean): Promise<PromoteReceipt> {
   const { context, config } = fleet;
   const began = context.now();
-  const intervals = { intervalMs: config.pollInterval, maxIntervalMs: config.pollInterval * 5 };
+  const intervals = { intervalMs: config.poll, maxIntervalMs: config.poll * 5 };
   let last = '';
   const done = await poll({ signal: context.signal, deadlineMs: config.promoteTimeout, ...intervals }, async () => {
     const reading = await readSide(fleet, side);

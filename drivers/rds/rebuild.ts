@@ -85,7 +85,7 @@ export async function rebuild(fleet: Fleet, at: At, primary: string): Promise<Re
     });
   }
   let already = true;
-  const intervals = { intervalMs: config.pollInterval, maxIntervalMs: config.pollInterval * 5 };
+  const intervals = { intervalMs: config.poll, maxIntervalMs: config.poll * 5 };
   let doing = '';
   const done = await poll({ signal: context.signal, deadlineMs: config.rebuildTimeout, ...intervals }, async () => {
     const raw = await describeInstance(fleet, side);

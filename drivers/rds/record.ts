@@ -148,7 +148,7 @@ async function write(fleet: Fleet, side: Side, instance: Instance, record: SideR
     },
   );
   const wanted = JSON.stringify(record);
-  const interval = { intervalMs: fleet.config.pollInterval / 10, maxIntervalMs: fleet.config.pollInterval };
+  const interval = { intervalMs: fleet.config.poll / 10, maxIntervalMs: fleet.config.poll };
   const shown = await poll({ signal, deadlineMs: lost === null ? SHOWN_MS : 0, ...interval }, async () => {
     const found = await describeInstance(fleet, side, instance.id);
     if (found === null) return undefined;

@@ -70,7 +70,7 @@ async function remove(fleet: Fleet, side: Side, instance: Instance): Promise<str
         if (asFailure(error).details.maybeApplied !== true) throw error;
       });
   });
-  const intervals = { intervalMs: config.pollInterval, maxIntervalMs: config.pollInterval * 5 };
+  const intervals = { intervalMs: config.poll, maxIntervalMs: config.poll * 5 };
   let status = '';
   const gone = await poll({ signal: context.signal, deadlineMs: config.rebuildTimeout, ...intervals }, async () => {
     const raw = await describeInstance(fleet, side, instance.id);

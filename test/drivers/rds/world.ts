@@ -84,7 +84,14 @@ export function componentAt(endpoint: string): Component {
     type: 'rds',
     role: 'store',
     queue: 'rampart',
-    config: { database: LAB_DATABASE, user: 'rampart', password: PASSWORD, ssl: 'disable', pollInterval: '10ms' },
+    config: {
+      database: LAB_DATABASE,
+      user: 'rampart',
+      password: PASSWORD,
+      ssl: 'disable',
+      poll: '5ms',
+      apiTimeout: '1s',
+    },
     sides: Object.fromEntries(
       [A, B].map((region) => [
         region,
