@@ -13,9 +13,26 @@ const PERIOD_SECONDS = 60;
 /** Under which dimensions a cluster's metric is published, once it was found. */
 const known = new Map<string, Metric[]>();
 
+/** Readings of a moment ago: a new value comes once a minute, and the sampler asks every second. */
+const read = new Map<string, { at: number; lag: Promise<Lag | null> }>();
+
+const keyOf = ({ cloudwatch, cluster }: AuroraNode): string =>
+  `${cloudwatch.region} ${cloudwatch.endpoint ?? ''} ${cluster}`;
+
 /** @throws RampartError when CloudWatch cannot be asked */
-export async function lagPublished(aurora: Aurora, node: AuroraNode): Promise<Lag | null> {
-  if (aurora.globalCluster === null) return null;
+export function lagPublished(aurora: Aurora, node: AuroraNode): Promise<Lag | null> {
+  if (aurora.globalCluster === null) return Promise.resolve(null);
+  const key = keyOf(node);
+  const at = aurora.context.now();
+  const kept = read.get(key);
+  if (kept !== undefined && at - kept.at < aurora.config.sampleEvery) return kept.lag;
+  const lag = readLag(aurora, node);
+  read.set(key, { at, lag });
+  lag.catch(() => read.delete(key));
+  return lag;
+}
+
+async function readLag(aurora: Aurora, node: AuroraNode): Promise<Lag | null> {
   const { context, config } = aurora;
   const [api, { GetMetricDataCommand }] = await Promise.all([
     cloudwatchApi(aurora, node),
@@ -48,7 +65,7 @@ export async function lagPublished(aurora: Aurora, node: AuroraNode): Promise<La
 }
 
 async function metricsOf(aurora: Aurora, node: AuroraNode): Promise<Metric[]> {
-  const key = `${node.cloudwatch.region} ${node.cloudwatch.endpoint ?? ''} ${node.cluster}`;
+  const key = keyOf(node);
   const found = known.get(key);
   if (found !== undefined) return found;
   const [api, { ListMetricsCommand }] = await Promise.all([

@@ -52,10 +52,14 @@ export async function ask(aurora: Aurora, server: SqlServer): Promise<Told> {
     throw error;
   });
   const reached = rows.flatMap(({ aws_region: region, lsn, lag, age }) =>
-    lsn === null ? [] : [{ region, lsn: BigInt(lsn), lagMs: lag ?? 0, ageMs: Math.max(0, age ?? 0) }],
+    // A side that never told anything has an age without end, which no reading may have.
+    lsn === null ? [] : [{ region, lsn: BigInt(lsn), lagMs: lag ?? 0, ageMs: finite(age) }],
   );
   return { recovering: role!.recovering, reached };
 }
+
+const finite = (age: number | null): number =>
+  age !== null && Number.isFinite(age) ? Math.max(0, age) : Number.MAX_SAFE_INTEGER;
 
 /** @param generation stands for the timeline */
 export function placeOf(reached: Reached | undefined, generation: number | null): Position | null {

@@ -126,7 +126,7 @@ export async function startAurora({ kind, move }: Options): Promise<AuroraWorld>
       aws.fault({ fault: 'denied', endpoint: 1 });
       aws.calls.length = 0;
       lag.values = {};
-      await pair.sql(A, 'TRUNCATE aurora_side; ' + SIDES, LAB_DATABASE);
+      await pair.sql(A, `TRUNCATE aurora_side; ${SIDES}`, LAB_DATABASE);
     },
     newRun: async () => {
       const run = new Run(world, ++epoch);
