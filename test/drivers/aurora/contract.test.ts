@@ -15,6 +15,7 @@ import { agreed, look } from '../../../drivers/aurora/look.ts';
 import { send } from '../../../drivers/aurora/send.ts';
 import { readTags } from '../../../drivers/aurora/tags.ts';
 import { RampartError } from '../../../drivers/errors.ts';
+import type { Json } from '../../../drivers/ports.ts';
 import type { Component } from '../../../topology/model.ts';
 import { driverContext, token } from '../../conformance/driver-context.ts';
 import { FakeAurora } from '../../fakes/aws/aurora.ts';
@@ -60,7 +61,7 @@ describe.each(Object.entries(PEERS))('%s', (_name, start) => {
 
   let seq = 0;
   const open = (regional = false): Aurora => {
-    const node = (side: keyof typeof REGIONS, i: number) =>
+    const node = (side: keyof typeof REGIONS, i: number): Record<string, Json> =>
       regional ? { instance: `west-${i + 1}` } : { cluster: side, awsRegion: REGIONS[side], endpoint: peer.url };
     const component: Component = {
       ...{ name: 'orders-db', type: regional ? 'aurora' : 'aurora-global', role: 'store', queue: 'rampart' },
