@@ -1,4 +1,5 @@
 import { arcRoutingControl } from './arc-routing-control/driver.ts';
+import { asg } from './asg/driver.ts';
 import { aurora, auroraGlobal } from './aurora/driver.ts';
 import { commandCheck } from './checks/command.ts';
 import { httpCheck } from './checks/http.ts';
@@ -7,6 +8,7 @@ import { sqlCheck } from './checks/sql.ts';
 import { tcpCheck } from './checks/tcp.ts';
 import { cloudflareDns } from './cloudflare/dns.ts';
 import { cloudflareLb } from './cloudflare/lb.ts';
+import { cloudwatch } from './cloudwatch/driver.ts';
 import { ecs } from './ecs/driver.ts';
 import { globalAccelerator } from './global-accelerator/driver.ts';
 import { httpContract } from './http-contract/driver.ts';
@@ -30,11 +32,13 @@ const all: Driver[] = [
   globalAccelerator,
   httpContract,
   ecs,
+  asg,
   httpCheck,
   tcpCheck,
   sqlCheck,
   prometheusCheck,
   commandCheck,
+  cloudwatch,
 ];
 
 /** Drivers by the `type` that a component names. */

@@ -6,7 +6,7 @@ import type { Check, Driver, DriverContext } from '../ports.ts';
 import { type CommandResult, runCommand } from '../run-command.ts';
 import { reveal } from '../secrets.ts';
 import { asEnvironment, fillIn } from '../template.ts';
-import { expectationSchema, judgeValue, resultOf, together, type Verdict } from './verdict.ts';
+import { expectationSchema, judgeValue, resultOf, together, type Verdict } from '../verdict.ts';
 
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a variable is made of letters, digits and underscores');
 const exitCode = z.int().min(0).max(255);

@@ -5,7 +5,7 @@ import { durationBetween, secretSchema } from '../../topology/scalars.ts';
 import { type HttpAnswer, httpCall, NoAnswer } from '../http-call.ts';
 import type { Check, Driver, DriverContext } from '../ports.ts';
 import { reveal } from '../secrets.ts';
-import { expectationSchema, judgeLatency, judgeValue, resultOf, together, type Verdict } from './verdict.ts';
+import { expectationSchema, judgeLatency, judgeValue, resultOf, together, type Verdict } from '../verdict.ts';
 
 const url = z
   .url({ protocol: /^https?$/, error: 'expected a URL such as http://10.0.0.5:8080/readyz' })

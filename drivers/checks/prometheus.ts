@@ -6,7 +6,7 @@ import { displayUrl, httpCall, NoAnswer } from '../http-call.ts';
 import type { Check, Driver, DriverContext } from '../ports.ts';
 import { reveal } from '../secrets.ts';
 import { fillIn } from '../template.ts';
-import { expectationSchema, judgeValue, resultOf, showExpectation, together, type Verdict } from './verdict.ts';
+import { expectationSchema, judgeValue, resultOf, showExpectation, together, type Verdict } from '../verdict.ts';
 
 const url = z
   .url({ protocol: /^https?$/, error: 'expected a URL such as http://prometheus.example.com:9090' })

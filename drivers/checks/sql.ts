@@ -4,7 +4,7 @@ import type { Component } from '../../topology/model.ts';
 import { durationBetween, secretSchema } from '../../topology/scalars.ts';
 import type { Check, Driver, DriverContext } from '../ports.ts';
 import { reveal } from '../secrets.ts';
-import { expectationSchema, judgeLatency, judgeValue, resultOf, showExpectation, together, type Verdict } from './verdict.ts'; // biome-ignore format: one import
+import { expectationSchema, judgeLatency, judgeValue, resultOf, showExpectation, together, type Verdict } from '../verdict.ts'; // biome-ignore format: one import
 
 const configSchema = z.strictObject({
   query: z

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Component } from '../../topology/model.ts';
 import { durationBetween } from '../../topology/scalars.ts';
 import type { Check, Driver, DriverContext } from '../ports.ts';
-import { judgeLatency, resultOf, together, type Verdict } from './verdict.ts';
+import { judgeLatency, resultOf, together, type Verdict } from '../verdict.ts';
 
 const configSchema = z.strictObject({
   banner: z

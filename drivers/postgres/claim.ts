@@ -1,6 +1,7 @@
 /** Claims, tokens and the journal: what makes a stale or second actor harmless. */
-import { changedJournal, checkToken, type Identity, newestClaim, takeClaim, tokenOf } from '../store-claims.ts';
+
 import type { At, Claim, ClaimReceipt, Journal, Receipt } from '../ports.ts';
+import { changedJournal, checkToken, type Identity, newestClaim, takeClaim, tokenOf } from '../store-claims.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { type Held, type NodeRecord, readRecord, withRecord } from './record.ts';
 

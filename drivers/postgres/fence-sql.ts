@@ -10,12 +10,12 @@
  * The old primary goes on writing log of its own (checkpoints, vacuum): it needs a rewind before it can follow.
  */
 
-import { tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Position } from '../ports.ts';
 import { positionAt } from '../sql/lsn.ts';
 import { query, withSession } from '../sql/session.ts';
+import { tokenOf } from '../store-claims.ts';
 import type { Cluster, PgNode } from './config.ts';
 import type { ClosedDatabases } from './fence-state.ts';
 import { ensureControlTables } from './record.ts';

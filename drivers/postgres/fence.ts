@@ -6,12 +6,12 @@
  * an operator) gets it read-only. A server that was killed is fenced by the signal alone; its last position is unknown.
  */
 
-import { fencedNow, tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import { startOf } from '../lock.ts';
 import { poll } from '../poll.ts';
 import type { At, FenceReceipt, Position } from '../ports.ts';
 import { readStatus } from '../sql/status.ts';
+import { fencedNow, tokenOf } from '../store-claims.ts';
 import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { type ControlData, greatestTimeline } from './control-data.ts';
@@ -125,7 +125,10 @@ async function fenceByStop(cluster: Cluster, node: LocalNode): Promise<Stopped |
       return running;
     },
     // Who finds the server in recovery later must know that it was a primary.
-    (record) => ({ ...fencedNow(record, cluster.context.now()), fence: fenceRecord(cluster, node, files.control, null) }),
+    (record) => ({
+      ...fencedNow(record, cluster.context.now()),
+      fence: fenceRecord(cluster, node, files.control, null),
+    }),
   );
   return awaitDown(cluster, node, stopping);
 }

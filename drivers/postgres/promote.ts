@@ -1,12 +1,12 @@
 /** Makes the target writable: the point of no return. */
 
 import type { RegionName } from '../../topology/model.ts';
-import { checkToken, tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, FenceReceipt, PromoteReceipt, Receipt } from '../ports.ts';
 import { query } from '../sql/session.ts';
 import { readStatus, type ServerStatus } from '../sql/status.ts';
+import { checkToken, tokenOf } from '../store-claims.ts';
 import { chooseTarget } from './catch-up.ts';
 import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';

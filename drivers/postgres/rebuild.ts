@@ -10,12 +10,12 @@
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { RegionName } from '../../topology/model.ts';
-import { tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import { orphanOf, withLock } from '../lock.ts';
 import { poll } from '../poll.ts';
 import type { At, Json, Receipt } from '../ports.ts';
 import { query } from '../sql/session.ts';
+import { tokenOf } from '../store-claims.ts';
 import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt } from './config.ts';
 import { endGroup, readControlData } from './control-data.ts';

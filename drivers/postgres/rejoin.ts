@@ -5,11 +5,11 @@
  */
 
 import type { RegionName } from '../../topology/model.ts';
-import { type Identity, tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import type { At, Json, Receipt } from '../ports.ts';
 import type { Fork } from '../sql/lsn.ts';
 import { readStatus, type ServerStatus } from '../sql/status.ts';
+import { type Identity, tokenOf } from '../store-claims.ts';
 import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { writableNode } from './converge.ts';

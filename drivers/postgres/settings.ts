@@ -1,9 +1,9 @@
 /** Server settings changed by `ALTER SYSTEM` and verified by reading back, with the way back kept in a table. */
 
-import { tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import { query, withSession } from '../sql/session.ts';
+import { tokenOf } from '../store-claims.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { ensureControlTables } from './record.ts';
 

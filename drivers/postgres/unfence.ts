@@ -1,11 +1,11 @@
 /** Takes a fence back before anything was promoted: the old primary continues on its own timeline. */
 
 import type { RegionName } from '../../topology/model.ts';
-import { type Identity, tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, Millis, Receipt } from '../ports.ts';
 import { readStatus } from '../sql/status.ts';
+import { type Identity, tokenOf } from '../store-claims.ts';
 import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { greatestTimeline } from './control-data.ts';

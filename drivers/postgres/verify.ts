@@ -1,12 +1,12 @@
 /** Proves that exactly one side takes writes, by writing. */
 
 import type { RegionName } from '../../topology/model.ts';
-import { tokenOf } from '../store-claims.ts';
 import { RampartError } from '../errors.ts';
 import type { At, Receipt } from '../ports.ts';
 import { probe } from '../sql/probe.ts';
 import { query } from '../sql/session.ts';
 import { readStatus } from '../sql/status.ts';
+import { tokenOf } from '../store-claims.ts';
 import { chooseTarget } from './catch-up.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { asFailure } from './reading.ts';

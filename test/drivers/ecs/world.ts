@@ -77,7 +77,6 @@ export async function makeEcsWorld(
     },
     serves: async () => service.tasks.some((task) => task.desiredStatus === 'RUNNING' && task.lastStatus === 'RUNNING'),
     async close() {
-      
       await fake.stop();
     },
   };

@@ -1,6 +1,6 @@
 /** Three-valued judgement: what was seen, what was asked for, and never a pass without a reading. Pure. */
 import { z } from 'zod';
-import type { CheckResult, Millis } from '../ports.ts';
+import type { CheckResult, Millis } from './ports.ts';
 
 export type Verdict = Omit<CheckResult, 'at'>;
 
