@@ -5,7 +5,7 @@ import { AwsRefusal } from '../aws/errors.ts';
 import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
 import { assertCurrent, CLAIM_TTL, claimValues, digestOf, isSameRun, nextClaim, type Route53Claim } from './claim.ts';
-import type { Confirming } from './confirm.ts';
+import { type Confirming, leftOf } from './confirm.ts';
 import { type Look, readName, stateOf } from './health.ts';
 import { assertUnderstood, batchOf, type Edit } from './records.ts';
 import { claimName } from './zone.ts';
@@ -45,7 +45,6 @@ export interface Changed {
 export async function changeRecords(confirming: Confirming, intent: Intent): Promise<Changed> {
   const { config, component, zone, context } = confirming;
   const where = `${config.name} in ${config.hostedZone}`;
-  const end = clock.monotonic() + config.deadline;
   let base: string | null = null;
   let before: Look | null = null;
   let refused = null as { seen: string; error: unknown } | null;
@@ -92,7 +91,7 @@ export async function changeRecords(confirming: Confirming, intent: Intent): Pro
       return { before, edits: attempt === 1 ? edits : intent.edits(before), change, claim, settled };
     } catch (error) {
       const wait = waitBefore(error, attempt);
-      if (wait === null || attempt >= TRIES || clock.monotonic() + wait > end) throw told(error, where);
+      if (wait === null || attempt >= TRIES || wait > leftOf(confirming)) throw told(error, where);
       if (error instanceof AwsRefusal) refused = { seen, error };
       context.heartbeat({ component, waitingFor: 'another change of the zone', observed: (error as Error).message });
       await clock.sleep(wait, context.signal).catch(() => context.signal.throwIfAborted());

@@ -1,5 +1,6 @@
 /** A change on its way: in sync by the API, then at every authoritative server, and read back. */
 
+import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { DriverContext } from '../ports.ts';
@@ -13,19 +14,23 @@ export interface Confirming {
   component: string;
   zone: Zone;
   context: DriverContext;
+  /** When all waits of the call for this change are over, on the monotonic clock. */
+  end: number;
+}
+
+/** What is left of the deadline, in milliseconds. */
+export function leftOf({ end }: Confirming): number {
+  return Math.max(0, end - clock.monotonic());
 }
 
 /**
  * Waits until Route 53 says that the change has reached all of its servers.
  * @throws NotApplied after the deadline, or when nobody knows the change
  */
-export async function awaitInSync(
-  { config, zone, context, component }: Confirming,
-  change: string,
-  wanted: string,
-): Promise<void> {
+export async function awaitInSync(of: Confirming, change: string, wanted: string): Promise<void> {
+  const { config, zone, context, component } = of;
   let last = 'nothing yet';
-  const polling = { signal: context.signal, deadlineMs: config.deadline, intervalMs: config.pollEvery };
+  const polling = { signal: context.signal, deadlineMs: leftOf(of), intervalMs: config.pollEvery };
   const state = await poll(polling, async () => {
     context.heartbeat({ component, change, waitingFor: 'INSYNC', observed: last });
     try {
@@ -54,15 +59,16 @@ export async function awaitInSync(
  * @throws NotApplied after the deadline with what each server answered
  */
 export async function awaitAnswers(
-  { config, sides, context, component, zone }: Confirming,
+  of: Confirming,
   wanted: string,
   judge: (sample: ServerSample) => string[],
 ): Promise<ServerSample[] | null> {
+  const { config, sides, context, component, zone } = of;
   if (config.verify === 'readback') return null;
   const servers = await authoritative(config, zone, context);
   let last = '';
   const good = new Map<string, ServerSample>();
-  const polling = { signal: context.signal, deadlineMs: config.deadline, intervalMs: config.pollEvery };
+  const polling = { signal: context.signal, deadlineMs: leftOf(of), intervalMs: config.pollEvery };
   const done = await poll(polling, async () => {
     const regions = await regionsByAnswer(config, sides, context);
     const missing = servers.filter(({ address }) => !good.has(address));

@@ -183,6 +183,13 @@ export function problemsOf(config: Route53Config, sample: ServerSample, wanted: 
   return contradictions(sample, wanted);
 }
 
+/** The same after a few answers: what is to have nothing must not answer; a split cannot be judged. */
+export function surelyWrong(sample: ServerSample, wanted: Weights): string[] {
+  if (sample.requests === sample.unanswered) return ['answers no region'];
+  const idle = Object.keys(sample.counts).filter((region) => (wanted[region] ?? 0) === 0);
+  return idle.map((region) => `${region} instead of nothing`);
+}
+
 /** Answers of all servers together. */
 export function together(samples: readonly ServerSample[]): { requests: number; observed: Weights } {
   const counts: Record<string, number> = {};

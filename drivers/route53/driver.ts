@@ -4,13 +4,14 @@
  * every authoritative server of the zone answers by it.
  */
 import type { Component, RegionName } from '../../topology/model.ts';
+import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
 import type { Driver, DriverContext, Receipt, Router, RouterObservation, Weights } from '../ports.ts';
 import { CALLS } from './calls.ts';
 import { changeRecords } from './change.ts';
 import { configSchema, nodeSchema, type Route53Config, sideOf, sidesOf, validateRoute53 } from './config.ts';
 import { awaitAnswers, awaitInSync, type Confirming } from './confirm.ts';
-import { authoritative, problemsOf, regionsByAnswer, sampleServer, together } from './dns.ts';
+import { authoritative, problemsOf, regionsByAnswer, sampleServer, surelyWrong, together } from './dns.ts';
 import { escapeCommands } from './escape.ts';
 import { isHealthy, type Look, offIn, type RegionHealth, readHealth, readName, switchHealth } from './health.ts';
 import { preflight } from './preflight.ts';
@@ -20,8 +21,10 @@ import { lowerTtls, restoreTtls, savedTtls } from './ttl.ts';
 import { checkedWeights, sameWeights, showWeights } from './weights.ts';
 import { openZone } from './zone.ts';
 
-/** Questions to each server for a look that must be quick. What is sure after so few is said; a split is not judged. */
+/** Questions to each server for a look that must be quick. */
 const QUICK_QUESTIONS = 4;
+/** Longest wait for servers that agreed before, in milliseconds. */
+const VERIFY_MS = 20_000;
 
 export const route53: Driver<'router'> = {
   type: 'route53',
@@ -67,9 +70,11 @@ function openRoute53(component: Component, context: DriverContext): Router {
   const config = component.config as unknown as Route53Config;
   const sides = sidesOf(component);
 
-  async function confirming(): Promise<Confirming> {
+  async function confirming(atMost = config.deadline): Promise<Confirming> {
     context.signal.throwIfAborted();
-    return { config, sides, component: component.name, context, zone: await openZone(config, component.name, context) };
+    const zone = await openZone(config, component.name, context);
+    const end = clock.monotonic() + Math.min(config.deadline, atMost);
+    return { config, sides, component: component.name, context, zone, end };
   }
 
   /** Where the name sends clients. */
@@ -104,7 +109,11 @@ function openRoute53(component: Component, context: DriverContext): Router {
     const { weights, detail } = reading(state);
     if (weights === null || config.verify === 'readback')
       return { state, weights, details: { applied: weights !== null, said: [detail] } };
-    const quick = await quickLook(of, weights);
+    const quick = await quickLook(of, weights).catch((error: unknown) => {
+      context.signal.throwIfAborted();
+      if (error instanceof RampartError) return [error.message];
+      throw error;
+    });
     return { state, weights, details: { applied: quick.length === 0, said: [detail, ...quick] } };
   }
 
@@ -117,7 +126,7 @@ function openRoute53(component: Component, context: DriverContext): Router {
     const said = await Promise.all(
       servers.map(async (server) => {
         const sample = await sampleServer(config, regions, server, QUICK_QUESTIONS, context.signal);
-        return problemsOf(config, sample, weights).map((problem) => `${server.name}: ${problem}`);
+        return surelyWrong(sample, weights).map((problem) => `${server.name}: ${problem}`);
       }),
     );
     return said.flat();
@@ -183,11 +192,14 @@ function openRoute53(component: Component, context: DriverContext): Router {
   async function verifyWeights(asked: Weights): Promise<Receipt> {
     const wanted = checkedWeights(config, sides, asked);
     const shown = showWeights(wanted);
-    const of = await confirming();
+    // The change is made and was seen: what differs now does not get better by long waiting.
+    const of = await confirming(VERIFY_MS);
     const state = await readBack(of, wanted, shown);
     const samples = await awaitAnswers(of, shown, (sample) => problemsOf(config, sample, wanted));
     const resolvers = await sampleResolvers(of, state, wanted, shown);
-    const recursive = Object.keys(resolvers).length === 0 ? '' : `; ${Object.keys(resolvers).length} resolvers agree`;
+    const agreeing = Object.values(resolvers).filter((one) => typeof one === 'object').length;
+    const all = config.resolvers.length;
+    const recursive = all === 0 ? '' : `; ${agreeing} of ${all} resolvers agree`;
     if (samples === null)
       return receipt(true, `${component.name}: Route 53 has ${shown} (servers not asked)${recursive}`, {
         by: 'readback',
@@ -247,7 +259,7 @@ function openRoute53(component: Component, context: DriverContext): Router {
 
   return {
     observe,
-    preflight: async (mode, from, to) => preflight(await confirming(), mode, from, to),
+    preflight: async (mode, _from, to) => preflight(await confirming(), mode, to),
     setWeights,
     verifyWeights,
     async save() {

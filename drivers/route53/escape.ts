@@ -3,7 +3,7 @@ import type { ResourceRecordSet } from '@aws-sdk/client-route-53';
 import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import type { Weights } from '../ports.ts';
-import type { Route53Config, Side } from './config.ts';
+import { hostAndPort, type Route53Config, type Side } from './config.ts';
 import type { Confirming } from './confirm.ts';
 import { readName } from './health.ts';
 import { assertUnderstood, weightEdits } from './records.ts';
@@ -60,7 +60,10 @@ function healthCommand(config: Route53Config, id: string, side: Side, on: boolea
 }
 
 function lookCommands(config: Route53Config): string[] {
-  const asked = config.nameServers?.map((server) => `@${server.replace(/:(\d+)$/, ' -p $1')} `) ?? [''];
+  const asked = config.nameServers?.map((server) => {
+    const { host, port } = hostAndPort(server);
+    return `@${host} ${port === 53 ? '' : `-p ${port} `}`;
+  }) ?? [''];
   return [
     '# What the zone holds, and what its servers answer (within about a minute):',
     `${aws(config)} list-resource-record-sets --hosted-zone-id ${config.hostedZone} --start-record-name ${quoted(config.name)} --max-items 20`,

@@ -10,7 +10,7 @@ import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import { digestOf } from './claim.ts';
 import type { Side } from './config.ts';
-import type { Confirming } from './confirm.ts';
+import { type Confirming, leftOf } from './confirm.ts';
 import { afterEdits, type Edit, type NameState, readState } from './records.ts';
 import type { Zone } from './zone.ts';
 
@@ -139,8 +139,9 @@ async function update(zone: Zone, check: HealthCheck, to: { disabled: boolean; i
 }
 
 /** @throws NotApplied after the deadline */
-async function awaitHealthy({ config, zone, context, component }: Confirming, one: RegionHealth): Promise<void> {
-  const polling = { signal: context.signal, deadlineMs: config.deadline, intervalMs: config.pollEvery };
+async function awaitHealthy(of: Confirming, one: RegionHealth): Promise<void> {
+  const { config, zone, context, component } = of;
+  const polling = { signal: context.signal, deadlineMs: leftOf(of), intervalMs: config.pollEvery };
   const { region } = one.side;
   const healthy = await poll(polling, async () => {
     context.heartbeat({ component, waitingFor: `healthy ${region}` });

@@ -16,7 +16,7 @@ type Mode = 'planned' | 'unplanned';
  * @param mode what a planned move may not have, an unplanned one is only told of
  * @throws ProviderUnavailable, AccessDenied when Route 53 cannot be asked at all
  */
-export async function preflight(of: Confirming, mode: Mode, from: RegionName, to: RegionName): Promise<Finding[]> {
+export async function preflight(of: Confirming, mode: Mode, to: RegionName): Promise<Finding[]> {
   const { config, zone, component } = of;
   const report = (
     severity: Finding['severity'],
@@ -86,7 +86,7 @@ export async function preflight(of: Confirming, mode: Mode, from: RegionName, to
       ),
     );
   findings.push(...(await permissionFindings(of, report)));
-  findings.push(...(await healthFindings(of, state, { stops, from, to }, report)));
+  findings.push(...(await healthFindings(of, state, { stops, to }, report)));
   return findings;
 }
 
@@ -194,14 +194,13 @@ async function permissionFindings({ config, zone }: Confirming, report: Report):
 
 interface Situation {
   stops: 'blocker' | 'warning';
-  from: RegionName;
   to: RegionName;
 }
 
 async function healthFindings(
   of: Confirming,
   state: NameState,
-  { stops, from, to }: Situation,
+  { stops, to }: Situation,
   report: Report,
 ): Promise<Finding[]> {
   const { config, sides, zone } = of;
@@ -261,7 +260,6 @@ async function healthFindings(
           side.region,
         ),
       );
-    if (!forced && side.region === from) await isHealthy(zone, one);
   }
   return found;
 }

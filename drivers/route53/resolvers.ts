@@ -1,5 +1,5 @@
 /** What recursive resolvers answer, as clients use them: right at once, or once the old answer's TTL has passed. */
-
+import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Json, Weights } from '../ports.ts';
@@ -12,11 +12,14 @@ import type { NameState } from './records.ts';
 const QUESTIONS = 3;
 /** What a resolver may take beyond the TTL, in milliseconds. */
 const GRACE_MS = 5_000;
+/** Longest wait beyond the TTL of a move, in milliseconds: the step has that time, and little more. */
+const LONGEST_MS = 60_000;
 
 /**
  * Waits until no resolver answers a region that is to have nothing, at most as long as an old answer may be kept. A
  * cache answers everybody alike: a split cannot be seen there.
- * @returns what each one answered last; empty without resolvers
+ * @returns what each one answered last; empty without resolvers. A TTL that nobody lowered, because nobody could wait,
+ *   is not waited out: then it says until when old answers may be kept
  * @throws NotApplied when one still answers by the old state after that, or none answers at all
  */
 export async function sampleResolvers(
@@ -28,9 +31,13 @@ export async function sampleResolvers(
   if (config.resolvers.length === 0) return {};
   const said: Record<string, Json> = {};
   const old = new Map<string, string>();
+  const started = clock.monotonic();
+  const { loweredAt = 0, was = {} } = state.claim ?? {};
+  const lowered = loweredAt + Math.max(0, ...Object.values(was)) * 1000 - context.now();
+  const kept = Math.max(longestTtl(state), lowered) + GRACE_MS;
   const polling = {
     signal: context.signal,
-    deadlineMs: longestTtl(state) + GRACE_MS,
+    deadlineMs: Math.min(kept, config.ttl + LONGEST_MS),
     intervalMs: config.pollEvery,
     maxIntervalMs: 10_000,
   };
@@ -50,6 +57,12 @@ export async function sampleResolvers(
     return old.size === 0 ? true : undefined;
   });
   if (agree && Object.values(said).some((one) => one !== 'no answer')) return said;
+  const left = kept - (clock.monotonic() - started);
+  if (!agree && left > 0) {
+    const until = new Date(context.now() + left).toISOString();
+    for (const [resolver, regions] of old) said[resolver] = `still ${regions}, as its TTL allows until ${until}`;
+    return said;
+  }
   const observed = agree
     ? 'no resolver answers'
     : [...old].map(([resolver, regions]) => `${hostAndPort(resolver).host} still answers ${regions}`).join('; ');

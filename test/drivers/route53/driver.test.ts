@@ -199,7 +199,7 @@ test('recursive resolvers are given one TTL, and then told of', async () => {
   const at = world.another('weighted');
   const stale = await FakeDns.start({ records: () => recordsOf('weighted', at.name), isHealthy: () => true });
   const run = newRun();
-  const component = at.component({ resolvers: [stale.address] });
+  const component = at.component({ ttl: '5m', resolvers: [stale.address] });
   await open(component, run).setWeights(TO_B);
   const started = clock.now();
   const error = open(component, run).verifyWeights(TO_B);
@@ -208,7 +208,30 @@ test('recursive resolvers are given one TTL, and then told of', async () => {
     message: expect.stringContaining(`still answers ${A}`),
   });
   expect(clock.now() - started).toBeGreaterThanOrEqual(OLD_TTL * 1000);
+  // A TTL that nobody had the time to lower is no fault of a resolver's.
+  const unplanned = await open(at.component({ ttl: '30s', resolvers: [stale.address] })).verifyWeights(TO_B);
+  expect(unplanned.facts.resolvers).toEqual({ [stale.address]: expect.stringContaining('as its TTL allows until') });
+  expect(unplanned.summary).toContain('0 of 1 resolvers agree');
+  stale.mute = true;
+  await expect(open(component, run).verifyWeights(TO_B)).rejects.toThrow('no resolver answers');
   await stale.stop();
+});
+
+test('the servers of the zone are those that the zone names', async () => {
+  const at = world.another('weighted');
+  at.zone.nameServers = [world.dns[1]!.address];
+  const { nameServers: _, ...config } = at.component().config as Record<string, string>;
+  const component = { ...at.component(), config };
+  const asked = world.dns[0]!.asked;
+  expect((await open(component).setWeights(TO_B)).summary).toContain('at 1 authoritative servers');
+  expect(world.dns[0]!.asked).toBe(asked);
+  at.zone.nameServers = [];
+  expect(await open({ ...component, config: { ...config, endpoint: `${world.aws.url}/` } }).observe()).toMatchObject({
+    reachable: true,
+    weights: TO_B,
+    applied: false,
+    detail: expect.stringContaining('no address of'),
+  });
 });
 
 test('without DNS, what is known is what the API says, and that is said', async () => {
