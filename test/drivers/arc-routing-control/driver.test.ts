@@ -1,12 +1,19 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { ActivityDeps } from '../../../activities/deps.ts';
+import { createStepActivities } from '../../../activities/steps.ts';
 import { controlsOf, validateArc } from '../../../drivers/arc-routing-control/config.ts';
 import { regionsOn, statesFor, weightsFor } from '../../../drivers/arc-routing-control/states.ts';
 import type { Router } from '../../../drivers/ports.ts';
 import type { Component } from '../../../topology/model.ts';
 import { type ContextOptions, driverContext, token } from '../../conformance/driver-context.ts';
+import { describeRouter } from '../../conformance/router/router-suite.ts';
 import { controlArn, inMaintenance, ruleArn } from '../../fakes/aws/arc.ts';
 import { AwsError } from '../../fakes/aws/protocol.ts';
 import { type ArcWorld, AT, makeArcWorld } from './world.ts';
+
+// In one file with the rest: each file of its own loads the SDK anew.
+describeRouter('ARC routing controls', () => makeArcWorld());
 
 const west = { 'eu-west': 100, 'eu-central': 0 };
 const central = { 'eu-west': 0, 'eu-central': 100 };
@@ -187,6 +194,38 @@ describe('ARC routing controls', { timeout: 30_000 }, () => {
       expect(receipt.summary).toContain("overridden by a person's word");
       expect(updates()).toHaveLength(3);
       expect(await world.measure()).toEqual(central);
+    });
+
+    test('what a run has accepted reaches the driver, step by step', async () => {
+      await world.changeByHand(both);
+      world.arc.rules = [minimum()];
+      const component = world.with({ override: [ruleArn('minimum')] });
+      const deps = {
+        drivers: new Map([[component.type, world.driver]]),
+        stateDir: world.stateDir!,
+        place: { region: null, place: null },
+        log: driverContext().log,
+        build: 'test',
+      } as unknown as ActivityDeps;
+      const step = (overrides: string[]) =>
+        new MockActivityEnvironment().run(createStepActivities(deps).setWeights, {
+          run: { workflowId: 'failover/shop', runId: 'run', service: 'shop', by: null },
+          step: { id: 'weight:edge@100', summary: '' },
+          component,
+          region: 'eu-central',
+          nodes: null,
+          input: { weights: central },
+          given: {},
+          token: newRun(),
+          from: 'eu-west',
+          to: 'eu-central',
+          mode: 'planned' as const,
+          related: [],
+          overrides,
+          deadline: null,
+        });
+      await expect(step(['weakFence'])).rejects.toMatchObject({ type: 'PreconditionFailed', nonRetryable: true });
+      expect(await step(['safetyRule'])).toMatchObject({ facts: { overridden: [ruleArn('minimum')] } });
     });
 
     test('accepted and not needed: nothing is overridden', async () => {

@@ -5,8 +5,13 @@ import { percentOf } from '../../../drivers/global-accelerator/values.ts';
 import type { Router } from '../../../drivers/ports.ts';
 import type { Component } from '../../../topology/model.ts';
 import { type ContextOptions, driverContext, token } from '../../conformance/driver-context.ts';
+import { describeRouter } from '../../conformance/router/router-suite.ts';
 import { AwsError } from '../../fakes/aws/protocol.ts';
 import { type AcceleratorWorld, makeAcceleratorWorld } from './world.ts';
+
+// In one file with the rest: each file of its own loads the SDK anew.
+describeRouter('Global Accelerator, dials', () => makeAcceleratorWorld('dial'));
+describeRouter('Global Accelerator, weights', () => makeAcceleratorWorld('weight'));
 
 const west = (percent: number) => ({ 'eu-west': percent, 'eu-central': 100 - percent });
 
