@@ -89,7 +89,11 @@ function looking({ world }: Suite): void {
     const wrong = await blockers(to, from);
     expect(wrong.length).toBeGreaterThan(0);
     for (const finding of wrong)
-      expect(finding).toMatchObject({ component: world().component.name, message: expect.any(String), remedy: expect.stringMatching(/\S/) });
+      expect(finding).toMatchObject({
+        component: world().component.name,
+        message: expect.any(String),
+        remedy: expect.stringMatching(/\S/),
+      });
   });
 
   test('unreachable is its own answer', async () => {

@@ -29,7 +29,14 @@ beforeEach(async () => {
   });
   aws = await FakeAws.start([fake.service()]);
   const opened = {
-    ...{ runId: 'run-1', workflowId: 'failover/checkout', epoch: 1, service: 'checkout', component: 'orders-db', saved: {} },
+    ...{
+      runId: 'run-1',
+      workflowId: 'failover/checkout',
+      epoch: 1,
+      service: 'checkout',
+      component: 'orders-db',
+      saved: {},
+    },
     ...{ fencedAt: null, freezeBudgetMs: 30_000, lastTouched: 0, open: true },
   };
   for (const region of ['a', 'b']) await store().claim({ region }, opened);
@@ -38,7 +45,11 @@ afterAll(() => aws?.stop());
 
 let seq = 0;
 function store(config: Record<string, Json> = {}, second = 'orders-2'): Store {
-  const node = (name: string, instance: string) => ({ name, queue: 'rampart', config: { instance, host: '127.0.0.1', port: closed } });
+  const node = (name: string, instance: string) => ({
+    name,
+    queue: 'rampart',
+    config: { instance, host: '127.0.0.1', port: closed },
+  });
   const component: Component = {
     ...{ name: 'orders-db', type: 'aurora', role: 'store', queue: 'rampart' },
     config: {
@@ -50,21 +61,28 @@ function store(config: Record<string, Json> = {}, second = 'orders-2'): Store {
   };
   return aurora.open(component, driverContext({ token: token(1, 'run-1', ++seq) }));
 }
-const sent = () => aws.calls.filter(({ operation }) => operation.startsWith('Failover') || operation.startsWith('Switchover'));
+const sent = () =>
+  aws.calls.filter(({ operation }) => operation.startsWith('Failover') || operation.startsWith('Switchover'));
 
 describe('a failover within a cluster', () => {
-  it.each(['planned', 'unplanned'] as const)('%s: names the instance; that it failed is told, and nothing is sent again', async (mode) => {
-    fake.next = { outcome: 'fails', looks: 3, resync: 1 };
-    await expect(store().switchover!('a', 'b', mode)).rejects.toMatchObject({
-      type: 'NotApplied',
-      message: expect.stringContaining('Cluster failover failed, check the health'),
-    });
-    expect(sent()).toMatchObject([
-      { operation: 'FailoverDBCluster', input: { DBClusterIdentifier: 'orders', TargetDBInstanceIdentifier: 'orders-2' } },
-    ]);
-    expect((await store().revokePromote({ region: 'b' })).facts.revoked).toBe(true);
-    expect((await store().prove({ region: 'a' })).fence.cannotWrite).toBe('none');
-  });
+  it.each(['planned', 'unplanned'] as const)(
+    '%s: names the instance; that it failed is told, and nothing is sent again',
+    async (mode) => {
+      fake.next = { outcome: 'fails', looks: 3, resync: 1 };
+      await expect(store().switchover!('a', 'b', mode)).rejects.toMatchObject({
+        type: 'NotApplied',
+        message: expect.stringContaining('Cluster failover failed, check the health'),
+      });
+      expect(sent()).toMatchObject([
+        {
+          operation: 'FailoverDBCluster',
+          input: { DBClusterIdentifier: 'orders', TargetDBInstanceIdentifier: 'orders-2' },
+        },
+      ]);
+      expect((await store().revokePromote({ region: 'b' })).facts.revoked).toBe(true);
+      expect((await store().prove({ region: 'a' })).fence.cannotWrite).toBe('none');
+    },
+  );
 
   it('accepted, and nothing happened: told as that', async () => {
     fake.next.outcome = 'silent';
@@ -88,5 +106,7 @@ it('an instance that the cluster does not have stops it', async () => {
 
 it('by hand: the command names the instance, behind #', async () => {
   const { now } = await store().escape('a', 'b');
-  expect(now.find((line) => line.includes('failover-db-cluster'))).toMatch(/^#.*--target-db-instance-identifier orders-2$/);
+  expect(now.find((line) => line.includes('failover-db-cluster'))).toMatch(
+    /^#.*--target-db-instance-identifier orders-2$/,
+  );
 });
