@@ -1,7 +1,8 @@
 /** `rampart lab …`: the lab by hand. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
 import type { Target, WorldStatus } from './world/running.ts';
+import { CLOUDS, type Cloud } from './world/spec.ts';
 import { endWorld, findWorld, openWorld, type World } from './world.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -14,9 +15,14 @@ export function addLabCommands(program: Command): void {
 
   verb('up', 'bring the world up: Temporal, a PostgreSQL pair, edge and writer endpoint, apps, workers')
     .option('--load [perSecond]', 'with a load generator, 100 orders per second if not said otherwise', wholeNumber)
+    .addOption(
+      new Option('--cloud [example]', 'managed databases and routing of an example, against emulators')
+        .choices(CLOUDS)
+        .preset(CLOUDS[0]),
+    )
     .option('--json', 'end with one line of JSON')
-    .action(async ({ name, load, json }: { name: string; load?: number | true; json?: boolean }) => {
-      const world = await up(name, load === true ? 100 : (load ?? 0));
+    .action(async ({ name, load, cloud, json }: UpOptions) => {
+      const world = await up(name, load === true ? 100 : (load ?? 0), cloud ?? null);
       const status = await world.status();
       process.stdout.write(json ? `${JSON.stringify(status.world)}\n` : describe(status));
     });
@@ -70,8 +76,15 @@ const TARGET_HELP = `
 [where]: a region; "control" for the control workers. Without it: the active region's database,
          all workers, all apps.`;
 
-async function up(name: string, load: number): Promise<World> {
-  const opening = openWorld({ name, load, guard: true, tied: true, say });
+interface UpOptions {
+  name: string;
+  load?: number | true;
+  cloud?: Cloud;
+  json?: boolean;
+}
+
+async function up(name: string, load: number, cloud: Cloud | null): Promise<World> {
+  const opening = openWorld({ name, load, cloud, guard: true, tied: true, say });
   // Until the world is handed over it ends with this process; leaving on Ctrl-C is enough.
   const leave = (): void => {
     say('Interrupted: the world ends.');

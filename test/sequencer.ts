@@ -8,6 +8,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const FIRST = [
   'crash/cells',
   'e2e/demo',
+  'e2e/rds-postgres',
+  'e2e/aws-cloudflare',
   'integration/alerts',
   'integration/killed',
   'integration/requests',

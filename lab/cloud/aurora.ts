@@ -10,6 +10,14 @@ const ENGINE = { Engine: 'aurora-postgresql', EngineVersion: '16.9' };
 /** Instances that the emulator knows of a cluster: without one it is headless. */
 const INSTANCE = { DBInstanceClass: 'db.r6g.large', Engine: ENGINE.Engine };
 
+/** The emulator has no global writer endpoint. The lab has one: the writer endpoint of the world, under this name. */
+export function withEndpoint(operation: string, answer: Buffer): Buffer {
+  if (operation !== 'DescribeGlobalClusters') return answer;
+  const id = `<GlobalClusterIdentifier>${GLOBAL_CLUSTER}</GlobalClusterIdentifier>`;
+  const endpoint = `<Endpoint>${GLOBAL_CLUSTER}.global-a1b2c3.global.rds.amazonaws.com</Endpoint>`;
+  return Buffer.from(answer.toString('utf8').replace(id, `${id}${endpoint}`));
+}
+
 export const clusterOf = (region: string): string => `orders-${AWS_REGIONS[region]}`;
 
 /** Makes the global cluster with the home region's cluster as its writer. */

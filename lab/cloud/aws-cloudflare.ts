@@ -1,5 +1,5 @@
 /** The provider of examples/aws-cloudflare. */
-import { addFunctions, createGlobal, globalDatabase } from './aurora.ts';
+import { addFunctions, createGlobal, globalDatabase, withEndpoint } from './aurora.ts';
 import { CLOUDFLARE, openEdge, poolOf } from './edge.ts';
 import type { Provider, ProviderContext } from './provider.ts';
 import { createZone, openNameServer, type ZoneServer } from './records.ts';
@@ -20,6 +20,7 @@ export async function awsCloudflare(context: ProviderContext): Promise<Provider>
       'application-autoscaling': await startScaling(spec),
     },
     hear: database.hear,
+    amend: (service, operation, answer) => (service === 'rds' ? withEndpoint(operation, answer) : answer),
     async create() {
       const records = { name: 'api.example.com', type: 'A', weighted: true, targets: TARGETS } as const;
       const [zone] = await Promise.all([

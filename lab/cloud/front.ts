@@ -19,6 +19,8 @@ export interface FrontOptions {
   port: number;
   /** Base URL that serves a service's calls. */
   upstream(service: string): string;
+  /** What the emulator leaves out of an answer, and the lab has. */
+  amend(service: string, operation: string, answer: Buffer): Buffer;
   /** Called once the answer is on its way, as a provider does first what it says and then what it means. */
   changed(change: Change): void;
   /** The lab's own pages, below `/_lab/`. */
@@ -50,7 +52,8 @@ export async function startFront(options: FrontOptions): Promise<void> {
     const service = serviceOf(request);
     const operation = operationOf(request, body);
     const answer = await pass(new URL(path, options.upstream(service)), request, body);
-    response.writeHead(answer.status, answer.headers).end(answer.body);
+    const whole = options.amend(service, operation, answer.body);
+    response.writeHead(answer.status, { ...answer.headers, 'content-length': whole.length }).end(whole);
     if (!READS.test(operation)) options.changed({ service, operation, body: body.toString('utf8') });
   }
 

@@ -11,7 +11,16 @@ import { createNodeFolder, dataDirectory, runTool, writeNodeSettings } from '../
 import { LAB_PASSWORDS, urlOf, withClient } from '../postgres/pair.ts';
 import { killPostgres, readPostmaster, startPostgres, stopPostgres } from '../postgres/server.ts';
 import { recordPostgres } from '../processes.ts';
-import { dataOf, HOME_REGION, nodeName, type RegionSpec, recordOf, regionOf, type WorldSpec } from '../world/spec.ts';
+import {
+  dataOf,
+  HOME_REGION,
+  nodeName,
+  type RegionSpec,
+  recordOf,
+  regionOf,
+  slotOf,
+  type WorldSpec,
+} from '../world/spec.ts';
 import { AWS_REGIONS } from './clients.ts';
 
 const ADMIN_PASSWORD = LAB_PASSWORDS.rampart;
@@ -67,8 +76,14 @@ export class InstanceServers implements Servers {
     await this.#setAside(at, replica);
     const identity = postgresIdentity();
     createNodeFolder(at.node, identity);
-    const backup = ['-D', dataOf(at), '-d', conninfo(from, at.name), '-R', '-X', 'stream', '-c', 'fast', '--no-sync'];
-    await runTool(this.#bin, 'pg_basebackup', backup, { identity });
+    const slot = slotOf(at.name);
+    await asAdmin(
+      from.databasePort,
+      `SELECT pg_create_physical_replication_slot('${slot}', true)
+       WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '${slot}')`,
+    );
+    const backup = ['-D', dataOf(at), '-d', conninfo(from, at.name), '-R', '-S', slot, '-X', 'stream', '-c', 'fast'];
+    await runTool(this.#bin, 'pg_basebackup', [...backup, '--no-sync'], { identity });
     writeNodeSettings(at.node, { port: at.databasePort, cluster_name: nodeName(at.name) }, identity);
     await startPostgres({ data: dataOf(at), bin: this.#bin });
     this.#nodes.set(at.links.database, at.node);

@@ -45,6 +45,7 @@ const provider = await PROVIDERS[spec.cloud]({ spec, clients, bin });
 await startFront({
   port: spec.provider.api,
   upstream: (service) => provider.upstreams[service] ?? emulator,
+  amend: (service, operation, answer) => provider.amend?.(service, operation, answer) ?? answer,
   changed: (change) => {
     provider.hear(change);
     followers[change.service]?.nudge();

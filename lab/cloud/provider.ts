@@ -9,6 +9,8 @@ export interface Provider {
   upstreams: Record<string, string>;
   /** The provider was told to change something. */
   hear(change: Change): void;
+  /** See the front. */
+  amend?(service: string, operation: string, answer: Buffer): Buffer;
   /** Makes what the topology names. The emulator answers by now. */
   create(): Promise<Ready>;
   /**

@@ -59,7 +59,7 @@ function addInstances(spec: WorldSpec, rds: FakeRds): void {
     (typeof spec.regions)[0],
     (typeof spec.regions)[0],
   ];
-  const common = { engineVersion: '18.4', parameterGroup: 'orders-pg18' };
+  const common = { engineVersion: '18.4', parameterGroup: 'orders-pg18', multiAz: true, deletionProtection: true };
   const at = ({ name, links }: typeof home) => ({
     ...common,
     id: INSTANCES[name]!,

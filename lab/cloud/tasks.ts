@@ -58,7 +58,10 @@ async function wantedTasks({ ecs }: ProviderClients, region: string): Promise<nu
 async function setApp(port: number, running: boolean): Promise<void> {
   const url = `http://127.0.0.1:${port}/rampart`;
   const signal = AbortSignal.timeout(2_000);
-  const { state } = (await (await fetch(url, { signal })).json()) as { state: string };
+  const told = await fetch(url, { signal }).catch(() => undefined);
+  // It has not been started yet, or was killed: its service is looked at again.
+  if (told === undefined) return;
+  const { state } = (await told.json()) as { state: string };
   if ((state !== 'drained') === running) return;
   const answer = await fetch(url, {
     method: 'PUT',

@@ -10,12 +10,15 @@ import { parseTopology } from '../../topology/parse.ts';
 import { formatProblems } from '../../topology/problem.ts';
 
 const folder = new URL('../../examples/', import.meta.url);
-const examples = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+const examples = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => name.endsWith('.yaml'));
 const schema = topologyJsonSchema(drivers);
 const validate = new Ajv({ strict: false, allErrors: true, validateFormats: false }).compile(schema);
 
 describe('examples', () => {
-  test('there are some', () => expect(examples).toEqual(expect.arrayContaining(['checkout.yaml', 'minimal.yaml'])));
+  test('there are some', () =>
+    expect(examples.sort()).toEqual([
+      ...['aws-cloudflare/rampart.yaml', 'checkout.yaml', 'minimal.yaml', 'rds-postgres/rampart.yaml'],
+    ]));
 
   test.each(examples)('%s is valid, without warnings, for Rampart and for editors', (name) => {
     const text = readFileSync(new URL(name, folder), 'utf8');
