@@ -37,6 +37,14 @@ export const lbConfigSchema = z.strictObject({
         'Longest wait until the monitors call a region healthy before it gets traffic. See the interval and consecutive_up of the monitor',
       examples: ['2m'],
     }),
+  requireHealth: z
+    .boolean()
+    .default(true)
+    .meta({
+      description:
+        'false: a region gets its weight whatever its monitor says, for a monitor that is broken itself. Cloudflare goes by it all the same',
+      examples: [true],
+    }),
   sample: sampleSchema.optional(),
 });
 

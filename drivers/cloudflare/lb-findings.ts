@@ -88,7 +88,7 @@ export function lbFindings(
   const target = health[to];
   if (target !== undefined && target.health !== 'healthy' && state.pools[to]!.enabled) {
     // Unplanned, the target may get healthy only with its data.
-    const severity = mode === 'planned' ? 'blocker' : 'warning';
+    const severity = mode === 'planned' && config.requireHealth ? 'blocker' : 'warning';
     const message = `the monitors do not call ${to} healthy: ${showHealth({ [to]: target })}`;
     say(severity, 'unhealthy', to, message, 'Bring the region up, or correct the monitor: what is down gets nothing.');
   }

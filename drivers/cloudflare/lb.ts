@@ -75,7 +75,7 @@ function openLb(component: Component, context: DriverContext): Router {
     for (const region of regionsWith(wanted)) {
       if (!before.pools[region]!.enabled) await pools.enable(region, before);
     }
-    if (before.lb.enabled !== false) await pools.awaitHealthy(rising, before);
+    if (before.lb.enabled !== false && config.requireHealth) await pools.awaitHealthy(rising, before);
     const target =
       config.kind === 'onOff' ? orderChange(before, regionsWith(wanted)[0]!) : weightsChange(before, wanted);
     await change(api, before, already, {
@@ -93,7 +93,7 @@ function openLb(component: Component, context: DriverContext): Router {
     const state = await read(api);
     const serving = regionsWith(wanted);
     const health = await poolsApi(api, config, name, context).health(serving, state);
-    const down = serving.filter((region) => health[region]!.health !== 'healthy');
+    const down = config.requireHealth ? serving.filter((region) => health[region]!.health !== 'healthy') : [];
     if (!sameWeights(state.weights, wanted) || state.problems.length > 0 || down.length > 0) {
       const told = [showWeights(state.weights), ...state.problems, ...(down.length > 0 ? [showHealth(health)] : [])];
       throw new RampartError('NotApplied', `${name}: wanted ${showWeights(wanted)}, observed ${told.join('; ')}`, {

@@ -92,6 +92,15 @@ describe('weighted', { timeout: 30_000 }, () => {
     });
   });
 
+  test('a monitor that is broken itself does not stop a move of which the topology says so', async () => {
+    world.fake.balancing.health.get(CENTRAL)!.pops = { 'Paris, FR': false };
+    const trusting = world.with({ requireHealth: false, sample: undefined });
+    expect(await codes(trusting)).toEqual(['warning cloudflare.unhealthy']);
+    await run(trusting).setWeights(whole('eu-central'));
+    const seen = await open({}, trusting).verifyWeights(whole('eu-central'));
+    expect(seen.facts.health).toContain('eu-central unhealthy');
+  });
+
   test('fence: the fallback leaves first, then the pool is disabled; weights bring it back when it is healthy', async () => {
     await run().setWeights(whole('eu-west'));
     world.balancer().session_affinity = 'cookie';
