@@ -35,7 +35,7 @@ export function refuseStale(tags: Record<string, string>, token: Token | undefin
 
 export function readMark(tags: Record<string, string>): Marked | null {
   const mark = tags[STATE_TAG];
-  return mark === 'active' || mark === 'standby' || mark === 'drained' ? mark : null;
+  return mark === 'standby' || mark === 'drained' ? mark : null;
 }
 
 /**

@@ -106,7 +106,7 @@ export function capacityWorkload(options: CapacityOptions): Workload {
         region,
       );
     }
-    if (!already) reading = await arrive(region, backend, goal, deadlineMs, missing);
+    if (!already && (await missing(reading)) !== '') reading = await arrive(region, backend, goal, deadlineMs, missing);
     const state = stateOf(reading, config.quiesce);
     const words = `${place(region)} ${already ? 'was already' : 'is'} ${state}: ${describe(reading, backend)}`;
     return {
@@ -122,7 +122,8 @@ export function capacityWorkload(options: CapacityOptions): Workload {
     const { token } = context;
     const wanted: Record<string, string | null> = {
       ...(token === undefined ? {} : { [CLAIM_TAG]: claimText(token) }),
-      [STATE_TAG]: goal.mark,
+      // Active is what a service is without a word about it.
+      [STATE_TAG]: goal.mark === 'active' ? null : goal.mark,
       [BEFORE_TAG]: goal.before === null ? null : beforeText(goal.before, size, goal.size),
     };
     return Object.fromEntries(Object.entries(wanted).filter(([key, value]) => (tags[key] ?? null) !== value));

@@ -55,7 +55,7 @@ describe('asg', () => {
     cpu = 1;
     await open().restore(WEST, saved);
     expect(size(group)).toEqual([1, 8, 2]);
-    expect(Object.fromEntries(group.tags)).toEqual({ 'rampart:state': 'active' });
+    expect(Object.fromEntries(group.tags)).toEqual({});
   });
 
   it('keeps what the load needs when a smaller size is put back', async () => {

@@ -112,7 +112,7 @@ describe('ecs: the size of a service', () => {
     await open().drain(WEST);
     await open().restore(WEST, saved);
     expect([service.desired, state.bounds.size, fake.count('RegisterScalableTarget')]).toEqual([3, 0, 0]);
-    expect(Object.fromEntries(service.tags)).toEqual({ 'rampart:state': 'active' });
+    expect(Object.fromEntries(service.tags)).toEqual({});
   });
 });
 
