@@ -13,10 +13,19 @@ import { claimName, plainName } from './zone.ts';
 type Mode = 'planned' | 'unplanned';
 
 /**
- * @param mode what a planned move may not have, an unplanned one is only told of
+ * @param mode what a planned move may not have, an unplanned one is only told of: its data must not wait for a name.
+ *   Two regions taken for one another stop both
  * @throws ProviderUnavailable, AccessDenied when Route 53 cannot be asked at all
  */
 export async function preflight(of: Confirming, mode: Mode, to: RegionName): Promise<Finding[]> {
+  const found = await allFindings(of, mode, to);
+  const lowered = (one: Finding) => mode === 'unplanned' && one.severity === 'blocker' && one.code !== SWAPPED;
+  return found.map((one) => (lowered(one) ? { ...one, severity: 'warning' as const } : one));
+}
+
+const SWAPPED = 'route53.recordTarget';
+
+async function allFindings(of: Confirming, mode: Mode, to: RegionName): Promise<Finding[]> {
   const { config, zone, component } = of;
   const report = (
     severity: Finding['severity'],

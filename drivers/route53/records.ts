@@ -120,10 +120,13 @@ export function plainValue(text: string): string {
   return URL.canParse(`http://[${text}]`) ? new URL(`http://[${text}]`).hostname.slice(1, -1) : text.toLowerCase();
 }
 
-/** @throws PreconditionFailed when the records are not the topology's: nothing is changed by guess */
-export function assertUnderstood({ problems }: NameState): void {
-  if (problems.length === 0) return;
-  throw new RampartError('PreconditionFailed', problems.map(({ message }) => message).join('; '), {
+/** @throws PreconditionFailed when the records are not the topology's, or more than those: nothing is changed by guess */
+export function assertUnderstood({ problems, strangers }: NameState): void {
+  const taking = strangers.filter((set) => set.Weight !== 0).map((set) => `"${set.SetIdentifier ?? 'simple'}"`);
+  const more = taking.length === 0 ? [] : [`${taking.join(', ')} takes a share and is no region of the topology`];
+  const said = [...problems.map(({ message }) => message), ...more];
+  if (said.length === 0) return;
+  throw new RampartError('PreconditionFailed', said.join('; '), {
     remedy: 'Correct the records, or the setIdentifier and target of the regions in the topology; are two swapped?',
   });
 }

@@ -174,6 +174,16 @@ describe('somebody else', () => {
     await expect(open(at.component()).setWeights(TO_B)).rejects.toMatchObject({ type: 'Conflict' });
   });
 
+  test('a record of nobody that takes a share: nothing is changed until somebody says what it is', async () => {
+    const at = world.another('weighted');
+    at.zone.records.push({ ...at.record(A), id: 'old', weight: 9 });
+    await expect(open(at.component()).setWeights(TO_B)).rejects.toMatchObject({
+      type: 'PreconditionFailed',
+      message: expect.stringContaining('"old" takes a share'),
+    });
+    expect(weights(at)).toEqual([1, 0, 9]);
+  });
+
   test('a record that is another region by the topology is never changed', async () => {
     const at = world.another('weighted');
     const swapped = (region: string) => ({ setIdentifier: region, target: region === A ? '192.0.2.2' : '192.0.2.1' });

@@ -37,6 +37,16 @@ const CASES: Array<[name: string, of: Case, found: string[]]> = [
     ['blocker recordMissing', 'info noHealthCheck'],
   ],
   [
+    'a record missing, unplanned',
+    { config: LOW, mode: 'unplanned', set: (at) => void at.zone.records.pop() },
+    ['warning recordMissing', 'info noHealthCheck'],
+  ],
+  [
+    'regions swapped, unplanned',
+    { config: LOW, mode: 'unplanned', node: swapped },
+    ['blocker recordTarget', 'blocker recordTarget'],
+  ],
+  [
     'another policy',
     { policy: 'weighted', config: { ...LOW, policy: 'latency' } },
     ['blocker recordPolicy', 'blocker recordPolicy'],
