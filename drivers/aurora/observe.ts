@@ -57,7 +57,7 @@ async function describe(aurora: Aurora, at: At, seen: Look): Promise<NodeObserva
   }
   const generation = said.writer === null ? null : generationOf(allTags(aurora, seen), said.writer).number;
   const writer = aurora.nodes.find(({ name }) => name === said.writerNode);
-  const fromWriter = writer === undefined ? null : await tell(aurora, writer, seen);
+  const fromWriter = writer === undefined ? null : await tell(aurora, writer, seen, 'writer');
   return Promise.all(
     nodes.map(async (node): Promise<NodeObservation> => {
       const known: NodeObservation = {
@@ -72,7 +72,9 @@ async function describe(aurora: Aurora, at: At, seen: Look): Promise<NodeObserva
       if (verdict.state === 'unreachable' || verdict.state === 'unknown') return { ...known, ...verdict };
       // Any instance tells of all sides; the writer's own word is the newest.
       const told =
-        fromWriter instanceof RampartError || fromWriter === null ? await tell(aurora, node, seen) : fromWriter;
+        fromWriter instanceof RampartError || fromWriter === null
+          ? await tell(aurora, node, seen, isWriter ? 'writer' : 'reader')
+          : fromWriter;
       const heard = told instanceof RampartError ? null : told;
       const position = placeOf(rowOf(aurora, heard, node), generation);
       if (isWriter) return { ...known, ...verdict, position, sync: { enabled: false, cancelledWaiters: 'none' } };
@@ -148,9 +150,14 @@ function judge(
 }
 
 /** @returns `null` when there is no address */
-async function tell(aurora: Aurora, node: AuroraNode, seen: Look): Promise<Told | RampartError | null> {
+async function tell(
+  aurora: Aurora,
+  node: AuroraNode,
+  seen: Look,
+  as: 'writer' | 'reader',
+): Promise<Told | RampartError | null> {
   const cluster = seen.clusters[node.region]!;
-  const server = serverOf(aurora, node, cluster instanceof RampartError ? null : cluster);
+  const server = serverOf(aurora, node, cluster instanceof RampartError ? null : cluster, as);
   return server === null ? null : ask(aurora, server).catch(asFailure);
 }
 
@@ -178,7 +185,7 @@ export async function writerPlace(
   node: AuroraNode,
   generation: number,
 ): Promise<Position | null> {
-  const told = await tell(aurora, node, seen);
+  const told = await tell(aurora, node, seen, 'writer');
   return told === null || told instanceof RampartError ? null : placeOf(rowOf(aurora, told, node), generation);
 }
 

@@ -39,7 +39,7 @@ export async function preflight(
   }
   roles(aurora, said, mode, from, to, say);
   const [a, b] = [seen.clusters[from]!, seen.clusters[to]!];
-  if (!(b instanceof RampartError)) await targetFindings(aurora, b, target, said, say);
+  if (!(b instanceof RampartError)) await targetFindings(aurora, b, target, said, mode, say);
   if (aurora.globalCluster !== null && !(a instanceof RampartError) && !(b instanceof RampartError))
     await pairFindings(aurora, [a, source], [b, target], say);
   if (aurora.globalCluster !== null) {
@@ -117,6 +117,7 @@ async function targetFindings(
   cluster: DBCluster,
   node: AuroraNode,
   said: Agreed,
+  mode: 'planned' | 'unplanned',
   say: Say,
 ): Promise<void> {
   const members = (cluster.DBClusterMembers ?? []).map(({ DBInstanceIdentifier: id }) => id);
@@ -148,7 +149,7 @@ async function targetFindings(
     say('engine', 'blocker', node.region, message, 'Only aurora-postgresql is driven.');
     return;
   }
-  const server = serverOf(aurora, node, cluster);
+  const server = serverOf(aurora, node, cluster, 'reader');
   const told = server === null ? null : await ask(aurora, server).catch(asFailure);
   if (told === null)
     say(
@@ -161,8 +162,9 @@ async function targetFindings(
   else if (told instanceof RampartError)
     say(
       told.type === 'AccessDenied' ? 'sqlAccessDenied' : 'sqlUnreachable',
-      // After the switch the worker could not tell whether the target takes writes, and the run would wait for that.
-      'blocker',
+      // After the switch the worker could not tell whether the target takes writes, and the run would hold for that.
+      // A lost source is no time to insist on it: a person can look.
+      mode === 'planned' ? 'blocker' : 'warning',
       node.region,
       told.message,
       told.remedy,

@@ -23,9 +23,18 @@ export interface Told {
   reached: Reached[];
 }
 
-/** Where the database of a node listens; `null`: the provider names no address, as for a cluster without instances. */
-export function serverOf(aurora: Aurora, node: AuroraNode, cluster: DBCluster | null): SqlServer | null {
-  const host = node.host ?? cluster?.Endpoint ?? null;
+/**
+ * Where the database of a node listens; `null`: the provider names no address, as for a cluster without instances.
+ * @param as the writer endpoint of a side that is not the writer leads nowhere: readers have one of their own
+ */
+export function serverOf(
+  aurora: Aurora,
+  node: AuroraNode,
+  cluster: DBCluster | null,
+  as: 'writer' | 'reader',
+): SqlServer | null {
+  const named = as === 'writer' ? cluster?.Endpoint : (cluster?.ReaderEndpoint ?? cluster?.Endpoint);
+  const host = node.host ?? named ?? null;
   if (host === null) return null;
   const { user, password } = aurora.config;
   return { name: node.name, region: node.region, host, port: node.port ?? cluster?.Port ?? 5432, user, password };

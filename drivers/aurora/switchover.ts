@@ -301,7 +301,7 @@ export async function assertTakesWrites(aurora: Aurora, seen: Look, said: Agreed
   if (cluster instanceof RampartError) throw cluster;
   if (cluster.Status !== 'available') fail(`cluster ${cluster.DBClusterIdentifier} is ${cluster.Status}`);
   const node = aurora.nodes.find(({ name }) => name === said.writerNode)!;
-  const server = serverOf(aurora, node, cluster);
+  const server = serverOf(aurora, node, cluster, 'writer');
   if (server === null) return fail('the cluster names no endpoint');
   if ((await ask(aurora, server)).recovering) fail('its database is read-only');
   return probe(aurora.sql, server);

@@ -41,11 +41,14 @@ export async function verifyWritable(aurora: Aurora, to: At, from: RegionName): 
 async function assertAlone(aurora: Aurora, from: RegionName): Promise<string[]> {
   const seen = await look(aurora);
   const cluster = seen.clusters[from];
+  // A region that was cut off still calls itself the writer, and has its writer endpoint.
+  const own = seen.said[from];
+  const as = own !== undefined && !(own instanceof RampartError) && own.writer === from ? 'writer' : 'reader';
   const unseen: string[] = [];
   for (const node of aurora.nodes.filter(({ region }) => region === from)) {
     const known = cluster === undefined || cluster instanceof RampartError ? null : cluster;
     // The cluster's own endpoint follows the writer: only an instance's address tells the sides of one cluster apart.
-    const server = aurora.globalCluster === null && node.host === null ? null : serverOf(aurora, node, known);
+    const server = aurora.globalCluster === null && node.host === null ? null : serverOf(aurora, node, known, as);
     if (server === null) {
       unseen.push(node.name);
       continue;
@@ -71,7 +74,7 @@ export async function converge(
   const { context, config } = aurora;
   const source = nodeOfSide(aurora, from);
   const cluster = (await look(aurora)).clusters[from]!;
-  const server = serverOf(aurora, source, cluster instanceof RampartError ? null : cluster);
+  const server = serverOf(aurora, source, cluster instanceof RampartError ? null : cluster, 'writer');
   // Made now and replicated, so that the write probe finds it when the target has just become the writer.
   if (server !== null && !(await ask(aurora, server)).recovering) await ensureProbeTable(aurora.sql, server);
   let last = 'nothing could be read';

@@ -383,12 +383,20 @@ export class FakeAurora {
     };
   }
 
+  /** Its writer endpoint leads nowhere as long as another cluster is the writer. */
+  #isReader(cluster: FakeCluster): boolean {
+    const arn = this.arnOf(cluster);
+    return this.state.globals.some((global) => global.members.some((one) => one.arn === arn && !one.writer));
+  }
+
   #clusterXml(cluster: FakeCluster): XmlValue {
     const { id, region, status, version, engine, host, port, parameterGroup, instances, tags, operation } = cluster;
     return {
       ...{ DBClusterIdentifier: id, DBClusterArn: this.arnOf(cluster), DbClusterResourceId: `cluster-${region}-${id}` },
       ...{ Status: operation?.status ?? status, Engine: engine, EngineVersion: version },
-      ...(instances.length === 0 ? {} : { Endpoint: host }),
+      ...(instances.length === 0
+        ? {}
+        : { Endpoint: this.#isReader(cluster) ? 'inactive.invalid' : host, ReaderEndpoint: host }),
       ...{ Port: port, DBClusterParameterGroup: parameterGroup },
       DBClusterMembers: list(
         'DBClusterMember',
