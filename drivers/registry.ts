@@ -14,7 +14,7 @@ import { globalAccelerator } from './global-accelerator/driver.ts';
 import { httpContract } from './http-contract/driver.ts';
 import type { Driver } from './ports.ts';
 import { postgres } from './postgres/driver.ts';
-import { rds } from './rds/driver.ts';
+import { rds, rdsMultiAz } from './rds/driver.ts';
 import { route53 } from './route53/driver.ts';
 import { traefik } from './traefik/driver.ts';
 
@@ -22,6 +22,7 @@ import { traefik } from './traefik/driver.ts';
 const all: Driver[] = [
   postgres,
   rds,
+  rdsMultiAz,
   auroraGlobal,
   aurora,
   traefik,

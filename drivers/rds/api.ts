@@ -1,6 +1,6 @@
 /** The calls this driver makes of RDS, each of one side's region only. */
 import type { DBInstance, RDSClient } from '@aws-sdk/client-rds';
-import { apiCalls } from '../aws/calls.ts';
+import { type ApiCalls, apiCalls } from '../aws/calls.ts';
 import { type AwsApi, awsApi } from '../aws/client.ts';
 import { AwsRefusal } from '../aws/errors.ts';
 import { type Fleet, type Side, whereOf } from './config.ts';
@@ -57,10 +57,32 @@ export const CALLS = apiCalls('rds', {
   },
 });
 
-export type RdsApi = AwsApi<RDSClient, keyof typeof CALLS.calls>;
+/** Of the driver that fails over between two zones. */
+export const ZONE_CALLS = apiCalls('rds', {
+  DescribeDBInstances: { ...CALLS.calls.DescribeDBInstances, where: "the instance's region" },
+  DescribeEvents: {
+    changes: false,
+    right: 'rds:DescribeEvents',
+    resource: '*',
+    plane: 'control',
+    where: "the instance's region",
+    why: 'milestones of a failover',
+  },
+  AddTagsToResource: { ...CALLS.calls.AddTagsToResource, where: "the instance's region" },
+  RebootDBInstance: {
+    changes: true,
+    right: 'rds:RebootDBInstance',
+    resource: INSTANCE,
+    plane: 'control',
+    where: "the instance's region",
+    why: 'to fail over to the standby',
+  },
+});
+
+export const rdsApi = (fleet: Fleet, side: Side) => apiOf(fleet, side, CALLS);
 
 /** @throws RampartError MissingPackage */
-export function rdsApi(fleet: Fleet, side: Side): Promise<RdsApi> {
+export function apiOf<A extends string>(fleet: Fleet, side: Side, calls: ApiCalls<A>): Promise<AwsApi<RDSClient, A>> {
   return awsApi({
     load: () =>
       import('@aws-sdk/client-rds').then(
@@ -69,7 +91,7 @@ export function rdsApi(fleet: Fleet, side: Side): Promise<RdsApi> {
             new RDSClient(base),
       ),
     package: '@aws-sdk/client-rds',
-    calls: CALLS,
+    calls,
     place: { region: side.awsRegion, endpoint: side.endpoint },
     context: fleet.context,
     component: whereOf(fleet, side),

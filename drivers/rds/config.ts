@@ -75,7 +75,29 @@ export const nodeSchema = z.strictObject({
   port: z.int().min(1).max(65_535).optional().meta({ description: 'Port for SQL. Default: as RDS says, else 5432' }),
 });
 
-export type RdsConfig = z.output<typeof configSchema> & SqlConfig;
+/** For the failover between two zones: what has nothing to do with replicas. */
+export const zoneConfigSchema = configSchema.omit({ lagFreshness: true, rebuildTimeout: true }).extend({
+  showsWithin: durationBetween(10, 600_000)
+    .prefault('60s')
+    .meta({
+      description:
+        'Longest time until RDS shows a failover that it has accepted. Until then it is not asked for again, because a second one leads back',
+      examples: ['60s'],
+    }),
+});
+
+const zone = z
+  .string()
+  .regex(/^[a-z]{2}(-[a-z]+)+-\d[a-z]$/, 'expected an availability zone such as eu-west-1a')
+  .meta({ description: 'Availability zone of this side', examples: ['eu-west-1a'] });
+
+export const zoneNodeSchema = nodeSchema.extend({ zone });
+const anyConfig = configSchema.extend({ showsWithin: zoneConfigSchema.shape.showsWithin });
+const anyNode = nodeSchema.extend({ zone: zone.optional() });
+
+export type RdsConfig = z.output<typeof configSchema> &
+  SqlConfig &
+  Pick<z.output<typeof zoneConfigSchema>, 'showsWithin'>;
 
 /** One side: one DB instance in one region of AWS. */
 export interface Side {
@@ -86,6 +108,8 @@ export interface Side {
   instance: string;
   host: string | null;
   port: number | null;
+  /** Multi-AZ: its availability zone. */
+  zone: string | null;
 }
 
 /** One component as a driver call sees it. */
@@ -98,10 +122,10 @@ export interface Fleet {
 
 /** Reads a component that the topology or a plan carries. Durations may already be milliseconds there. */
 export function openFleet(component: Component, context: DriverContext): Fleet {
-  const config = configSchema.parse(withDurations(component.config)) as RdsConfig;
+  const config = anyConfig.parse(withDurations(component.config)) as RdsConfig;
   const sides = Object.values(component.sides).flatMap((side) =>
     side.nodes.map((node) => {
-      const own = nodeSchema.parse(node.config);
+      const own = anyNode.parse(node.config);
       return {
         name: node.name,
         region: side.region,
@@ -110,6 +134,7 @@ export function openFleet(component: Component, context: DriverContext): Fleet {
         instance: own.instance,
         host: own.host ?? null,
         port: own.port ?? null,
+        zone: own.zone ?? null,
       };
     }),
   );
@@ -130,7 +155,15 @@ export const othersOf = (fleet: Fleet, side: Side): Side[] => fleet.sides.filter
 /** `orders-db in eu-central`, for messages. */
 export const whereOf = (fleet: Fleet, side: Side): string => `${fleet.component} in ${side.region}`;
 
-const DURATIONS = ['connectTimeout', 'lagFreshness', 'poll', 'apiTimeout', 'promoteTimeout', 'rebuildTimeout'];
+const DURATIONS = [
+  'connectTimeout',
+  'lagFreshness',
+  'poll',
+  'showsWithin',
+  'apiTimeout',
+  'promoteTimeout',
+  'rebuildTimeout',
+];
 
 function withDurations(config: Record<string, Json>): Record<string, Json> {
   const result = { ...config };
@@ -160,6 +193,32 @@ export function validateRds(component: Component): Array<{ path: (string | numbe
         problems.push({ path: ['sides', side.region], message, code: 'RDS_SAME_INSTANCE' });
       }
       seen.add(key);
+    }
+  }
+  return problems;
+}
+
+/** Two zones of one instance. */
+export function validateZones({
+  sides,
+}: Component): Array<{ path: (string | number)[]; message: string; code: string }> {
+  const problems: Array<{ path: (string | number)[]; message: string; code: string }> = [];
+  const nodes = Object.values(sides).flatMap((side) =>
+    side.nodes.map(({ config }) => ({ region: side.region, config })),
+  );
+  const [first] = nodes;
+  if (Object.keys(sides).length !== 2 || nodes.length !== 2) {
+    const message = 'a Multi-AZ instance has two sides with one node each: the zones of the primary and of the standby';
+    problems.push({ path: ['sides'], message, code: 'RDS_TWO_ZONES' });
+  }
+  for (const { region, config } of nodes.slice(1)) {
+    const path = ['sides', region];
+    if (config.instance !== first!.config.instance || config.awsRegion !== first!.config.awsRegion) {
+      const message = 'both sides are zones of the same instance; for a replica in another region use the type rds';
+      problems.push({ path, message, code: 'RDS_ONE_MULTI_AZ' });
+    }
+    if (config.zone === first!.config.zone) {
+      problems.push({ path, message: `both sides are in ${config.zone}`, code: 'RDS_SAME_ZONE' });
     }
   }
   return problems;

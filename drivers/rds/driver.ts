@@ -1,7 +1,7 @@
 import { lazyStore } from '../lazy-store.ts';
 import type { Driver } from '../ports.ts';
-import { CALLS } from './api.ts';
-import { configSchema, nodeSchema, validateRds } from './config.ts';
+import { CALLS, ZONE_CALLS } from './api.ts';
+import { configSchema, nodeSchema, validateRds, validateZones, zoneConfigSchema, zoneNodeSchema } from './config.ts';
 
 /** RDS for PostgreSQL: a primary, and a read replica of it in another region that is promoted. */
 export const rds: Driver<'store'> = {
@@ -26,4 +26,26 @@ export const rds: Driver<'store'> = {
   validate: validateRds,
   open: (component, context) =>
     lazyStore(() => import('./store.ts').then(({ openStore }) => openStore(component, context))),
+};
+
+/** One Multi-AZ instance: its sides are the zones of the primary and of the standby. It protects against a lost zone. */
+export const rdsMultiAz: Driver<'store'> = {
+  type: 'rds-multi-az',
+  role: 'store',
+  summary: 'Amazon RDS for PostgreSQL within one region: failover to the Multi-AZ standby',
+  config: zoneConfigSchema,
+  node: zoneNodeSchema,
+  capabilities: () => ({
+    role: 'store',
+    cutover: 'atomic',
+    fenceProofs: ['provider'],
+    rewind: true,
+    unverifiable: ['how far the standby is: RDS replicates it synchronously below the server, and nobody can ask it'],
+  }),
+  local: () => false,
+  secrets: ['password'],
+  calls: [ZONE_CALLS],
+  validate: validateZones,
+  open: (component, context) =>
+    lazyStore(() => import('./zones-store.ts').then(({ openZones }) => openZones(component, context)), ['switchover']),
 };

@@ -29,6 +29,8 @@ export interface SideRecord {
   claim: Claim | null;
   promote: PromoteIntent | null;
   journal: Journal | null;
+  /** Multi-AZ: how often the primary has moved, and where it was then. Stands for the timeline, which does not change. */
+  zones: { number: number; zone: string } | null;
 }
 
 export interface Held {
@@ -38,7 +40,7 @@ export interface Held {
   save(change: Partial<SideRecord>): Promise<void>;
 }
 
-export const EMPTY: SideRecord = { claim: null, promote: null, journal: null };
+export const EMPTY: SideRecord = { claim: null, promote: null, journal: null, zones: null };
 /** How long RDS may take to show tags that it has accepted, in milliseconds. */
 const SHOWN_MS = 10_000;
 /** Set on an instance that was renamed aside: the identifier it had. */

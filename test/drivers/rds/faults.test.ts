@@ -1,7 +1,7 @@
 /** What goes wrong between the driver and RDS, and on either side of it. Each test begins and ends with ireland writable. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Finding } from '../../../drivers/ports.ts';
-import { tagsOf } from '../../../drivers/rds/record.ts';
+import { EMPTY, tagsOf } from '../../../drivers/rds/record.ts';
 import type { Component } from '../../../topology/model.ts';
 import { Run } from '../../conformance/store/run.ts';
 import { asAdmin } from '../../fakes/aws/rds-servers.ts';
@@ -152,7 +152,7 @@ describe('the fence', { timeout: 30_000 }, () => {
     const run = await rds.newRun();
     const instance = rds.instance(A);
     const claim = { epoch: run.epoch + 1, runId: 'rival', seq: 1, at: 1 };
-    const rival = Object.entries(tagsOf({ claim, promote: null, journal: null }));
+    const rival = Object.entries(tagsOf({ ...EMPTY, claim }));
     // Between what this run writes and what it reads back.
     const before = (): void => {
       instance.tags = new Map([...instance.tags, ...rival]);

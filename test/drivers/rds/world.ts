@@ -89,7 +89,7 @@ export function componentAt(endpoint: string): Component {
       user: 'rampart',
       password: PASSWORD,
       ssl: 'disable',
-      poll: '5ms',
+      poll: '30ms',
       apiTimeout: '1s',
     },
     sides: Object.fromEntries(
