@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { repositoryRoot } from '../../lab/paths.ts';
 
-/** Text that differs only in its layout is the same: tables are padded by the formatter. */
+/** Text that differs only in its layout is the same: the formatter pads tables and puts short lists of JSON on one line. */
 const layoutFree = (text: string): string =>
   text
     .replace(/-{3,}/g, '---')
+    .replace(/\[\s+/g, '[')
+    .replace(/\s+\]/g, ']')
+    .replace(/,\s+/g, ', ')
     .replace(/[ \t]+/g, ' ')
     .trim();
 
