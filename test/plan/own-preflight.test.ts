@@ -65,6 +65,8 @@ describe('a router that waits by design', () => {
     expect(limits['prepare:writer']).toBe(TIMEOUT_MS.prepareRouter);
     expect(limitOf('restoreRouter', capabilities)).toBe(TIMEOUT_MS.restoreRouter + 60_000);
     expect(limitOf('restoreRouter', undefined)).toBe(TIMEOUT_MS.restoreRouter);
+    for (const verb of ['scaleWorkload', 'quiesceWorkload', 'drainWorkload', 'restoreWorkload'] as const)
+      expect(limitOf(verb, { role: 'workload', applyMs: 60_000 })).toBe(TIMEOUT_MS[verb] + 60_000);
   });
 
   it('is not waited for by an unplanned run', () => {
