@@ -53,15 +53,13 @@ export async function preflight(
 
 /** RDS and the server are two things that may not answer, for two reasons each. */
 function unreadable({ side, instance, status }: SideReading, blocks: Finding['severity'], say: Say): void {
-  const failures = [instance, status].filter((found): found is RampartError => found instanceof RampartError);
-  for (const failure of new Set(failures)) {
+  if (instance === null) noInstance(side, blocks, say);
+  const failures = [instance, ...(instance === null ? [] : [status])];
+  for (const failure of new Set(failures.filter((found) => found instanceof RampartError))) {
     const denied = failure.type === 'AccessDenied';
     const code = denied ? 'rds.accessDenied' : failure === instance ? 'rds.apiUnreachable' : 'rds.unreachable';
-    // Wrong credentials do not get better by themselves, whichever side they are for.
-    say(denied && blocks !== 'info' ? 'blocker' : blocks, code, side.region, failure.message, failure.remedy);
+    say(blocks, code, side.region, failure.message, failure.remedy);
   }
-  if (instance !== null || status instanceof RampartError) return;
-  noInstance(side, blocks, say);
 }
 
 function noInstance(side: SideReading['side'], blocks: Finding['severity'], say: Say): void {

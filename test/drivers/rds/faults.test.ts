@@ -26,7 +26,7 @@ describe('before anything is changed', { timeout: 30_000 }, () => {
     const swapped = structuredClone(rds.component);
     const nodeOf = (region: string) => swapped.sides[region]!.nodes[0]!.config;
     [nodeOf(A).awsRegion, nodeOf(B).awsRegion] = [AWS[B]!, AWS[A]!];
-    expect(codes(await findings(swapped), 'blocker')).toContain('rds.unreachable');
+    expect(codes(await findings(swapped), 'blocker')).toContain('rds.noInstance');
     expect((await findings(swapped)).map(({ message, remedy }) => `${message} ${remedy}`).join()).toContain('swapped');
 
     const roles = structuredClone(rds.component);
