@@ -23,18 +23,18 @@ export function findingsOf(
     message,
     remedy,
   });
-  /** Unknown is not good; but a dying region does not wait. */
+  /** Unknown is not good; but data does not wait for a router, whose own steps refuse what is wrong. */
   const strict = mode === 'planned' ? 'blocker' : 'warning';
   const { answers, silent } = survey;
   const [first] = answers;
   if (first === undefined) {
     const { message, remedy, type } = nobody(component, silent);
-    return [finding(type === 'AccessDenied' ? 'arcDenied' : 'arcUnreachable', 'blocker', `${message}.`, remedy)];
+    return [finding(type === 'AccessDenied' ? 'arcDenied' : 'arcUnreachable', strict, `${message}.`, remedy)];
   }
   const found = misnamedIn(survey).map((text) =>
     finding(
       'arcControlName',
-      'blocker',
+      strict,
       `${component}: ${text}.`,
       'Are regions swapped in the topology? Correct `routingControl` or `control`.',
     ),

@@ -20,11 +20,10 @@ export function findingsOf(
     remedy: string,
     region: RegionName | null = null,
   ): Finding => ({ code, severity, component, region, message: `${component}: ${message}.`, remedy });
-  /** Unknown is not good; but a dying region does not wait. */
+  /** Unknown is not good; but data does not wait for a router, whose own steps refuse what is wrong. */
   const strict = mode === 'planned' ? 'blocker' : 'warning';
   const found = faultsIn(units, reading).map(({ code, message, remedy, region }) =>
-    // The wrong region, or none, gets the traffic: no haste makes that better.
-    finding(code, code === 'acceleratorOthers' ? strict : 'blocker', message, remedy, region),
+    finding(code, strict, message, remedy, region),
   );
   if (!reading.enabled)
     found.push(

@@ -256,7 +256,7 @@ describe('ARC routing controls', { timeout: 30_000 }, () => {
         'eu-central': world.control['eu-west']!,
       },
     );
-    const found = await open({}, swapped).preflight!('unplanned', 'eu-west', 'eu-central');
+    const found = await open({}, swapped).preflight!('planned', 'eu-west', 'eu-central');
     expect(found.map(({ code, severity }) => [code, severity])).toEqual([
       ['arcControlName', 'blocker'],
       ['arcControlName', 'blocker'],
@@ -283,7 +283,8 @@ describe('ARC routing controls', { timeout: 30_000 }, () => {
     const [silent] = await open().preflight!('planned', 'eu-west', 'eu-central');
     expect(silent!.message).toMatch(/us-east-1 \(answered HTTP 503.*us-west-2 \(was denied/);
     for (const endpoint of [3, 4]) world.fake.fault({ endpoint, fault: 'denied' });
-    expect(await severities('unplanned')).toEqual(['arcDenied blocker']);
+    expect(await severities('planned')).toEqual(['arcDenied blocker']);
+    expect(await severities('unplanned')).toEqual(['arcDenied warning']);
   });
 
   test('a routing control that is not there is told with what to do', async () => {

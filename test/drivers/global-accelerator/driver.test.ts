@@ -188,7 +188,7 @@ describe('Global Accelerator by dials', { timeout: 30_000 }, () => {
   test('swapped regions: a blocker of the preflight, and refused by the step itself', async () => {
     const other = { 'eu-west': 'eu-central-1', 'eu-central': 'eu-west-1' } as const;
     const swapped = world.with({}, (region) => ({ endpointGroup: world.group[region], awsRegion: other[region] }));
-    const found = await open({}, swapped).preflight!('unplanned', 'eu-west', 'eu-central');
+    const found = await open({}, swapped).preflight!('planned', 'eu-west', 'eu-central');
     expect(found.filter(({ severity }) => severity === 'blocker').map(({ code }) => code)).toEqual([
       'acceleratorSwapped',
       'acceleratorSwapped',
