@@ -203,8 +203,16 @@ function openGlobalAccelerator(component: Component, context: DriverContext): Ro
   }
 
   async function preflight(mode: 'planned' | 'unplanned', from: RegionName, to: RegionName): Promise<Finding[]> {
-    const accelerator = await open();
-    return findingsOf(name, config, units, { mode, from, to }, await accelerator.read());
+    const reading = await open()
+      .then((accelerator) => accelerator.read())
+      .catch((error: unknown) => {
+        if (error instanceof RampartError) return error;
+        throw error;
+      });
+    if (!(reading instanceof RampartError)) return findingsOf(name, config, units, { mode, from, to }, reading);
+    const { message, remedy } = reading;
+    const severity = mode === 'planned' ? 'blocker' : 'warning';
+    return [{ code: 'acceleratorUnreadable', severity, component: name, region: null, message: `${message}.`, remedy }];
   }
 
   /** Clients keep fixed addresses and no old answers: there is nothing to save or put back. */

@@ -238,6 +238,19 @@ describe('Global Accelerator by dials', { timeout: 30_000 }, () => {
     }
   });
 
+  test('an API that cannot be read, or denies, is a finding, and no reason for a rescue to wait', async () => {
+    for (const [mode, severity] of [
+      ['planned', 'blocker'],
+      ['unplanned', 'warning'],
+    ] as const) {
+      world.fake.fault({ fault: 'denied' });
+      for (const component of [world.unreachable(), world.component]) {
+        const found = await open({}, component).preflight!(mode, 'eu-west', 'eu-central');
+        expect(found.map((one) => [one.code, one.severity])).toEqual([['acceleratorUnreadable', severity]]);
+      }
+    }
+  });
+
   test('the region of its API as source, and 100 and 100, are said before a plan', async () => {
     const far = world.ga.addGroup('bbbb2222', 'far', 'us-west-2', 100);
     const near = world.ga.addGroup('bbbb2222', 'near', 'eu-west-1', 100);
