@@ -54,26 +54,19 @@ export interface ApiOptions<C, A extends string> {
   component: string;
 }
 
-interface Kept {
-  client: unknown;
-  destroy(): void;
-}
-
 /** One client per API and place for the whole process: credentials are asked for once, connections stay open. */
-const kept = new Map<string, Kept>();
+const kept = new Map<string, unknown>();
 
 /** @throws RampartError MissingPackage with the install command */
-export async function awsApi<C extends { destroy(): void }, A extends string>(
-  options: ApiOptions<C, A>,
-): Promise<AwsApi<C, A>> {
+export async function awsApi<C, A extends string>(options: ApiOptions<C, A>): Promise<AwsApi<C, A>> {
   const { place, context, component, calls } = options;
   const { service } = calls;
   const key = `${service} ${place.region} ${place.endpoint ?? ''}`;
   const client = async (): Promise<C> => {
     const known = kept.get(key);
-    if (known !== undefined) return known.client as C;
+    if (known !== undefined) return known as C;
     const made = await makeClient(options);
-    kept.set(key, { client: made, destroy: () => made.destroy() });
+    kept.set(key, made);
     return made;
   };
   // Now, so that a missing package is told before anything is done.
@@ -90,17 +83,12 @@ export async function awsApi<C extends { destroy(): void }, A extends string>(
         context.signal.throwIfAborted();
         const translated = awsError(error, what);
         // Credentials of a file are read once by a client: the next call reads what somebody has renewed meanwhile.
-        if (translated.type === 'AccessDenied') forget(key);
+        // It is not destroyed: other calls may be under way with it, and its idle connections hold nothing up.
+        if (translated.type === 'AccessDenied') kept.delete(key);
         throw translated;
       }
     },
   };
-}
-
-function forget(key: string): void {
-  const client = kept.get(key);
-  kept.delete(key);
-  client?.destroy();
 }
 
 async function makeClient<C, A extends string>({ load, place, package: name }: ApiOptions<C, A>): Promise<C> {

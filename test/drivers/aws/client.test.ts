@@ -1,7 +1,7 @@
 /** The shared client against servers that do what regions do on bad days. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { toFailure } from '../../../activities/perform.ts';
 import { apiCalls } from '../../../drivers/aws/calls.ts';
 import { awsApi } from '../../../drivers/aws/client.ts';
@@ -117,6 +117,20 @@ test.each(['AccessDenied', 'ExpiredToken', 'SignatureDoesNotMatch'])('%s is no r
     type: 'AccessDenied',
     details: { notApplied: true },
   });
+});
+
+test('a denial makes the next call read credentials anew, and breaks off no call that is under way', async () => {
+  const answers: Array<() => void> = [];
+  const fine = '<PromoteReadReplicaResponse><PromoteReadReplicaResult/></PromoteReadReplicaResponse>';
+  const busy = await region((request, response) => {
+    if (answers.length > 0) return xmlError('AccessDenied', 403)(request, response);
+    answers.push(() => response.writeHead(200, { 'content-type': 'text/xml' }).end(fine));
+  });
+  const first = promote(busy.endpoint);
+  await vi.waitUntil(() => answers.length === 1);
+  await expect(promote(busy.endpoint)).rejects.toMatchObject({ type: 'AccessDenied' });
+  answers[0]!();
+  await first;
 });
 
 test('an answer that says no keeps its name', async () => {
