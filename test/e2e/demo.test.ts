@@ -8,6 +8,7 @@ import { repositoryRoot } from '../../lab/paths.ts';
 import { survivors } from '../../lab/processes.ts';
 import { nodesDirectory, recordOf, worldDirectory } from '../../lab/world/spec.ts';
 import { removeWorld } from '../../lab/world.ts';
+import { fullOnly } from '../integration/expectations.ts';
 
 const launcher = join(repositoryRoot(), 'rampart');
 const names = new Set<string>();
@@ -65,25 +66,30 @@ test('the demo passes, and its last line says what programs rely on', async () =
   expect(processesOf(name)).toEqual([]);
 }, 300_000);
 
-test('Ctrl-C in the middle leaves no process behind', async () => {
-  const name = worldName('cut');
-  // A group of its own, so that the signal reaches all of it as from a terminal.
-  const child = spawn(launcher, ['demo', '--name', name], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-    cwd: '/',
-    detached: true,
-  });
-  const closed = new Promise((resolve) => child.once('close', resolve));
-  let out = '';
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.on('data', (chunk) => {
-      out += chunk;
-      if (out.includes('point of no return')) resolve();
+// That a world ends with its command is tested with every way for it to end in test/lab/world.test.ts.
+fullOnly(
+  'Ctrl-C in the middle leaves no process behind',
+  async () => {
+    const name = worldName('cut');
+    // A group of its own, so that the signal reaches all of it as from a terminal.
+    const child = spawn(launcher, ['demo', '--name', name], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      cwd: '/',
+      detached: true,
     });
-    child.once('close', () => reject(new Error(`the demo ended by itself:\n${out}`)));
-  });
-  expect(processesOf(name).length).toBeGreaterThan(5);
-  process.kill(-(child.pid as number), 'SIGINT');
-  expect(await closed).toBe(130);
-  expect(processesOf(name)).toEqual([]);
-}, 120_000);
+    const closed = new Promise((resolve) => child.once('close', resolve));
+    let out = '';
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.on('data', (chunk) => {
+        out += chunk;
+        if (out.includes('point of no return')) resolve();
+      });
+      child.once('close', () => reject(new Error(`the demo ended by itself:\n${out}`)));
+    });
+    expect(processesOf(name).length).toBeGreaterThan(5);
+    process.kill(-(child.pid as number), 'SIGINT');
+    expect(await closed).toBe(130);
+    expect(processesOf(name)).toEqual([]);
+  },
+  120_000,
+);
