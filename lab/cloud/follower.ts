@@ -4,8 +4,13 @@ export interface Follower {
   nudge(): void;
 }
 
-/** Between two looks that nobody asked for, in milliseconds: what failed, or was started again meanwhile, is caught up. */
-const EVERY_MS = 500;
+/**
+ * Between two looks that nobody asked for, in milliseconds: what failed, or was started again meanwhile, is caught up.
+ * What the provider is told is looked at at once.
+ */
+const EVERY_MS = 1_000;
+/** Before the next look at what is on its way. */
+const SOON_MS = 10;
 
 /**
  * Looks until the process ends, never twice at once.
@@ -42,5 +47,3 @@ export function follow(name: string, look: () => Promise<boolean>): Follower {
   void run();
   return { nudge: () => void run() };
 }
-
-const SOON_MS = 10;

@@ -53,7 +53,7 @@ function awsCloudflare(spec: WorldSpec, ports: ProviderPorts, ready: Ready): Rec
         password: `\${file:${passwordFile(spec)}}`,
         ssl: 'disable',
         sslRootCert: undefined,
-        poll: '50ms',
+        poll: '200ms',
         claimSettle: '20ms',
       },
       side: ({ name, links }) => ({
@@ -69,7 +69,7 @@ function awsCloudflare(spec: WorldSpec, ports: ProviderPorts, ready: Ready): Rec
         accountId: ready.names.edge!.accountId,
         zoneId: ready.names.edge!.zoneId,
         loadBalancerId: ready.names.edge!.loadBalancerId,
-        sample: { url: `http://127.0.0.1:${spec.edgePort}/healthz`, header: 'x-region' },
+        sample: { url: `http://127.0.0.1:${spec.edgePort}/healthz`, header: 'x-region', requests: 100 },
       },
       side: ({ name }) => ({ pool: ready.names.edge![name] }),
     },

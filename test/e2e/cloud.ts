@@ -1,12 +1,13 @@
 /** An example of `examples/` from its plan to its failback, on its emulated provider with real data and real clients. */
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect } from 'vitest';
-import { LAB_CREDENTIALS, openClients, type ProviderClients } from '../../lab/cloud/clients.ts';
+import { openClients, type ProviderClients } from '../../lab/cloud/clients.ts';
 import { problemsOf, type RunResult, rampWindows, summarize } from '../../lab/demo/result.ts';
 import { repositoryRoot } from '../../lab/paths.ts';
 import type { Cloud, ProviderPorts, WorldSpec } from '../../lab/world/spec.ts';
-import { rampart } from '../clients/terminal.ts';
 import type { TestWorld } from '../integration/world.ts';
 
 /** Component whose split is counted by what clients got, in both examples. */
@@ -38,9 +39,12 @@ export async function play(
   return { gates, result: summarize({ record, seen, verified, split, statedAtGate: null }) };
 }
 
-/** A planned move of everything, approved once, that lost nothing and split the traffic as it says. */
+/**
+ * A planned move of everything, approved once, that lost nothing and split the traffic as it says.
+ * @param ramp the steps that are asked for
+ */
 export async function expectMove(world: TestWorld, action: string, to: string, ramp: number[]): Promise<void> {
-  const { result, gates } = await play(world, action, { service: 'checkout', to });
+  const { result, gates } = await play(world, action, { service: 'checkout', to, ramp });
   expect(problemsOf(result, ramp)).toEqual([]);
   expect(gates).toEqual(['cutover']);
   expect(result).toMatchObject({ outcome: 'completed', to, lost: 0, duplicated: 0 });
@@ -91,16 +95,19 @@ const END = '\n```';
  * `RAMPART_UPDATE_DOCS=1` writes it there.
  */
 export async function expectPlanInReadme(world: TestWorld, cloud: Cloud): Promise<void> {
-  const { code, out, err } = await rampart(['plan', 'failover', 'checkout', '--to', 'eu-central'], {
-    env: {
-      RAMPART_CONFIG: world.report.config,
-      TEMPORAL_ADDRESS: world.report.temporal.address,
-      NO_COLOR: '1',
-      ...LAB_CREDENTIALS,
+  const launcher = join(repositoryRoot(), 'dist/clients/cli/main.js');
+  const { stdout: out } = await promisify(execFile)(
+    process.execPath,
+    [launcher, 'plan', 'failover', 'checkout', '--to', 'eu-central'],
+    {
+      env: {
+        ...process.env,
+        RAMPART_CONFIG: world.report.config,
+        TEMPORAL_ADDRESS: world.report.temporal.address,
+        NO_COLOR: '1',
+      },
     },
-    columns: 100,
-  });
-  expect([code, err]).toEqual([0, '']);
+  );
   const plan = out
     .replaceAll(/[0-9a-f]{64}/g, '4f5a…')
     // Under load a replica is a moment behind, and a reading has an age.
