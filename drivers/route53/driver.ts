@@ -50,7 +50,8 @@ export const route53: Driver<'router'> = {
       verify: verify === 'dns' ? 'sampled' : 'readback',
       unverifiable: [
         'clients and resolvers that keep an answer longer than its TTL, and connections that are open',
-        ...(kind === 'onOff'
+        // Of one record there is nothing else that Route 53 could answer.
+        ...(kind === 'onOff' || policy === 'simple'
           ? []
           : [
               'a region with weight 0 or in second place is no fence: Route 53 answers it when the others are unhealthy',
