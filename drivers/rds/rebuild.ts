@@ -9,7 +9,7 @@ import type { Tags } from '../aws/tag-record.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, Receipt } from '../ports.ts';
-import { readStatus } from '../sql/status.ts';
+import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { tokenOf } from '../store-claims.ts';
 import { addTags, commands, describeInstance, rdsApi } from './api.ts';
 import { type Fleet, type Side, sideOf } from './config.ts';
@@ -37,12 +37,13 @@ export function estimateOf(instance: Instance | null): { minutes: number; text: 
 export async function rejoin(fleet: Fleet, at: At, primary: string): Promise<Receipt> {
   tokenOf(fleet.context);
   const side = sideOf(fleet, at.region);
-  const source = instanceOf(await writable(fleet, primary));
+  const found = await writable(fleet, primary);
+  const source = instanceOf(found);
   const reading = await readSide(fleet, side);
   const instance = instanceOf(reading);
   const status = known(reading.status);
   const base = { at: fleet.context.now() };
-  if (isSource(instance.source, source) && status?.inRecovery === true && status.receiver?.status === 'streaming') {
+  if (isSource(instance.source, source) && status !== null && streams(found.status, status)) {
     return {
       ...base,
       already: true,
@@ -97,7 +98,7 @@ export async function rebuild(fleet: Fleet, at: At, primary: string): Promise<Re
       await create(fleet, side, source);
       return undefined;
     }
-    if (isSource(own.source, source)) return (await follows(fleet, side, own)) ? own : undefined;
+    if (isSource(own.source, source)) return (await follows(fleet, side, own, primary)) ? own : undefined;
     if (own.status === 'renaming') return undefined;
     already = false;
     await renameAside(fleet, side);
@@ -137,15 +138,31 @@ function assertNoSecondPrimary(side: Side, fenced: string, status: { inRecovery:
   }
 }
 
-async function follows(fleet: Fleet, side: Side, own: Instance): Promise<boolean> {
+async function follows(fleet: Fleet, side: Side, own: Instance, primary: string): Promise<boolean> {
   const server = serverOf(fleet, side, own);
   if (own.status !== 'available' || server === null) return false;
+  // Asked first: what it has now must have arrived when the replica is asked.
+  const source = await writable(fleet, primary);
   const status = await readStatus(fleet, server).catch(asFailure);
   if (status instanceof RampartError) {
     if (status.type === 'ProviderUnavailable') return false;
     throw status;
   }
-  return status.inRecovery && status.receiver?.status === 'streaming';
+  return streams(source.status, status);
+}
+
+/**
+ * Whether the replica gets what the source writes. A receiver calls itself `streaming` as soon as it has a connection,
+ * also for the moment until it is refused (measured with a slot that is missing): so the source must send to somebody,
+ * and what it had written before the replica was asked must have arrived.
+ */
+function streams(source: ServerStatus, replica: ServerStatus): boolean {
+  const sends = source.standbys.some(({ state }) => state === 'streaming' || state === null);
+  const arrived =
+    source.position !== null &&
+    replica.received !== null &&
+    BigInt(replica.received.order) >= BigInt(source.position.order);
+  return replica.inRecovery && replica.receiver?.status === 'streaming' && sends && arrived;
 }
 
 /** Under the claim: nobody's primary may be renamed away. */

@@ -1,5 +1,5 @@
 /** What goes wrong between the driver and RDS, and on either side of it. Each test begins and ends with ireland writable. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Finding } from '../../../drivers/ports.ts';
 import { EMPTY, tagsOf } from '../../../drivers/rds/record.ts';
 import type { Component } from '../../../topology/model.ts';
@@ -93,6 +93,26 @@ describe('before anything is changed', { timeout: 30_000 }, () => {
     expect(codes(found, 'blocker')).toEqual([]);
   });
 });
+
+test('a receiver that says `streaming` and gets nothing makes no replica that follows', async () => {
+  const run = await rds.newRun();
+  const [{ pid }] = (await asAdmin(rds.port(B), 'SELECT pid FROM pg_stat_wal_receiver')) as [{ pid: number }];
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await rds.world.write(A);
+    await expect(run.at(B).rejoin({ region: B }, A)).rejects.toEqual(failsAs('NotApplied'));
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await vi.waitUntil(async () => {
+    const answer = await run
+      .at(B)
+      .rejoin({ region: B }, A)
+      .catch(() => null);
+    return answer?.already;
+  });
+  await run.close();
+}, 30_000);
 
 describe('the fence', { timeout: 30_000 }, () => {
   test('where the databases are somebody else’s, the roles are stopped one by one, and all is as before after it', async () => {
