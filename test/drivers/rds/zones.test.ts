@@ -43,7 +43,7 @@ async function startZones(): Promise<RdsWorld> {
   return { ...rds, component: own };
 }
 
-describeStore('rds-multi-az', async () => (await startZones()).world);
+describeStore('rds-multi-az', async () => (await startZones()).world, { short: true });
 
 describe('a failover between zones', { timeout: 30_000 }, () => {
   let rds: RdsWorld;

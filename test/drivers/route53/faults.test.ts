@@ -74,11 +74,15 @@ describe('answers that do not come', () => {
   test('a name server that is silent is no proof', async () => {
     const at = world.another('weighted');
     world.dns[1]!.mute = true;
-    const error = await open(at.component({ deadline: '1s' }))
+    const error = await open(at.component({ deadline: '1s', timeout: '300ms' }))
       .setWeights(TO_B)
       .catch((caught: Error) => caught);
     expect(error).toMatchObject({ type: 'NotApplied', message: expect.stringContaining(world.dns[1]!.address) });
-    expect(await open(at.component()).observe()).toMatchObject({ reachable: true, weights: TO_B, applied: false });
+    expect(await open(at.component({ timeout: '300ms' })).observe()).toMatchObject({
+      reachable: true,
+      weights: TO_B,
+      applied: false,
+    });
   }, 20_000);
 });
 

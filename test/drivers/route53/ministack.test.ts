@@ -45,7 +45,7 @@ async function makeMinistackWorld(): Promise<RouterWorld> {
       endpoint: gate.url,
       nameServers: dns.map((server) => server.address),
       queries: 20,
-      timeout: '6s',
+      timeout: '2s',
       deadline: '30s',
     };
     return componentOf({ ...config, ...changes }, nodeOf('weighted'));
