@@ -126,6 +126,13 @@ export async function countOrders(port: number): Promise<number> {
 /** The lab's superuser becomes `rdsadmin`; who drives the servers from then on is none. */
 async function makeRoles(primary: ManagedServer, replica: ManagedServer): Promise<void> {
   const lab = `postgres://rampart:${LAB_PASSWORDS.rampart}@127.0.0.1:${primary.port}/postgres`;
+  // The replica gets in by the old name: once it streams it needs none until its settings name the new one.
+  await until('a replica that streams', () =>
+    withClient(lab, async (client) => {
+      const { rows } = await client.query(`SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'`);
+      return rows.length > 0;
+    }),
+  );
   await withClient(lab, (client) => client.query(`CREATE ROLE helper SUPERUSER LOGIN PASSWORD 'helper'`));
   const helper = `postgres://helper:helper@127.0.0.1:${primary.port}/postgres`;
   await withClient(helper, (client) => client.query('ALTER ROLE rampart RENAME TO rdsadmin'));
@@ -140,15 +147,21 @@ async function makeRoles(primary: ManagedServer, replica: ManagedServer): Promis
   const [row] = await asAdmin(primary.port, 'SELECT pg_current_wal_lsn()::text AS lsn');
   // The replica knows the old name until it has replayed the new one, and streams by it.
   const replicaUrl = managedUrl(replica.port, 'rdsadmin');
-  await poll({ signal: AbortSignal.timeout(10_000), deadlineMs: 10_000, intervalMs: 5 }, () =>
+  await until('the replica has the roles', () =>
     withClient(replicaUrl, async (client) => {
       const { rows } = await client.query('SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS there', [row!.lsn]);
-      return (rows[0].there as boolean) || undefined;
-    }).catch(() => undefined),
+      return rows[0].there as boolean;
+    }).catch(() => false),
   );
   const conninfo = `host=127.0.0.1 port=${primary.port} user=rdsadmin password=${MANAGED_PASSWORDS.rdsadmin} application_name=${replica.name}`;
   await asAdmin(replica.port, `ALTER SYSTEM SET primary_conninfo = '${conninfo}'`);
   // RDS looks after its own slots. A copy of this server would look for this one on its own source.
   await asAdmin(replica.port, `ALTER SYSTEM SET primary_slot_name = ''`);
   await asAdmin(replica.port, 'SELECT pg_reload_conf()');
+}
+
+async function until(what: string, look: () => Promise<boolean>): Promise<void> {
+  const { signal } = new AbortController();
+  const seen = await poll({ signal, deadlineMs: 20_000, intervalMs: 5 }, async () => (await look()) || undefined);
+  if (!seen) throw new Error(`waited 20 s in vain: ${what}`);
 }
