@@ -97,6 +97,9 @@ export async function killPostgres(data: string): Promise<void> {
   const family = [...childrenOf(postmaster.pid), postmaster.pid];
   for (const pid of family) signal(pid, 'SIGKILL');
   while (family.some(isAlive)) await sleep(2);
+  // A child of this process is a zombie until the event loop has seen its end, and PostgreSQL takes a zombie's pid file
+  // for that of a running server. Somebody else's children are reaped by them.
+  for (let i = 0; i < 500 && exists(postmaster.pid); i += 1) await sleep(2);
 }
 
 /** Stops (SIGSTOP) or continues (SIGCONT) the postmaster and its backends. */
@@ -125,13 +128,19 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Whether the process exists and is not a zombie that only waits for its parent. */
-function isAlive(pid: number): boolean {
+/** Whether the process exists, be it as a zombie. */
+function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);
+    return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
+}
+
+/** Whether the process exists and is not a zombie that only waits for its parent. */
+function isAlive(pid: number): boolean {
+  if (!exists(pid)) return false;
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {

@@ -65,7 +65,10 @@ test('stop, start, freeze and kill do what they say, also twice', async () => {
   freezePostgres(replica.data, false);
   expect(await frozen).toBe(1);
 
+  const { pid } = readPostmaster(primary.data)!;
   await killPostgres(primary.data);
+  // Not even as a zombie, whose pid file would keep the next one from starting.
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   await killPostgres(primary.data);
   expect(readPostmaster(primary.data)).toBeUndefined();
   expect((await startPostgres({ data: primary.data, bin })).status).toBe('ready');

@@ -270,7 +270,7 @@ describe('positions', () => {
         expect(found, formatProblems(problems, { text })).toMatchObject({ ...place, severity: 'error' });
         expect(found!.message).toContain(`unknown key "${typed}"`);
       }),
-      { numRuns: 250 },
+      { numRuns: 125 },
     );
   });
 
@@ -381,7 +381,7 @@ describe('hostile input never throws', () => {
         expect(topology !== undefined || problems.some(({ severity }) => severity === 'error')).toBe(true);
         formatProblems(problems, { text });
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
