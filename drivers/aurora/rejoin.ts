@@ -4,8 +4,8 @@ import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, LeftBehind, LeftBehindReceipt, Receipt } from '../ports.ts';
+import { tokenOf } from '../store-claims.ts';
 import { asFailure, rdsApi, readLimit } from './api.ts';
-import { tokenOf } from './claim.ts';
 import { type Aurora, type AuroraNode, nodesAt, where } from './config.ts';
 import { escapeRejoin } from './escape.ts';
 import { milestones } from './events.ts';
@@ -20,7 +20,7 @@ const KEPT = 'rds:unplanned-global-failover-';
  * DeadlineExceeded while Aurora still works on it
  */
 export async function rejoin(aurora: Aurora, at: At, primary: RegionName): Promise<Receipt> {
-  tokenOf(aurora);
+  tokenOf(aurora.context);
   const { context, config } = aurora;
   const node = nodesAt(aurora, at)[0]!;
   const begun = context.now();

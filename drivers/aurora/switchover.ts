@@ -11,8 +11,9 @@ import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, PromoteReceipt, Receipt, Token } from '../ports.ts';
 import { probe } from '../sql/probe.ts';
+import { checkToken, tokenOf } from '../store-claims.ts';
 import { asFailure } from './api.ts';
-import { checkToken, mutate, tokenOf } from './claim.ts';
+import { mutate } from './claim.ts';
 import { type Aurora, type AuroraNode, where } from './config.ts';
 import { badEnd, type Milestone, milestones } from './events.ts';
 import { generationOf } from './generation.ts';
@@ -34,7 +35,7 @@ export async function switchover(
   to: RegionName,
   mode: Mode,
 ): Promise<PromoteReceipt> {
-  const token = tokenOf(aurora);
+  const token = tokenOf(aurora.context);
   aurora.context.signal.throwIfAborted();
   const [source, target] = [nodeOfSide(aurora, from), nodeOfSide(aurora, to)];
   const seen = await look(aurora);
@@ -71,7 +72,7 @@ export async function switchover(
       },
     );
   // Before anything is sent, on every side that answers: from now on an earlier attempt is refused.
-  const identity = { systemId: said.systemId, generation: generation!.number };
+  const identity = { systemId: said.systemId, timeline: generation!.number };
   const intent = { state: 'begun' as const, to, epoch: token.epoch, at: aurora.context.now() };
   const earlier = tagsAt(seen, to)?.intent ?? null;
   await assertNotGivenUp(aurora, [source, target], earlier, token, target);
@@ -246,7 +247,7 @@ async function assertNotGivenUp(
 
 /** The call is over, without a switch. */
 async function end(aurora: Aurora, target: AuroraNode): Promise<void> {
-  await mutate(aurora, target.region, { systemId: null, generation: null }, ({ intent }) =>
+  await mutate(aurora, target.region, { systemId: null, timeline: null }, ({ intent }) =>
     intent?.state === 'begun' ? { intent: { ...intent, state: 'ended' } } : {},
   ).catch((error: unknown) => {
     aurora.context.log.warn('the end of a switch could not be noted', { why: asFailure(error).message });
@@ -269,7 +270,7 @@ async function finish(
   const generation = { number, writer: target.region };
   const noted = aurora.globalCluster === null || lost !== null ? [target] : [target, source];
   for (const { region } of noted) {
-    await mutate(aurora, region, { systemId: null, generation: null }, ({ intent, generation: known }) => ({
+    await mutate(aurora, region, { systemId: null, timeline: null }, ({ intent, generation: known }) => ({
       ...(intent?.state === 'begun' ? { intent: { ...intent, state: 'ended' as const } } : {}),
       ...(known?.number === number ? {} : { generation }),
     })).catch((error: unknown) => {
@@ -321,7 +322,7 @@ function checkClaims(
     const kept = tagsAt(seen, region);
     if (kept !== null) {
       const place = where(aurora, nodeOfSide(aurora, region));
-      checkToken(place, kept.claim, token, { systemId: said.systemId, generation });
+      checkToken(place, kept, token, { systemId: said.systemId, timeline: generation });
     } else if (region === to || mode === 'planned') {
       // Only a source that does not answer is what an unplanned switch is for.
       throw seen.clusters[region] as RampartError;
@@ -334,7 +335,7 @@ async function touchSource(
   aurora: Aurora,
   from: RegionName,
   to: RegionName,
-  identity: { systemId: string | null; generation: number | null },
+  identity: { systemId: string | null; timeline: number | null },
   mode: Mode,
 ): Promise<void> {
   if (aurora.globalCluster === null || from === to) return;
@@ -346,18 +347,18 @@ async function touchSource(
 /** A waiting attempt takes over: the one before it is refused from now on. */
 async function remember(aurora: Aurora, target: AuroraNode, token: Token): Promise<void> {
   const { seq } = token;
-  await mutate(aurora, target.region, { systemId: null, generation: null });
+  await mutate(aurora, target.region, { systemId: null, timeline: null });
   aurora.context.log.debug('a switch is under way already; waiting for it', { seq });
 }
 
 /** Writes the later token; revoked only when nothing is under way and nothing that was sent can still begin. */
 export async function revokePromote(aurora: Aurora, to: At): Promise<Receipt> {
   const target = nodeOfSide(aurora, to.region);
-  const { intent } = await mutate(aurora, to.region, { systemId: null, generation: null });
+  const { intent } = await mutate(aurora, to.region, { systemId: null, timeline: null });
   const said = agreed(await look(aurora), aurora);
   const idle = said.operation === null && said.writer !== null && said.writer !== to.region;
   const nodes = aurora.nodes.filter(({ region }) => region === to.region || region === said.writer);
-  const open = intent?.state === 'begun' && intent.epoch === tokenOf(aurora).epoch;
+  const open = intent?.state === 'begun' && intent.epoch === tokenOf(aurora.context).epoch;
   const bad =
     open && idle ? badEnd((await milestones(aurora, nodes, intent.at)).filter(({ at }) => at >= intent.at)) : undefined;
   const revoked = idle && (!open || bad !== undefined);

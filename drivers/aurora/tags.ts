@@ -148,16 +148,3 @@ export async function writeTags(
       });
     });
 }
-
-const turns = new Map<string, Promise<unknown>>();
-
-/** Calls of this process on one cluster's tags take turns; others are kept out by the claim alone. */
-export function inTurn<T>(node: AuroraNode, work: () => Promise<T>): Promise<T> {
-  const key = `${node.place.region} ${node.cluster}`;
-  const before = turns.get(key) ?? Promise.resolve();
-  const mine = before.then(work, work);
-  const settled = mine.catch(() => undefined);
-  turns.set(key, settled);
-  void settled.then(() => turns.get(key) === settled && turns.delete(key));
-  return mine;
-}

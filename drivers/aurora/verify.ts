@@ -4,8 +4,8 @@ import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { At, Receipt } from '../ports.ts';
 import { ensureProbeTable } from '../sql/probe.ts';
+import { tokenOf } from '../store-claims.ts';
 import { asFailure } from './api.ts';
-import { tokenOf } from './claim.ts';
 import type { Aurora } from './config.ts';
 import { agreed, look } from './look.ts';
 import { observe } from './observe.ts';
@@ -22,7 +22,7 @@ const OTHER_MS = 500;
  * writer; NotApplied when the write probe does not come through
  */
 export async function verifyWritable(aurora: Aurora, to: At, from: RegionName): Promise<Receipt> {
-  tokenOf(aurora);
+  tokenOf(aurora.context);
   const seen = await look(aurora);
   const said = agreed(seen, aurora, from === to.region ? null : from);
   const [ms, unseen] = await Promise.all([

@@ -6,6 +6,7 @@
  * the claim first, writes, and goes on only when it reads back what it wrote. Of two runs that write in the same instant
  * one reads back the other's claim, or meets it at its next step.
  */
+import { inTurn } from '../aws/in-turn.ts';
 import { recordFromTags, recordToTags, type Tags } from '../aws/tag-record.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
@@ -73,28 +74,10 @@ export async function keptOf(fleet: Fleet, side: Side): Promise<Instance[]> {
     .sort((a, b) => (a.id < b.id ? 1 : -1));
 }
 
-const locks = new Map<string, Promise<unknown>>();
-
-/** One after the other within this process. */
-async function exclusively<T>(side: Side, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const key = `${side.awsRegion} ${side.endpoint ?? ''} ${side.instance}`;
-  const before = locks.get(key) ?? Promise.resolve();
-  const mine = before.then(() => {
-    signal.throwIfAborted();
-    return work();
-  });
-  const settled = mine.catch(() => undefined);
-  locks.set(key, settled);
-  try {
-    return await mine;
-  } finally {
-    if (locks.get(key) === settled) locks.delete(key);
-  }
-}
-
 /** Runs `work` with the side's record. */
 export function withRecord<T>(fleet: Fleet, side: Side, work: (held: Held) => Promise<T>): Promise<T> {
-  return exclusively(side, fleet.context.signal, async () => {
+  const key = `${side.awsRegion} ${side.endpoint ?? ''} ${side.instance}`;
+  return inTurn(key, fleet.context.signal, async () => {
     const instance = await holderOf(fleet, side);
     const held: Held = {
       instance,

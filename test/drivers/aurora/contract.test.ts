@@ -115,7 +115,7 @@ describe.each(Object.entries(PEERS))('%s', (_name, start) => {
     const read = async () => readTags(((await look(open())).clusters.west as { TagList?: [] }).TagList, 'west');
     expect(await read()).toMatchObject({ claim: { epoch: 1, runId: 'run-1' }, journal: { saved, open: true } });
     expect((await read()).parts).toBeGreaterThan(1);
-    await mutate(open(), 'west', { systemId: null, generation: null }, ({ journal: present }) => ({
+    await mutate(open(), 'west', { systemId: null, timeline: null }, ({ journal: present }) => ({
       journal: { ...present!, saved: {} },
     }));
     expect((await read()).parts).toBe(1);
