@@ -154,6 +154,12 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
       open(deps, componentOf(call), 'router', context).prepare({ wait: call.input.wait !== false }),
     ),
     restoreRouter: step((call, context) => open(deps, componentOf(call), 'router', context).restore(savedOf(call))),
+    fenceRouter: step((call, context) => {
+      const { name, type } = componentOf(call);
+      const port = open(deps, componentOf(call), 'router', context);
+      if (port.fence === undefined) throw new RampartError('InvalidInput', `${name}: ${type} cannot fence a region`);
+      return port.fence(regionOf(call));
+    }),
     setWeights: step(async (call, context) => {
       const weights = call.input.weights as Weights;
       await assertMayReceive(deps, call, weights, context);

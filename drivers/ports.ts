@@ -365,6 +365,8 @@ export interface Capabilities {
   unverifiable?: string[];
   /** router, workload: its port has a `preflight`, which is asked before a plan and as a step of it. Stores always have one. */
   preflight?: true;
+  /** router: its port has `fence`: a region with weight 0 might else get traffic again when the others are unhealthy. */
+  fences?: true;
   /** router: what `prepare` may wait for by design (an old TTL to run out), in milliseconds, on top of its usual limit. */
   prepareMs?: number;
   /**
@@ -483,6 +485,11 @@ export interface Router {
   /** `wait: false`: asks for it and does not wait for what was before to run out, since the run cannot wait either. */
   prepare(options?: { wait: boolean }): Promise<Receipt>;
   restore(saved: Record<string, Json>): Promise<Receipt>;
+  /**
+   * Keeps the system from answering with the region by itself, whatever becomes of the others; with `capabilities.fences`.
+   * Traffic for the region (`setWeights`) lifts it.
+   * @throws PreconditionFailed where nobody else would serve, or nothing is there to fence by
+   */
   fence?(region: RegionName): Promise<Receipt>;
   escape(to: RegionName): Promise<string[]>;
 }

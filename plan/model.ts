@@ -97,6 +97,7 @@ export type Verb =
   | 'saveRouter'
   | 'prepareRouter'
   | 'restoreRouter'
+  | 'fenceRouter'
   | 'saveWorkload'
   | 'scaleWorkload'
   | 'restoreWorkload'

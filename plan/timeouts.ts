@@ -21,6 +21,7 @@ export const TIMEOUT_MS: Record<Verb, number> = {
   saveRouter: 30 * SECOND,
   prepareRouter: MINUTE,
   restoreRouter: 2 * MINUTE,
+  fenceRouter: 2 * MINUTE,
   saveWorkload: 30 * SECOND,
   // New machines start, pull images and warm up.
   scaleWorkload: 15 * MINUTE,
@@ -66,6 +67,7 @@ export function limitOf(verb: Verb, capabilities: Capabilities | undefined): num
   const waits: Partial<Record<Verb, number>> = {
     prepareRouter: (capabilities?.prepareMs ?? 0) + (capabilities?.applyMs ?? 0),
     restoreRouter: capabilities?.applyMs,
+    fenceRouter: capabilities?.applyMs,
     setWeights: capabilities?.applyMs,
     scaleWorkload: capabilities?.applyMs,
     restoreWorkload: capabilities?.applyMs,
@@ -88,6 +90,7 @@ export const TYPICAL_SECONDS: Record<Verb, number> = {
   saveRouter: 0.05,
   prepareRouter: 0.1,
   restoreRouter: 0.1,
+  fenceRouter: 0.2,
   saveWorkload: 0.05,
   scaleWorkload: 1,
   restoreWorkload: 1,

@@ -47,6 +47,8 @@ export const route53: Driver<'router'> = {
       prepareMs: waitForTtl,
       applyMs: deadline,
       preflight: true,
+      // A simple record has no other that could be answered instead.
+      ...(policy === 'simple' ? {} : { fences: true }),
       verify: verify === 'dns' ? 'sampled' : 'readback',
       unverifiable: [
         'clients and resolvers that keep an answer longer than its TTL, and connections that are open',

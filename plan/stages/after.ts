@@ -127,10 +127,12 @@ export function rebuildSteps(situation: Situation, rejoins: readonly Step[]): St
 export function settleSteps(situation: Situation, earlier: readonly Step[]): Step[] {
   const { from, to, parts } = situation;
   const had = (id: string) => earlier.some((one) => one.id === id);
-  const restored: Step[] = [];
+  const fences = routerFences(situation);
+  const restored: Step[] = [...fences];
   // Also what only an earlier run has changed: with the journals that close here its originals are gone.
   const changed = (id: string) => had(id) || adopted(situation, id) !== null;
   for (const router of [...parts.endpoints, ...parts.edges].filter((one) => changed(`save:${one.name}`))) {
+    const fence = fences.find((one) => one.component === router.name);
     restored.push(
       step(situation, 'settle', 'restoreRouter', {
         id: `settle:${router.name}`,
@@ -138,6 +140,8 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
         component: router.name,
         place: router.queue,
         ...savedBy(situation, `save:${router.name}`),
+        // One after the other: both change the router.
+        ...(fence === undefined ? {} : { after: [fence.id] }),
         effect: 'reversible',
       }),
     );
@@ -176,6 +180,29 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
       }),
     );
   return [...restored, ...seen, ...closes];
+}
+
+/**
+ * The side that an unplanned run gave up has the old data. Weight 0 does not keep every router from it: with nobody else
+ * healthy it would answer with that side again. The next move to it lifts the fence.
+ */
+function routerFences(situation: Situation): Step[] {
+  const { from, mode, parts } = situation;
+  if (from === null || mode !== 'unplanned' || !moves(situation) || parts.stores.length === 0) return [];
+  return [...parts.endpoints, ...parts.edges]
+    .filter((router) => router.capabilities.fences === true && router.sides[from] !== undefined)
+    .map((router) =>
+      step(situation, 'settle', 'fenceRouter', {
+        id: `fence:${router.name}@${from}`,
+        summary: `Keep ${router.name} from answering with ${from}, whose data is old`,
+        component: router.name,
+        region: from,
+        place: router.queue,
+        effect: 'reversible',
+        // The service is moved, and its router may have nothing to fence by: people are told.
+        onFailure: 'continue',
+      }),
+    );
 }
 
 /** What the run leaves behind: every side's state, and one writable side. */

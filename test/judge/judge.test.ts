@@ -252,6 +252,12 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
     'counted',
     trace([[1, weights(), { kind: 'counted', router: 'edge', run: RUN, claimed: { [B]: 50 }, actual: { [B]: 0 } }]]),
   ],
+  [
+    'I5',
+    'whoever serves is cut off',
+    'cuts off',
+    trace([[1, { kind: 'cutOff', router: 'edge', region: B, weights: { [A]: 0, [B]: 100 } }]]),
+  ],
   ['I6', 'no token', 'without a token', trace([[1, mutation('fence', null)]])],
   ['I6', 'a lower step', 'stale unfence', trace([[1, mutation('fence', token(5)), mutation('unfence', token(4))]])],
   [

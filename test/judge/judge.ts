@@ -361,7 +361,7 @@ const neverSilently: Predicate = {
 const onlyToHealthyPlaces: Predicate = {
   rule: 'I5',
   title:
-    'weight only to healthy places with capacity, writers only to a writable store, never all zero, counted when read back',
+    'weight only to healthy places with capacity, writers only to a writable store, never all zero, counted when read back, and nobody cut off who serves',
   needs: ['weights'],
   judge(trace, broken) {
     for (const event of trace.events) {
@@ -373,6 +373,8 @@ const onlyToHealthyPlaces: Predicate = {
             `${event.router}: counted ${JSON.stringify(event.claimed)} while it had ${JSON.stringify(event.actual)}`,
           );
       }
+      if (event.kind === 'cutOff' && (event.weights[event.region] ?? 0) > 0)
+        broken(event.at, `${event.router} cuts off ${event.region}, which has ${event.weights[event.region]} % of it`);
       if (event.kind !== 'weights' || event.by !== 'rampart') continue;
       const { router, type, weights, before, regions } = event;
       if (Object.values({ ...before, ...weights }).every((weight) => weight === 0))

@@ -100,6 +100,8 @@ export type Happening =
       by: Actor;
       regions: Record<string, PlaceSeen>;
     }
+  /** A run made a router never answer with a region again, which had these weights at that moment. */
+  | { kind: 'cutOff'; router: string; region: string; weights: Weights }
   /** A run counted a change of weights as done; `actual` is what the router had at that moment. */
   | { kind: 'counted'; router: string; run: string; claimed: Weights; actual: Weights | null }
   /** No run can go on: the Temporal server, or every worker that runs workflows, is away; and back. */

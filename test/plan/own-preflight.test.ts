@@ -77,3 +77,31 @@ describe('a router that waits by design', () => {
     expect(prepare(unplanned, 'prepare:writer')?.input).toEqual({});
   });
 });
+
+describe('a router that can fence a region', () => {
+  const fences = (
+    change: Partial<CompileInput['request']>,
+    name: keyof typeof WORLDS,
+    edit = (_of: CompileInput) => {},
+  ) => {
+    const seen = world(change, name);
+    seen.components.edge!.capabilities.fences = true;
+    edit(seen);
+    return steps(seen).filter(({ verb }) => verb === 'fenceRouter');
+  };
+
+  it('cuts off the side that an unplanned run gave up, whose failure stops nothing', () => {
+    expect(fences({ mode: 'unplanned' }, 'sourceLost(A)')).toMatchObject([
+      { id: 'fence:edge@eu-west', region: 'eu-west', place: 'rampart', onFailure: 'continue' },
+    ]);
+  });
+
+  it('cuts off nobody in a planned run, in a ramp, or where no data is left behind', () => {
+    expect(fences({}, 'steady(A)')).toEqual([]);
+    expect(fences({ action: 'trafficRamp', mode: 'unplanned' }, 'steady(A)')).toEqual([]);
+    const stateless = (of: CompileInput) => {
+      of.service.components = of.service.components.filter((name) => of.components[name]!.role !== 'store');
+    };
+    expect(fences({ mode: 'unplanned' }, 'sourceLost(A)', stateless)).toEqual([]);
+  });
+});

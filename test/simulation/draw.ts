@@ -13,6 +13,7 @@ const STEPS_FROM = [
   'rejoin:$@',
   'settle:shop@',
   'close:$@',
+  'fence:edge@',
 ];
 const STEPS_TO = [
   'readClaim:$@',

@@ -507,6 +507,13 @@ export const MUTATIONS: readonly Mutation[] = [
     wrap: calls('setWeights', (call) => ({ ...call, related: [] })),
   },
   {
+    name: 'fence-of-the-serving-side',
+    what: 'at the end of an unplanned run the router cuts off the side that the service was moved to',
+    focus: { actions: UNPLANNED, people: CALM, faults: [] },
+    wrap: calls('fenceRouter', (call) => ({ ...call, region: call.to })),
+    ...without('fenceLeavesOne'),
+  },
+  {
     name: 'undone-after-the-crossing',
     what: 'the run forgets that a promotion was scheduled',
     focus: {

@@ -44,6 +44,7 @@ export function serviceOf(scenario: Scenario): Service {
 
 export function topologyOf(scenario: Scenario, service: Service): Topology {
   const all: Record<string, Component> = components();
+  all.edge!.capabilities.fences = true;
   for (const store of scenario.stores)
     all[store] ??= component(store, 'store', [A, B], { cutover: 'staged', rewind: true });
   return {

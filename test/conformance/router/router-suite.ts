@@ -62,6 +62,11 @@ export function describeRouter(name: string, makeWorld: () => Promise<RouterWorl
       expect(await world.measure()).toEqual(all.a);
     });
 
+    test('says whether it can fence a region', () => {
+      const { fences = false } = world.driver.capabilities(world.component.config);
+      expect(open().fence !== undefined).toBe(fences);
+    });
+
     test('acts, and clients see it', async () => {
       await set(all.a);
       const receipt = await set(all.b);

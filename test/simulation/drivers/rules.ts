@@ -10,6 +10,8 @@ export const RULES = {
   tellsOnTheWay: true,
   /** A change counts when it was read back. */
   readBack: true,
+  /** A router does not fence the region that serves its clients. */
+  fenceLeavesOne: true,
   /** A fence is durable: whoever starts the server gets it read-only. */
   writeSignal: true,
   /** The catch-up waits until the target has applied the final position. */

@@ -82,6 +82,19 @@ export function openRouter(world: SimWorld, name: string, context: DriverContext
         throw new RampartError('NotApplied', `${name} shows something else`);
       return receipt(`counted ${says(wanted)}`, { observed: { ...applied } }, true);
     },
+    async fence(region) {
+      const router = await asked();
+      const changed = keepNewest(world, place, router, context, 'fence', () => {
+        const { weights } = router;
+        if (!Object.entries(weights).some(([other, weight]) => other !== region && weight > 0) && RULES.fenceLeavesOne)
+          throw new RampartError('PreconditionFailed', `${name}: nobody would serve clients without ${region}`);
+        if (router.fenced.includes(region)) return false;
+        router.fenced.push(region);
+        world.say({ kind: 'cutOff', router: name, region, weights: { ...weights } });
+        return true;
+      });
+      return receipt(`${name} does not answer with ${region}`, { region }, !changed);
+    },
     save: async () => receipt('read', { ttl: (await asked()).ttl }, true),
     prepare: () => setTtl('prepare', PREPARED_TTL),
     restore: (saved) => setTtl('restore', Number(saved.ttl)),

@@ -12,6 +12,8 @@ export interface RouterState {
   /** Seconds that clients keep an answer. */
   ttl: number;
   claim: Claim | null;
+  /** Regions that it never answers with, whatever becomes of the others. */
+  fenced: string[];
   /** It says yes to so many changes and does nothing. */
   deaf: number;
   /** Grows with every change, so that an older propagation is dropped. */
@@ -47,7 +49,7 @@ export class Traffic {
     const regions = Object.keys(world.regions);
     const router = (kind: RouterState['kind'], ttl: number): RouterState => {
       const weights = Object.fromEntries(regions.map((region) => [region, region === active ? 100 : 0]));
-      return { kind, reachable: true, weights, applied: weights, ttl, claim: null, deaf: 0, change: 0 };
+      return { kind, reachable: true, weights, applied: weights, ttl, claim: null, fenced: [], deaf: 0, change: 0 };
     };
     this.routers = { writer: router('endpoint', 30), edge: router('weighted', 60) };
     for (const region of regions) {
@@ -65,6 +67,8 @@ export class Traffic {
     const before = router.weights;
     router.weights = { ...before, ...wanted };
     router.change += 1;
+    // Who sends clients to a region lets it out.
+    router.fenced = router.fenced.filter((region) => (router.weights[region] ?? 0) === 0);
     const { change } = router;
     const regions = Object.fromEntries(Object.keys(wanted).map((region) => [region, this.place(region)]));
     this.#world.say({ kind: 'weights', router: name, type: router.kind, before, weights: wanted, by, regions });

@@ -13,6 +13,8 @@ export interface RouterState {
   kind: 'endpoint' | 'weighted';
   reachable: boolean;
   weights: Weights;
+  /** Regions that it never answers with. */
+  fenced: string[];
   /** Seconds that clients keep an answer; lowered by `prepare`, put back at the end. */
   ttl: number;
 }
@@ -41,8 +43,8 @@ export class Traffic {
     this.#changed = changed;
     const all = (): Weights => Object.fromEntries(regions.map((region) => [region, region === active ? 100 : 0]));
     this.routers = {
-      writer: { kind: 'endpoint', reachable: true, weights: all(), ttl: 30 },
-      edge: { kind: 'weighted', reachable: true, weights: all(), ttl: 60 },
+      writer: { kind: 'endpoint', reachable: true, weights: all(), fenced: [], ttl: 30 },
+      edge: { kind: 'weighted', reachable: true, weights: all(), fenced: [], ttl: 60 },
     };
     const workload = (region: string): WorkloadState => ({
       reachable: true,
@@ -85,6 +87,16 @@ export class Traffic {
   verifyWeights(name: string): Receipt {
     const { weights } = this.#asked(name);
     return this.#receipt(`counted ${shares(weights)}`, { observed: weights }, true);
+  }
+
+  fenceRouter(name: string, region: string): Receipt {
+    const router = this.#asked(name);
+    const already = router.fenced.includes(region);
+    if (!already) {
+      router.fenced.push(region);
+      this.#changed(`${name} does not answer with ${region}`);
+    }
+    return this.#receipt(`${name} does not answer with ${region}`, { region }, already);
   }
 
   saveRouter(name: string): Receipt {

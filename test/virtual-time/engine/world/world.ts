@@ -291,6 +291,8 @@ export class ModelWorld {
         return this.traffic.setTtl(name);
       case 'restoreRouter':
         return this.traffic.setTtl(name, saved?.ttl as number);
+      case 'fenceRouter':
+        return this.traffic.fenceRouter(name, at);
       case 'setWeights':
         return this.traffic.setWeights(name, input.weights as Weights, (to) => this.#mayReceive(name, to));
       case 'verifyWeights':
