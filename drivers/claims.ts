@@ -1,26 +1,58 @@
 /**
- * Whose claim stands, wherever a system keeps it: the newest epoch, of it the run that made it, of that its newest
- * attempt. For drivers whose claims are no file of their own kind.
+ * Whose claim stands, wherever a router or workload keeps it: the newest epoch, of it the run that made it, of that its
+ * newest attempt. And what becomes of an edit by hand. Pure; where a claim lives is the driver's. (Stores, which also
+ * keep a journal and know a timeline: store-claims.ts.)
  */
 import { RampartError } from './errors.ts';
 import type { Claim, DriverContext } from './ports.ts';
 
-type Caller = Pick<DriverContext, 'token' | 'run' | 'now'>;
+export type Caller = Pick<DriverContext, 'token' | 'run' | 'now'>;
+
+/** One attempt of one run: what claims and tokens have in common. */
+type Attempt = Pick<Claim, 'runId' | 'epoch' | 'seq'>;
+
+/** For messages. */
+export function named({ runId, epoch, seq }: Attempt): string {
+  return `run ${runId} (epoch ${epoch}, step ${seq})`;
+}
 
 /**
- * A token lower than the stored claim is a late attempt or another run. A caller without a token only repeats what is
- * asked by hand, and may.
+ * Whether the caller is an older attempt, an older run, or another run of the same epoch. A caller without a token only
+ * repeats what is asked by hand, and may.
+ */
+export function isStale(claim: Attempt, { token }: { token?: Attempt | undefined }): boolean {
+  if (token === undefined || token.epoch > claim.epoch) return false;
+  // In this form a claim with numbers that cannot be read refuses everybody.
+  return !(token.epoch === claim.epoch && token.runId === claim.runId && token.seq >= claim.seq);
+}
+
+/**
  * @param where what is claimed, for people
+ * @throws Conflict for a stale caller
+ */
+export function assertCurrent(where: string, stored: Claim | null, caller: Pick<Caller, 'token'>): void {
+  if (stored === null || !isStale(stored, caller)) return;
+  throw new RampartError('Conflict', `${where} is held by ${named(stored)}; ${named(caller.token!)} is stale`, {
+    remedy: 'Look at that run; a new run takes it over with a higher epoch.',
+  });
+}
+
+/**
+ * An edit by hand after this run's own change stays: a person meant it, unless it says what is wanted anyway. A run that
+ * starts after the edit has seen it and takes it as its base.
+ * @param edited whether it is not what the claim's writer left
+ * @param fits whether it already is what is wanted
  * @throws Conflict
  */
-export function assertCurrent(where: string, stored: Claim | null, { token }: Caller): void {
-  if (stored === null || token === undefined || token.epoch > stored.epoch) return;
-  const same = token.epoch === stored.epoch && token.runId === stored.runId;
-  if (same && token.seq >= stored.seq) return;
-  const holder = `run ${stored.runId} (epoch ${stored.epoch}, step ${stored.seq})`;
-  const own = `run ${token.runId} (epoch ${token.epoch}, step ${token.seq})`;
-  throw new RampartError('Conflict', `${where} is held by ${holder}; ${own} is stale`, {
-    remedy: 'Look at that run; a new run takes it over with a higher epoch.',
+export function assertUnedited(
+  where: string,
+  stored: Claim | null,
+  { edited, fits }: { edited: boolean; fits: boolean },
+  caller: Caller,
+): void {
+  if (stored === null || !edited || fits || !isOfRun(stored, caller)) return;
+  throw new RampartError('Conflict', `${where} was changed by somebody else after ${named(stored)} set it`, {
+    remedy: 'Put it back, or end this run; a new run takes it as it finds it.',
   });
 }
 
@@ -34,8 +66,13 @@ export function claimToWrite(stored: Claim | null, caller: Caller): Claim {
 }
 
 /** Whether the claim is that of the caller's own run. */
-export function isOfRun(stored: Claim | null, { token, run }: Caller): boolean {
+export function isOfRun(stored: Claim | null, { token, run }: Pick<Caller, 'token' | 'run'>): boolean {
   if (stored === null) return false;
   if (token === undefined) return stored.runId === run.runId;
   return stored.epoch === token.epoch && stored.runId === token.runId;
+}
+
+/** Whether it is the same attempt's. */
+export function sameClaim(a: Attempt | null, b: Attempt | null): boolean {
+  return a !== null && b !== null && a.epoch === b.epoch && a.runId === b.runId && a.seq === b.seq;
 }

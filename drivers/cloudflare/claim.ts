@@ -3,13 +3,11 @@
  * comments of the smallest plan end at 100 characters. A digest of the settings tells an edit by hand. Pure.
  */
 import { createHash } from 'node:crypto';
-import { RampartError } from '../errors.ts';
-import type { Claim, DriverContext } from '../ports.ts';
+import { assertCurrent, assertUnedited, type Caller } from '../claims.ts';
+import type { Claim } from '../ports.ts';
 
 const CLAIM = / ?\[rampart (\d+)\.(\d+)\.([0-9a-z]+)\.([0-9a-f]{8})\.([^\]\s]+)\]/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
-type Caller = Pick<DriverContext, 'token' | 'run' | 'now'>;
 
 export interface Marked {
   /** Who changed it last through Rampart; `null` = nobody yet. */
@@ -18,6 +16,13 @@ export interface Marked {
   digest: string | null;
   /** What people wrote. */
   rest: string;
+}
+
+/** A thing with a claim in its text. */
+export interface MarkedState {
+  mark: Marked;
+  /** Of its settings as they are. */
+  digest: string;
 }
 
 export function readMark(text: string | null | undefined): Marked {
@@ -51,56 +56,17 @@ function expand(text: string): string {
 }
 
 /**
- * A token lower than the stored one is a late attempt or another run. An edit by hand after this run's own write stays:
- * a person meant it, unless it says what is wanted anyway. A run that starts after the edit has seen it and takes it as
- * its base.
+ * By the rules of claims.ts.
  * @param where the thing, for people
- * @param digest of the present settings
- * @param fits whether they are already what is wanted
+ * @param fits whether its settings are already what is wanted
  * @throws Conflict
  */
-export function assertCurrent(where: string, stored: Marked, digest: string, fits: boolean, caller: Caller): void {
-  const { claim } = stored;
-  if (claim === null) return;
-  if (isStale(claim, caller)) {
-    const { token } = caller;
-    const own = `run ${token!.runId} (epoch ${token!.epoch}, step ${token!.seq})`;
-    throw new RampartError('Conflict', `${where} is held by ${holder(claim)}; ${own} is stale`, {
-      remedy: 'Look at that run; a new run takes it over with a higher epoch.',
-    });
-  }
-  if (stored.digest !== digest && !fits && isSameRun(claim, caller)) {
-    throw new RampartError('Conflict', `${where} was changed by somebody else after ${holder(claim)} set it`, {
-      remedy: 'Put it back, or end this run; a new run takes it as it finds it.',
-    });
-  }
+export function assertMayChange(where: string, now: MarkedState, fits: boolean, caller: Caller): void {
+  assertCurrent(where, now.mark.claim, caller);
+  assertUnedited(where, now.mark.claim, { edited: isEdited(now), fits }, caller);
 }
 
-/** Whether the caller is an older attempt, an older run, or another run of the same epoch. */
-export function isStale(claim: Claim, { token }: Caller): boolean {
-  if (token === undefined) return false;
-  if (token.epoch !== claim.epoch) return token.epoch < claim.epoch;
-  return token.runId !== claim.runId || token.seq < claim.seq;
-}
-
-/** The claim to leave behind. A caller without a token keeps the stored epoch, so that older tokens stay refused. */
-export function claimToWrite({ claim: stored }: Marked, caller: Caller): Claim {
-  const epoch = caller.token?.epoch ?? stored?.epoch ?? 0;
-  const runId = caller.token?.runId ?? caller.run.runId;
-  const same = stored !== null && stored.epoch === epoch && stored.runId === runId;
-  const seq = caller.token?.seq ?? (same ? stored.seq : 0);
-  return { epoch, runId, seq, at: same && stored.seq === seq ? stored.at : caller.now() };
-}
-
-export function sameClaim(a: Claim | null, b: Claim): boolean {
-  return a !== null && a.epoch === b.epoch && a.runId === b.runId && a.seq === b.seq;
-}
-
-export function holder({ runId, epoch, seq }: Claim): string {
-  return `run ${runId} (epoch ${epoch}, step ${seq})`;
-}
-
-function isSameRun(claim: Claim, { token, run }: Caller): boolean {
-  if (token === undefined) return claim.runId === run.runId;
-  return claim.epoch === token.epoch && claim.runId === token.runId;
+/** Whether the settings are not those of the claim's writer. */
+export function isEdited({ mark, digest }: MarkedState): boolean {
+  return mark.claim !== null && mark.digest !== digest;
 }

@@ -1,9 +1,10 @@
 /** One batch with one patch, and the looks that tell what came of it. */
 import type { Cloudflare } from 'cloudflare';
+import { isStale, named, sameClaim } from '../claims.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Claim, DriverContext } from '../ports.ts';
-import { holder, isStale, sameClaim, withMark } from './claim.ts';
+import { withMark } from './claim.ts';
 import type { DnsConfig } from './dns-config.ts';
 import { type DnsApi, type DnsRecord, type DnsState, settingsDigest } from './dns-state.ts';
 import { maybeApplied } from './errors.ts';
@@ -52,7 +53,7 @@ export async function writeDns(write: DnsWrite): Promise<void> {
       if (last.mark.digest !== last.digest) throw changed(name, claim);
       if (write.shows(last)) return true;
     } else if (found !== null && isStale(found, context)) {
-      throw new RampartError('Conflict', `${name} is now held by ${holder(found)}`, {
+      throw new RampartError('Conflict', `${name} is now held by ${named(found)}`, {
         remedy: 'Look at that run; this one must not go on against it.',
       });
     } else if (lost === null && last.record?.comment !== before.record?.comment && !sentAgain) {
@@ -107,7 +108,7 @@ function observed({ weights, problems, record }: DnsState): string {
 }
 
 function changed(name: string, claim: Claim): RampartError {
-  return new RampartError('Conflict', `${name} was changed by somebody else right after ${holder(claim)} set it`, {
+  return new RampartError('Conflict', `${name} was changed by somebody else right after ${named(claim)} set it`, {
     remedy: 'See who changed it (audit log), then start again.',
   });
 }

@@ -3,12 +3,13 @@
  * and count when the API and every authoritative name server show them.
  */
 import type { Component } from '../../topology/model.ts';
+import { claimToWrite, sameClaim } from '../claims.ts';
 import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
 import type { Driver, DriverContext, Json, Receipt, Router, Weights } from '../ports.ts';
 import { contradictions, takeSample } from '../sample.ts';
 import { DNS_CALLS } from './calls.ts';
-import { assertCurrent, claimToWrite, sameClaim } from './claim.ts';
+import { assertMayChange } from './claim.ts';
 import { cloudflareApi } from './client.ts';
 import {
   canonical,
@@ -67,7 +68,7 @@ function openDns(component: Component, context: DriverContext): Router {
   type Goal = Pick<DnsWrite, 'change' | 'wanted' | 'shows'>;
 
   async function change(api: DnsApi, before: DnsState, settled: boolean, goal: Goal): Promise<void> {
-    const claim = claimToWrite(before.mark, context);
+    const claim = claimToWrite(before.mark.claim, context);
     if (settled && sameClaim(before.mark.claim, claim) && before.mark.digest === before.digest) return;
     await writeDns({ ...goal, api, config, name, context, claim, before, read: () => read(api) });
   }
@@ -79,7 +80,7 @@ function openDns(component: Component, context: DriverContext): Router {
     const before = await read(api);
     recordOf(before);
     const fits = sameWeights(before.weights, wanted);
-    assertCurrent(name, before.mark, before.digest, fits, context);
+    assertMayChange(name, before, fits, context);
     const already = fits && before.problems.length === 0;
     await change(api, before, already, {
       change: { content },
@@ -125,7 +126,7 @@ function openDns(component: Component, context: DriverContext): Router {
     const ttl = config.switchTtl / 1000;
     if (ttlOf(record) === 0) return receipt(true, 'nothing to prepare: the record is proxied', { ttl: record.ttl });
     const low = ttlOf(record) <= config.switchTtl;
-    assertCurrent(name, before.mark, before.digest, low, context);
+    assertMayChange(name, before, low, context);
     if (!low) {
       const shows = (now: DnsState) => now.record?.ttl === ttl;
       await change(api, before, false, { change: { ttl }, wanted: `a TTL of ${ttl} s`, shows });
@@ -165,7 +166,7 @@ function openDns(component: Component, context: DriverContext): Router {
         ttl,
       });
     }
-    assertCurrent(name, before.mark, before.digest, true, context);
+    assertMayChange(name, before, true, context);
     const shows = (now: DnsState) => now.record?.ttl === ttl;
     await change(api, before, false, { change: { ttl }, wanted: `a TTL of ${ttl} s`, shows });
     return receipt(false, `its TTL is ${ttl} s again`, { ttl });

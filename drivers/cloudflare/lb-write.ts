@@ -1,8 +1,8 @@
 /** One PATCH of a load balancer, and the looks that tell what came of it. */
+import { isStale, named, sameClaim } from '../claims.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Claim, DriverContext } from '../ports.ts';
-import { holder, isStale, sameClaim } from './claim.ts';
 import { maybeApplied } from './errors.ts';
 import type { LbChange } from './lb-change.ts';
 import type { LbConfig } from './lb-config.ts';
@@ -50,7 +50,7 @@ export async function writeLb(write: Write): Promise<void> {
       if (last.mark.digest !== last.digest) throw changed(name, claim);
       if (write.shows(last)) return true;
     } else if (found !== null && isStale(found, context)) {
-      throw new RampartError('Conflict', `${name} is now held by ${holder(found)}`, {
+      throw new RampartError('Conflict', `${name} is now held by ${named(found)}`, {
         remedy: 'Look at that run; this one must not go on against it.',
       });
     } else if (lost === null && last.lb.description !== before.lb.description && !sentAgain) {
@@ -90,7 +90,7 @@ async function send({ api, config, change }: Write): Promise<RampartError | null
 }
 
 function changed(name: string, claim: Claim): RampartError {
-  return new RampartError('Conflict', `${name} was changed by somebody else right after ${holder(claim)} set it`, {
+  return new RampartError('Conflict', `${name} was changed by somebody else right after ${named(claim)} set it`, {
     remedy: 'See who changed it (audit log), then start again.',
   });
 }

@@ -3,11 +3,12 @@
  * every list of pools (off, geo). Weights and claim change in one PATCH, and count when they are read back.
  */
 import type { Component, RegionName } from '../../topology/model.ts';
+import { claimToWrite, sameClaim } from '../claims.ts';
 import { RampartError } from '../errors.ts';
 import type { Driver, DriverContext, Json, Receipt, Router, Weights } from '../ports.ts';
 import { contradictions, takeSample } from '../sample.ts';
 import { LB_CALLS } from './calls.ts';
-import { assertCurrent, claimToWrite, sameClaim } from './claim.ts';
+import { assertMayChange } from './claim.ts';
 import { cloudflareApi } from './client.ts';
 import {
   assertSplit,
@@ -56,7 +57,7 @@ function openLb(component: Component, context: DriverContext): Router {
 
   /** Looks, refuses what may not be done, and writes what is missing. `settled`: nothing but the claim may be. */
   async function change(api: LbApi, state: LbState, settled: boolean, goal: Goal): Promise<void> {
-    const claim = claimToWrite(state.mark, context);
+    const claim = claimToWrite(state.mark.claim, context);
     const next = claimed(state, goal.change, claim);
     if (settled && sameClaim(state.mark.claim, claim) && next.description === state.lb.description) return;
     await writeLb({ ...goal, api, config, name, context, claim, before: state, change: next, read: () => read(api) });
@@ -68,7 +69,7 @@ function openLb(component: Component, context: DriverContext): Router {
     const before = await read(api);
     assertSplit(name, before);
     const fits = sameWeights(before.configured, wanted);
-    assertCurrent(name, before.mark, before.digest, fits, context);
+    assertMayChange(name, before, fits, context);
     const already = fits && sameWeights(before.weights, wanted) && before.problems.length === 0;
     const rising = regionsWith(wanted).filter((region) => (before.weights?.[region] ?? 0) < wanted[region]!);
     const pools = poolsApi(api, config, name, context);
@@ -124,7 +125,7 @@ function openLb(component: Component, context: DriverContext): Router {
     assertSplit(name, before);
     const moves = before.lb.fallback_pool === own.id;
     const already = !own.enabled && !moves;
-    assertCurrent(name, before.mark, before.digest, already, context);
+    assertMayChange(name, before, already, context);
     const [next] = othersServing(before, region);
     if (next === undefined) {
       throw new RampartError('PreconditionFailed', `${name}: nobody would serve clients without ${region}`, {
@@ -135,7 +136,7 @@ function openLb(component: Component, context: DriverContext): Router {
     const fallback = moves ? before.pools[next]!.id : before.lb.fallback_pool!;
     await change(api, before, !moves, fallbackAt(fallback));
     if (own.enabled) {
-      const claim = claimToWrite(before.mark, context);
+      const claim = claimToWrite(before.mark.claim, context);
       await poolsApi(api, config, name, context).disable(region, before, claim);
     }
     const facts = { region, pool: own.id, fallbackPool: fallback, before: before.weights };
@@ -160,7 +161,7 @@ function openLb(component: Component, context: DriverContext): Router {
     if (typeof fallbackPool !== 'string' || fallbackPool === before.lb.fallback_pool) {
       return receipt(true, 'nothing to put back', { fallbackPool: before.lb.fallback_pool ?? null });
     }
-    assertCurrent(name, before.mark, before.digest, true, context);
+    assertMayChange(name, before, true, context);
     const region = regions.find((one) => nodes[one]!.pool === fallbackPool);
     const idle = region !== undefined && (before.weights?.[region] ?? 0) === 0;
     if (idle) {

@@ -6,7 +6,7 @@
  * goes on to the next best group. And it is no fence: a group at 0 still gets traffic when no other is healthy.
  */
 import type { Component, RegionName } from '../../topology/model.ts';
-import { assertCurrent, claimToWrite, isOfRun } from '../claims.ts';
+import { assertCurrent, claimToWrite, isOfRun, sameClaim } from '../claims.ts';
 import { RampartError } from '../errors.ts';
 import type { Driver, DriverContext, Finding, Json, Receipt, Router, RouterObservation, Weights } from '../ports.ts';
 import { openAccelerator, type Reading } from './api.ts';
@@ -246,8 +246,4 @@ function openGlobalAccelerator(component: Component, context: DriverContext): Ro
 const sameKeys = (a: Values, b: Values): boolean => Object.keys(a).sort().join() === Object.keys(b).sort().join();
 
 const isSame = (a: TurnRecord, b: TurnRecord): boolean =>
-  a.confirmed &&
-  a.claim.epoch === b.claim.epoch &&
-  a.claim.runId === b.claim.runId &&
-  a.claim.seq === b.claim.seq &&
-  sameValues(a.wanted, b.wanted);
+  a.confirmed && sameClaim(a.claim, b.claim) && sameValues(a.wanted, b.wanted);

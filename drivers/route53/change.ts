@@ -2,9 +2,10 @@
 import type { ResourceRecordSet } from '@aws-sdk/client-route-53';
 import type { RegionName } from '../../topology/model.ts';
 import { AwsRefusal } from '../aws/errors.ts';
+import { assertCurrent, assertUnedited, isOfRun } from '../claims.ts';
 import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
-import { assertCurrent, CLAIM_TTL, claimValues, digestOf, isSameRun, nextClaim, type Route53Claim } from './claim.ts';
+import { assertOwnName, CLAIM_TTL, claimValues, digestOf, nextClaim, type Route53Claim } from './claim.ts';
 import { type Confirming, leftOf } from './confirm.ts';
 import { type Look, readName, stateOf } from './health.ts';
 import { assertUnderstood, batchOf, type Edit } from './records.ts';
@@ -57,7 +58,8 @@ export async function changeRecords(confirming: Confirming, intent: Intent): Pro
     // Nobody was faster: what was refused is the batch itself.
     if (refused?.seen === seen) throw told(refused.error, where);
     // Who may not change anything is told so, whatever else is wrong.
-    assertCurrent(where, component, { claim: state.claim, edited: false, fits: true }, context);
+    assertOwnName(where, component, state.claim);
+    assertCurrent(where, state.claim, context);
     assertUnderstood(state);
     await intent.meanwhile?.(state);
     const edits = intent.edits(state);
@@ -70,7 +72,7 @@ export async function changeRecords(confirming: Confirming, intent: Intent): Pro
       });
     base ??= digest;
     before ??= state;
-    assertCurrent(where, component, { claim: state.claim, edited: state.edited, fits }, context);
+    assertUnedited(where, state.claim, { edited: state.edited, fits }, context);
     if (intent.idle && fits) return { before, edits, change: null, claim: state.claim, settled: settle };
     const claim = nextClaim(component, state.claim, context, {
       ...intent.claim?.(state, edits),
@@ -104,7 +106,7 @@ async function settle(of: Confirming): Promise<string> {
 }
 
 function isOwnWork(state: Look, { context }: Confirming): boolean {
-  return !state.edited && isSameRun(state.claim, context);
+  return !state.edited && isOfRun(state.claim, context);
 }
 
 /** How long to wait before the next look, in milliseconds; `null`: this is the end. */

@@ -5,8 +5,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { ResourceRecordSet } from '@aws-sdk/client-route-53';
+import { type Caller, claimToWrite } from '../claims.ts';
 import { RampartError } from '../errors.ts';
-import type { Claim, DriverContext, Millis } from '../ports.ts';
+import type { Claim, Millis } from '../ports.ts';
 
 const MARK = 'rampart-claim';
 /** Longest string inside a TXT record, in characters. */
@@ -25,8 +26,6 @@ export interface Route53Claim extends Claim {
   /** Health checks are being switched, one after the other: until that is over the state is between two. */
   busy: boolean;
 }
-
-export type Caller = Pick<DriverContext, 'token' | 'run' | 'now'>;
 
 /** The values of the TXT record, quoted as Route 53 takes them. */
 export function claimValues(claim: Route53Claim): string {
@@ -85,68 +84,28 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, sorted(inner)]));
 }
 
-/**
- * A token lower than the claim's is a late attempt or another run. An edit by hand after this run's own change stays:
- * a person meant it, unless it says what is wanted anyway. A run that starts after the edit takes it as its base.
- * @param edited whether the records are not what the claim's writer left
- * @param fits whether they already say what is wanted
- * @throws Conflict
- */
-export function assertCurrent(
-  where: string,
-  component: string,
-  { claim, edited, fits }: { claim: Route53Claim | null; edited: boolean; fits: boolean },
-  caller: Caller,
-): void {
-  if (claim === null) return;
-  const holder = `run ${claim.runId} (epoch ${claim.epoch}, step ${claim.seq})`;
-  if (claim.component !== component)
-    throw new RampartError('Conflict', `${where} belongs to the component ${claim.component}`, {
-      remedy: 'Give each name to one component.',
-    });
-  const { token } = caller;
-  if (token !== undefined) {
-    const other = token.epoch === claim.epoch && token.runId !== claim.runId;
-    const late = token.epoch === claim.epoch && token.runId === claim.runId && token.seq < claim.seq;
-    if (token.epoch < claim.epoch || other || late) {
-      const own = `run ${token.runId} (epoch ${token.epoch}, step ${token.seq})`;
-      throw new RampartError('Conflict', `${where} is held by ${holder}; ${own} is stale`, {
-        remedy: 'Look at that run; a new run takes the name over with a higher epoch.',
-      });
-    }
-  }
-  if (edited && !fits && isSameRun(claim, caller))
-    throw new RampartError('Conflict', `${where} was changed by somebody else after ${holder} wrote it`, {
-      remedy: 'Put it back, or end this run; a new run takes the records as it finds them.',
-    });
+/** @throws Conflict when the name is another component's */
+export function assertOwnName(where: string, component: string, claim: Route53Claim | null): void {
+  if (claim === null || claim.component === component) return;
+  throw new RampartError('Conflict', `${where} belongs to the component ${claim.component}`, {
+    remedy: 'Give each name to one component.',
+  });
 }
 
-/** The claim to leave behind. A caller without a token keeps the stored epoch, so that older tokens stay refused. */
+/** The claim to leave behind. */
 export function nextClaim(
   component: string,
   stored: Route53Claim | null,
   caller: Caller,
   change: Partial<Pick<Route53Claim, 'was' | 'loweredAt'>> & Pick<Route53Claim, 'state' | 'busy'>,
 ): Route53Claim {
-  const epoch = caller.token?.epoch ?? stored?.epoch ?? 0;
-  const runId = caller.token?.runId ?? caller.run.runId;
-  const same = stored !== null && stored.epoch === epoch && stored.runId === runId;
-  // Always another text than before: its batch then gives a change to follow, also when the records stay as they are.
-  const at = Math.max(caller.now(), (stored?.at ?? 0) + 1);
   return {
     component,
-    epoch,
-    runId,
-    seq: caller.token?.seq ?? (same ? stored.seq : 0),
-    at,
+    ...claimToWrite(stored, caller),
+    // Always another text than before: its batch then gives a change to follow, also when the records stay as they are.
+    at: Math.max(caller.now(), (stored?.at ?? 0) + 1),
     was: stored?.was ?? {},
     loweredAt: stored?.loweredAt ?? 0,
     ...change,
   };
-}
-
-export function isSameRun(claim: Route53Claim | null, caller: Caller): boolean {
-  if (claim === null) return false;
-  if (caller.token === undefined) return claim.runId === caller.run.runId;
-  return claim.epoch === caller.token.epoch && claim.runId === caller.token.runId;
 }

@@ -9,7 +9,7 @@ import type { Driver, DriverContext, Receipt, Router, RouterObservation, Weights
 import { contradictions, takeSample } from '../sample.ts';
 import { openApi, type TraefikApi } from './api.ts';
 import { changeFile, readIfThere } from './atomic-file.ts';
-import { assertCurrent, assertOurs, claimToWrite } from './claim.ts';
+import { assertMayWrite, assertOurs, nextClaim } from './claim.ts';
 import { configSchema, nodeSchema, serversOf, type TraefikConfig, validateTraefik } from './config.ts';
 import { escapeCommands } from './escape.ts';
 import { changeWeights, readFileState, renderTraefikFile, weightsInFile, withClaim } from './file.ts';
@@ -104,11 +104,11 @@ function openTraefik(component: Component, context: DriverContext): Router {
         const state = readFileState(present ?? firstFile(wanted));
         const body = changeWeights(state.body, layout, wanted);
         const fits = present !== null && body === state.body;
-        assertCurrent(config.file, component.name, state, fits, context);
+        assertMayWrite(config.file, component.name, state, fits, context);
         already = fits && applied;
         // Written also when only the claim is newer, so that an older attempt finds it and is refused; and when Traefik
         // does not show what the file says, so that it is told once more.
-        const text = withClaim(body, claimToWrite(component.name, state, context));
+        const text = withClaim(body, nextClaim(component.name, state, context));
         return text === present && applied ? null : text;
       });
       await readBack(api, wanted);

@@ -3,7 +3,7 @@
  * before. Tags have no compare-and-set: a claim is written, read back, and looked at before every change.
  * Values use only letters, digits, spaces and `:/=-`, which every AWS service takes in a tag.
  */
-import { RampartError } from '../../errors.ts';
+import { assertCurrent, type Caller } from '../../claims.ts';
 import type { Claim, Token } from '../../ports.ts';
 import type { Size } from './backend.ts';
 
@@ -25,12 +25,8 @@ export function readClaim(tags: Record<string, string>, at: number): Claim | nul
 }
 
 /** @throws Conflict when a newer attempt, or another run of the same epoch, has been here */
-export function refuseStale(tags: Record<string, string>, token: Token | undefined, where: string): void {
-  const claim = readClaim(tags, 0);
-  if (token === undefined || claim === null || claim.epoch < token.epoch) return;
-  if (claim.epoch === token.epoch && claim.runId === token.runId && claim.seq <= token.seq) return;
-  const message = `${where} was claimed by ${claim.runId} (epoch ${claim.epoch}, step ${claim.seq}), which is newer than this attempt`;
-  throw new RampartError('Conflict', message, { remedy: 'Another run drives it: look at that one first.' });
+export function refuseStale(tags: Record<string, string>, caller: Pick<Caller, 'token'>, where: string): void {
+  assertCurrent(where, readClaim(tags, 0), caller);
 }
 
 export function readMark(tags: Record<string, string>): Marked | null {

@@ -78,7 +78,7 @@ export function capacityWorkload(options: CapacityOptions): Workload {
     wait: (goal: Goal) => Wait,
   ): Promise<Receipt> {
     const before = await backend.read();
-    refuseStale(before.tags, context.token, place(region));
+    refuseStale(before.tags, context, place(region));
     const goal = await goalOf(before);
     const { deadlineMs, missing } = wait(goal);
     const already =
@@ -139,7 +139,7 @@ export function capacityWorkload(options: CapacityOptions): Workload {
     const deadlineMs = Math.min(CONFIRM_MS, config.deadline);
     const seen = await poll({ signal, deadlineMs, intervalMs: Math.min(config.poll, 1_000) }, async () => {
       const reading = await backend.read();
-      refuseStale(reading.tags, context.token, place(region));
+      refuseStale(reading.tags, context, place(region));
       return shows(reading) ? reading : undefined;
     });
     if (seen !== undefined) return seen;
@@ -169,7 +169,7 @@ export function capacityWorkload(options: CapacityOptions): Workload {
     const polling = { signal, deadlineMs, intervalMs: Math.min(config.poll, 1_000), maxIntervalMs: config.poll };
     const arrived = await poll(polling, async () => {
       const reading = await backend.read();
-      refuseStale(reading.tags, context.token, place(region));
+      refuseStale(reading.tags, context, place(region));
       const { desired } = reading.size;
       // An autoscaling that adds units is no conflict.
       if (goal.mark === 'active' ? desired < goal.size.desired : goal.size.desired === 0 && desired > 0) {
