@@ -22,9 +22,10 @@ import {
 } from './dns-config.ts';
 import { dnsFindings } from './dns-findings.ts';
 import { type DnsApi, type DnsRecord, type DnsState, readDns, ttlOf } from './dns-state.ts';
-import { type DnsWrite, writeDns } from './dns-write.ts';
+import { type DnsPatch, sendPatch } from './dns-write.ts';
 import { curl } from './lb-escape.ts';
 import { checkedWeights, sameWeights, showWeights } from './weights.ts';
+import { applyOnce } from './write.ts';
 
 /** Between two signs of life while an old TTL runs out, in milliseconds. */
 const HEARTBEAT_MS = 5_000;
@@ -65,12 +66,18 @@ function openDns(component: Component, context: DriverContext): Router {
     });
   }
 
-  type Goal = Pick<DnsWrite, 'change' | 'wanted' | 'shows'>;
-
   async function change(api: DnsApi, before: DnsState, settled: boolean, goal: Goal): Promise<void> {
     const claim = claimToWrite(before.mark.claim, context);
     if (settled && sameClaim(before.mark.claim, claim) && before.mark.digest === before.digest) return;
-    await writeDns({ ...goal, api, config, name, context, claim, before, read: () => read(api) });
+    const { wanted, shows } = goal;
+    await applyOnce({
+      ...{ name, config, context, claim, before, wanted, shows },
+      send: () => sendPatch({ api, config, name, claim, before, change: goal.change }),
+      read: () => read(api),
+      observed: ({ weights, problems, record }) =>
+        [showWeights(weights), ...problems, `TTL ${record?.ttl ?? 'unknown'}`].join('; '),
+      remedy: 'See the record and its zone at Cloudflare. A load balancer of the same name goes before a record.',
+    });
   }
 
   async function setWeights(asked: Weights): Promise<Receipt> {
@@ -223,4 +230,11 @@ function openDns(component: Component, context: DriverContext): Router {
       ];
     },
   };
+}
+
+interface Goal {
+  change: DnsPatch['change'];
+  /** For people. */
+  wanted: string;
+  shows(now: DnsState): boolean;
 }

@@ -24,8 +24,8 @@ import { escapeLb } from './lb-escape.ts';
 import { lbFindings } from './lb-findings.ts';
 import { poolsApi, showHealth } from './lb-pools.ts';
 import { type LbApi, type LbState, readLb } from './lb-state.ts';
-import { writeLb } from './lb-write.ts';
 import { checkedWeights, sameWeights, showWeights } from './weights.ts';
+import { applyOnce } from './write.ts';
 
 export const cloudflareLb: Driver<'router'> = {
   type: 'cloudflare-lb',
@@ -60,7 +60,18 @@ function openLb(component: Component, context: DriverContext): Router {
     const claim = claimToWrite(state.mark.claim, context);
     const next = claimed(state, goal.change, claim);
     if (settled && sameClaim(state.mark.claim, claim) && next.description === state.lb.description) return;
-    await writeLb({ ...goal, api, config, name, context, claim, before: state, change: next, read: () => read(api) });
+    const { wanted, shows } = goal;
+    const { zoneId: zone_id, loadBalancerId } = config;
+    await applyOnce({
+      ...{ name, config, context, claim, before: state, wanted, shows },
+      send: () =>
+        api.one('loadBalancers.edit', (client, options) =>
+          client.loadBalancers.edit(loadBalancerId, { zone_id, ...next }, options),
+        ),
+      read: () => read(api),
+      observed: ({ weights, problems }) => [showWeights(weights), ...problems].join('; '),
+      remedy: 'Cloudflare took the change and does not show it. See its audit log.',
+    });
   }
 
   async function setWeights(asked: Weights): Promise<Receipt> {

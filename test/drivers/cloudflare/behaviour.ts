@@ -146,6 +146,73 @@ export function describeFaults(
       epoch += 5;
     });
 
+    test.each<[name: string, edited: (text: string) => string]>([
+      ['without the claim', (text) => text.replace(/ ?\[rampart.*\]/, '')],
+      ['with other words', (text) => `Moved by me. ${text}`],
+      [
+        'in a form that was open for long',
+        (text) => text.replace(/\[rampart \d+\.\d+\./, '[rampart 0.7.').replace(/\.[0-9a-f]{8}\./, '.00000000.'),
+      ],
+    ])("a person's edit right after, %s: Conflict, not overwritten", async (_name, edited) => {
+      const text = edited(texts.get(world));
+      const byHand = () => {
+        void world.changeByHand(a);
+        texts.set(world, text);
+      };
+      world.fake.fault({ ...change, fault: 'pass', times: 1, after: byHand });
+      await expect(open({ token: newRun() }).setWeights(b)).rejects.toMatchObject({
+        type: 'Conflict',
+        message: expect.stringContaining('changed by somebody else'),
+      });
+      expect(changes()).toBe(1);
+      expect(texts.get(world)).toBe(text);
+      expect(await world.measure()).toEqual(a);
+    });
+
+    test('an older attempt that comes in last again and again: Conflict', async () => {
+      const old = texts.get(world).replace(/\[rampart \d+\.\d+\./, '[rampart 0.7.');
+      const stale = () => {
+        void world.changeByHand(a);
+        texts.set(world, old);
+      };
+      world.fake.fault({ ...change, fault: 'pass', after: stale });
+      const short = { ...world.component, config: { ...world.component.config, deadline: 300 } };
+      await expect(open({ token: newRun() }, short).setWeights(b)).rejects.toMatchObject({
+        type: 'Conflict',
+        message: expect.stringContaining('epoch 0, step 7'),
+      });
+      expect(changes()).toBe(2);
+    });
+
+    test('an older attempt in between, and the answer to the second request lost: what nobody knows is said', async () => {
+      const old = texts.get(world).replace(/\[rampart \d+\.\d+\./, '[rampart 0.7.');
+      const stale = () => {
+        void world.changeByHand(a);
+        texts.set(world, old);
+        world.fake.fault({ ...change, fault: 'reset', times: 1 });
+      };
+      world.fake.fault({ ...change, fault: 'pass', times: 1, after: stale });
+      const short = { ...world.component, config: { ...world.component.config, deadline: 300 } };
+      await expect(open({ token: newRun() }, short).setWeights(b)).rejects.toMatchObject({
+        type: 'ProviderUnavailable',
+        details: { maybeApplied: true },
+      });
+      expect(changes()).toBe(2);
+    });
+
+    test('a run that comes in while somebody acts by hand: Conflict, not overwritten', async () => {
+      const text = texts.get(world).replace(/\[rampart \d+\./, `[rampart ${epoch + 5}.`);
+      const newer = () => {
+        void world.changeByHand(a);
+        texts.set(world, text);
+      };
+      world.fake.fault({ ...change, fault: 'pass', times: 1, after: newer });
+      await expect(open().setWeights(b)).rejects.toMatchObject({ type: 'Conflict' });
+      expect(changes()).toBe(1);
+      expect(texts.get(world)).toBe(text);
+      epoch += 5;
+    });
+
     test('what people wrote beside the claim stays', async () => {
       const before = texts.get(world).replace(/ ?\[rampart.*\]/, '');
       expect(before).not.toBe('');
