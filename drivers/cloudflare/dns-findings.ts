@@ -1,5 +1,6 @@
 /** What stands in the way of moving a record, and what its plan should know. */
 import type { RegionName } from '../../topology/model.ts';
+import { findingsFor } from '../findings.ts';
 import type { Claim, Finding } from '../ports.ts';
 import type { Sample } from '../sample.ts';
 import { withMark } from './claim.ts';
@@ -43,15 +44,14 @@ export function dnsFindings(
     const remedy =
       'Keep exactly one record of this type under the name; Rampart changes what is there and creates nothing.';
     say('blocker', 'records', obstacle ?? 'no record', remedy);
-    return found;
+    return findingsFor(mode, found);
   }
-  // Unplanned, a part of the clients that moves is better than none.
   const others = records.filter((one) => one !== record);
   if (others.length > 0) {
     const list = others.map(({ type, content }) => `${type} ${content ?? ''}`.trim()).join(', ');
     const message = `${config.name} also has ${list}: clients that take that one do not move`;
     const remedy = 'Remove it, or drive it by a component of its own.';
-    say(mode === 'planned' ? 'blocker' : 'warning', 'otherRecords', message, remedy);
+    say('blocker', 'otherRecords', message, remedy);
   }
   const proxied = record.proxied === true;
   if (proxied !== config.proxied) {
@@ -62,7 +62,7 @@ export function dnsFindings(
     const message = `its TTL is ${ttlOf(record) / 1000} s, longer than the ${config.ttl / 1000} s of the topology`;
     const remedy =
       'Set `ttl` to what the record has: prepare waits for as long as old answers live, and its step for `ttl`.';
-    say(mode === 'planned' ? 'blocker' : 'warning', 'ttl', message, remedy);
+    say('blocker', 'ttl', message, remedy);
   }
   if (withMark(state.mark.rest, LONGEST, 'ffffffff').length > config.commentLength) {
     const message = `the comment of the record has no room for a claim within ${config.commentLength} characters`;
@@ -80,5 +80,5 @@ export function dnsFindings(
     const message = `the record points at ${pointed} by the topology, and ${answering} answers: are regions swapped in the topology?`;
     say('blocker', 'regionsSwapped', message, 'Compare `content` of every region with where it really is.', pointed);
   }
-  return found;
+  return findingsFor(mode, found, ['cloudflare.regionsSwapped']);
 }

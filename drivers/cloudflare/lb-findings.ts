@@ -1,5 +1,6 @@
 /** What stands in the way of moving a load balancer, and what its plan should know. */
 import type { RegionName } from '../../topology/model.ts';
+import { findingsFor } from '../findings.ts';
 import type { Finding } from '../ports.ts';
 import type { LbConfig, LbNode } from './lb-config.ts';
 import type { HealthReading } from './lb-health.ts';
@@ -88,7 +89,7 @@ export function lbFindings(
   const target = health[to];
   if (target !== undefined && target.health !== 'healthy' && state.pools[to]!.enabled) {
     // Unplanned, the target may get healthy only with its data.
-    const severity = mode === 'planned' && config.requireHealth ? 'blocker' : 'warning';
+    const severity = config.requireHealth ? 'blocker' : 'warning';
     const message = `the monitors do not call ${to} healthy: ${showHealth({ [to]: target })}`;
     say(severity, 'unhealthy', to, message, 'Bring the region up, or correct the monitor: what is down gets nothing.');
   }
@@ -103,7 +104,7 @@ export function lbFindings(
     const message = `the pool of ${region} also serves ${other} (${id}): a fence of ${region} takes it from there, too`;
     say('warning', 'poolShared', region, message, 'Give each load balancer pools of its own.');
   }
-  return found;
+  return findingsFor(mode, found, ['cloudflare.poolSwapped']);
 }
 
 type Say = (

@@ -3,6 +3,7 @@
 import type { RegionName } from '../../topology/model.ts';
 import { AwsRefusal } from '../aws/errors.ts';
 import { RampartError } from '../errors.ts';
+import { findingsFor } from '../findings.ts';
 import type { Finding } from '../ports.ts';
 import type { Confirming } from './confirm.ts';
 import { authoritative, delegation } from './dns.ts';
@@ -18,9 +19,7 @@ type Mode = 'planned' | 'unplanned';
  * @throws ProviderUnavailable, AccessDenied when Route 53 cannot be asked at all
  */
 export async function preflight(of: Confirming, mode: Mode, to: RegionName): Promise<Finding[]> {
-  const found = await allFindings(of, mode, to);
-  const lowered = (one: Finding) => mode === 'unplanned' && one.severity === 'blocker' && one.code !== SWAPPED;
-  return found.map((one) => (lowered(one) ? { ...one, severity: 'warning' as const } : one));
+  return findingsFor(mode, await allFindings(of, mode, to), [SWAPPED]);
 }
 
 const SWAPPED = 'route53.recordTarget';
@@ -195,8 +194,9 @@ async function permissionFindings({ config, zone }: Confirming, report: Report):
     await zone.submit([{ Action: 'DELETE', ResourceRecordSet: nowhere }], 'rampart preflight: changes nothing');
     return [];
   } catch (error) {
-    if (!(error instanceof RampartError)) throw error;
-    if (error.type !== 'AccessDenied') return [];
+    // Refused for what was asked: whoever asked may ask. Without an answer nothing is known of the right.
+    if (error instanceof AwsRefusal) return [];
+    if (!(error instanceof RampartError) || error.type !== 'AccessDenied') throw error;
     return [report('blocker', 'cannotChange', error.message, error.remedy)];
   }
 }

@@ -179,6 +179,7 @@ describe('a record', { timeout: 30_000 }, () => {
     world.fake.dns.records.push(twin);
     expect(await open().observe()).toMatchObject({ weights: null, applied: false });
     expect(await codes()).toEqual(['blocker cloudflare.records']);
+    expect(await codes(slow(), 'unplanned')).toEqual(['warning cloudflare.records']);
     await expect(open({ token: newRun() }).setWeights(whole('eu-central'))).rejects.toMatchObject({
       type: 'PreconditionFailed',
       message: expect.stringContaining('2 records of type A'),
@@ -213,6 +214,7 @@ describe('a record', { timeout: 30_000 }, () => {
     expect(await codes(world.component, 'unplanned')).toEqual(['warning cloudflare.ttl']);
     Object.assign(world.record(), { proxied: true, ttl: 1 });
     expect(await codes(world.with({ nameServers: [] }))).toEqual(['blocker cloudflare.proxied']);
+    expect(await codes(world.with({ nameServers: [] }), 'unplanned')).toEqual(['warning cloudflare.proxied']);
   });
 
   test('a comment without room for the claim: said before, refused then, and 500 where the plan has them', async () => {
@@ -233,7 +235,10 @@ describe('a record', { timeout: 30_000 }, () => {
       const sample = { url: `http://127.0.0.1:${(edge.address() as AddressInfo).port}/` };
       expect(await codes(world.with({ ttl: '1h', sample }))).toEqual([]);
       const swapped = { 'eu-west': CONTENT['eu-central']!, 'eu-central': CONTENT['eu-west']! };
-      expect(await codes(world.with({ ttl: '1h', sample }, swapped))).toEqual(['blocker cloudflare.regionsSwapped']);
+      for (const mode of ['planned', 'unplanned'] as const)
+        expect(await codes(world.with({ ttl: '1h', sample }, swapped), mode)).toEqual([
+          'blocker cloudflare.regionsSwapped',
+        ]);
     } finally {
       await new Promise((resolve) => edge.close(resolve));
     }

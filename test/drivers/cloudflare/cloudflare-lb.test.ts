@@ -10,6 +10,8 @@ import { describeFaults } from './behaviour.ts';
 import { ask, BALANCER, DISABLED, type LbWorld, makeLbWorld, POOLS, whole } from './cloudflare-lb.world.ts';
 
 const [WEST, CENTRAL] = [POOLS['eu-west'], POOLS['eu-central']];
+/** Keeps what it matches at the region that is left. */
+const RULE = { name: 'api', condition: 'http.request.uri.path contains "/api"', overrides: { default_pools: [WEST] } };
 
 describeRouter('cloudflare-lb, weighted', () => makeLbWorld('weighted'));
 describeRouter('cloudflare-lb, onOff', () => makeLbWorld('onOff'));
@@ -199,10 +201,7 @@ describe('weighted', { timeout: 30_000 }, () => {
       fallback_pool: WEST,
       session_affinity: 'cookie',
       session_affinity_attributes: { drain_duration: 60 },
-      rules: [
-        { name: 'api', condition: 'http.request.uri.path contains "/api"', overrides: { default_pools: [WEST] } },
-        { name: 'off', disabled: true, overrides: { default_pools: [WEST] } },
-      ],
+      rules: [RULE, { name: 'off', disabled: true, overrides: { default_pools: [WEST] } }],
       pool_sets: [{ name: 'de', match: { topology: { countries: ['DE'] } }, overrides: { pools: [CENTRAL] } }],
       region_pools: { WEU: [WEST] },
     });
@@ -216,10 +215,20 @@ describe('weighted', { timeout: 30_000 }, () => {
     expect(found.find(({ code }) => code === 'cloudflare.sessions')!.message).toContain('23 h');
   });
 
+  test('preflight: what stops a planned move is only told before an unplanned one', async () => {
+    Object.assign(world.balancer(), { enabled: false, steering_policy: 'proximity', rules: [RULE] });
+    world.pool('eu-central').enabled = false;
+    const dns = world.with({ proxied: false });
+    const found = ['steering', 'disabled', 'poolDisabled', 'override', 'proxied'].map((code) => `cloudflare.${code}`);
+    expect(await codes(dns)).toEqual(found.map((code) => `blocker ${code}`));
+    expect(await codes(dns, 'unplanned')).toEqual(found.map((code) => `warning ${code}`));
+  });
+
   test('preflight: regions swapped in the topology, by the names of the pools', async () => {
     const swapped = world.with({}, { 'eu-west': { pool: CENTRAL }, 'eu-central': { pool: WEST } });
     const two = Array(2).fill('blocker cloudflare.poolSwapped');
-    expect((await codes(swapped)).filter((code) => code.startsWith('blocker'))).toEqual(two);
+    for (const mode of ['planned', 'unplanned'] as const)
+      expect((await codes(swapped, mode)).filter((code) => code.startsWith('blocker'))).toEqual(two);
     world.pool('eu-west').name = 'blue';
     world.pool('eu-central').name = 'green';
     const named = { 'eu-west': { poolName: 'green' }, 'eu-central': { poolName: 'blue' } };

@@ -123,6 +123,14 @@ describe('refusals', () => {
     expect(await open(at.component(), run).setWeights(TO_B)).toMatchObject({ already: true });
   });
 
+  test('the right to change is not known while nobody answers', async () => {
+    const at = world.another('weighted');
+    fault({ fault: 'unavailable', operation: 'ChangeResourceRecordSets' });
+    await expect(open(at.component()).preflight!('planned', A, B)).rejects.toMatchObject({
+      type: 'ProviderUnavailable',
+    });
+  });
+
   test('a protected record: the reason of Route 53, after one batch', async () => {
     const at = world.another('weighted');
     at.zone.protections.push({ name: at.name, type: 'A' });
