@@ -3,6 +3,7 @@ import { RampartError } from '../../errors.ts';
 import type { Json } from '../../ports.ts';
 import type { Reading, Size } from './backend.ts';
 import { type Marked, readBefore, readMark } from './tags.ts';
+import type { Wanted } from './wanted.ts';
 
 /** What a service shall become. */
 export interface Goal {
@@ -25,17 +26,17 @@ export function stateOf({ size, left, tags }: Reading, quiesce: 'keep' | 'stop')
  * The floor and the number of units raised to `wanted`, never lowered.
  * @param patient false: as near as the upper bound allows, instead of a refusal
  */
-export function scaled(reading: Reading, wanted: number, patient: boolean, where: string): Goal {
+export function scaled(reading: Reading, { units, unread }: Wanted, patient: boolean, where: string): Goal {
   const { size, tags } = reading;
   const before = readBefore(tags, size) ?? size;
   const { max } = before;
-  let target = Math.max(wanted, size.desired, before.desired);
-  let kept = '';
+  let target = Math.max(units, size.desired, before.desired);
+  let kept = unread.length === 0 ? '' : `The size of ${unread.join(', ')} is not known: more may be needed`;
   if (max !== null && target > max) {
     const message = `${where} needs ${target} and its upper bound is ${max}`;
     const remedy = 'Raise the upper bound, after a look at the quotas of the account, and go on.';
     if (patient) throw new RampartError('PreconditionFailed', message, { remedy });
-    kept = `${message}: ${max} were asked for`;
+    kept = [`${message}: ${max} were asked for`, kept].filter(Boolean).join('. ');
     target = max;
   }
   const min = before.min === null ? null : Math.max(before.min, target);
@@ -50,7 +51,12 @@ export function keptRunning({ size, tags }: Reading, floor: number): Goal {
   const target = Math.max(size.desired, floor);
   const remember = size.desired < desired && target < desired ? { min, max, desired } : null;
   return {
-    size: { min, max: max === null ? null : Math.max(max, target), desired: target },
+    // A lower bound above what is kept would be refused, or start units again.
+    size: {
+      min: min === null ? null : Math.min(min, target),
+      max: max === null ? null : Math.max(max, target),
+      desired: target,
+    },
     mark: 'standby',
     before: remember,
     kept: '',

@@ -7,17 +7,17 @@ import type { Component } from '../../../topology/model.ts';
 import { clock } from '../../clock.ts';
 import { RampartError } from '../../errors.ts';
 import { poll } from '../../poll.ts';
-import type { DriverContext, Finding, Receipt, Workload, WorkloadState } from '../../ports.ts';
+import type { DriverContext, Receipt, Workload, WorkloadState } from '../../ports.ts';
 import type { Backend, Reading, Size } from './backend.ts';
 import type { CapacityConfig } from './config.ts';
+import { capacityFindings } from './findings.ts';
 import { emptied, type Goal, keptRunning, readSaved, restored, sameSize, scaled, stateOf } from './size.ts';
 import { BEFORE_TAG, beforeText, CLAIM_TAG, claimText, readBefore, readClaim, refuseStale, STATE_TAG } from './tags.ts';
+import { wantedUnits } from './wanted.ts';
 
 /** A change that is not shown after this long, in milliseconds, was not made: reads lag behind by seconds. */
 const CONFIRM_MS = 20_000;
 const HEARTBEAT_EVERY_MS = 2_000;
-/** The other sides only help to guess the size: whoever does not answer by then is left out, in milliseconds. */
-const OTHERS_MS = 3_000;
 
 export interface CapacityOptions {
   component: Component;
@@ -51,25 +51,6 @@ export function capacityWorkload(options: CapacityOptions): Workload {
     return options.open(region, config.timeout);
   };
   const place = (region: string) => `${component.name} in ${region}`;
-
-  /** As many as the topology says; else as the busiest other side runs, which is what the traffic needed there. */
-  async function wantedIn(region: string): Promise<number> {
-    const told = options.wanted(region);
-    if (told !== null) return told;
-    const others = Object.keys(component.sides).filter((other) => other !== region);
-    const running = await Promise.all(
-      others.map(async (other) => {
-        try {
-          return (await (await options.open(other, Math.min(OTHERS_MS, config.timeout))).read()).size.desired;
-        } catch (error) {
-          signal.throwIfAborted();
-          context.log.warn('size of another region is not known', { region: other, error: String(error) });
-          return 0;
-        }
-      }),
-    );
-    return Math.max(1, ...running);
-  }
 
   async function bring(
     region: string,
@@ -193,6 +174,18 @@ export function capacityWorkload(options: CapacityOptions): Workload {
     });
   }
 
+  /** `null`: nobody says, and will not by being asked again. An undo goes on without it: nothing is taken away then. */
+  async function cpuOf(backend: Backend, region: string): Promise<number | null> {
+    try {
+      return await backend.cpu();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof RampartError) || error.type === 'ProviderUnavailable') throw error;
+      context.log.warn('the load of a region is not known', { region, error: error.message });
+      return null;
+    }
+  }
+
   const nothingMissing = (): Wait => ({ deadlineMs: config.deadline, missing: () => '' });
   const untilEmpty = ({ unit }: Backend): Wait => ({
     deadlineMs: config.drainDeadline,
@@ -223,11 +216,7 @@ export function capacityWorkload(options: CapacityOptions): Workload {
       }
     },
 
-    async preflight(_mode, from, to) {
-      const sides = [from, to].filter((region) => component.sides[region] !== undefined);
-      const found = await Promise.all(sides.map((region) => findingsOf(region, region === to)));
-      return found.flat();
-    },
+    preflight: (mode, from, to) => capacityFindings(options, { mode, from, to }),
 
     async save(region) {
       const backend = await open(region);
@@ -240,7 +229,7 @@ export function capacityWorkload(options: CapacityOptions): Workload {
 
     async scale(region, { wait } = { wait: true }) {
       const backend = await open(region);
-      const wanted = await wantedIn(region);
+      const wanted = await wantedUnits(region, options);
       return bring(
         region,
         backend,
@@ -279,7 +268,7 @@ export function capacityWorkload(options: CapacityOptions): Workload {
       const backend = await open(region);
       const goalOf = async (reading: Reading) => {
         const smaller = was.size.desired < reading.size.desired && was.state !== 'drained';
-        return restored(reading, was, smaller ? await backend.cpu() : null, config.cpu);
+        return restored(reading, was, smaller ? await cpuOf(backend, region) : null, config.cpu);
       };
       const empties = was.state === 'drained' || (was.state === 'standby' && config.quiesce === 'stop');
       return bring(region, backend, goalOf, () => (empties ? untilEmpty(backend) : nothingMissing()));
@@ -298,45 +287,6 @@ export function capacityWorkload(options: CapacityOptions): Workload {
     const target = Math.max(goal.size.desired, size.desired);
     if (present >= target) return backend.notYet();
     return [`${present} of ${target} ${backend.unit} can serve`, ...troubles].join('; ');
-  }
-
-  async function findingsOf(region: string, isTarget: boolean): Promise<Finding[]> {
-    const rest = { component: component.name, region };
-    try {
-      const backend = await open(region);
-      const [reading, own] = await Promise.all([backend.read(), backend.findings()]);
-      if (!isTarget) return own.map((one) => (one.severity === 'blocker' ? { ...one, severity: 'warning' } : one));
-      const wanted = await wantedIn(region);
-      const up = await backend.obstacle('up');
-      const max = (readBefore(reading.tags, reading.size) ?? reading.size).max;
-      const blocker = (code: string, message: string, remedy: string): Finding => ({
-        code,
-        severity: 'blocker',
-        ...rest,
-        message,
-        remedy,
-      });
-      return [
-        ...own,
-        ...(max !== null && wanted > max
-          ? [
-              blocker(
-                'capacityBound',
-                `${place(region)} needs ${wanted} ${backend.unit} and its upper bound is ${max}.`,
-                'Raise the upper bound, after a look at the quotas of the account.',
-              ),
-            ]
-          : []),
-        ...(up === '' || reading.size.desired >= wanted
-          ? []
-          : [blocker('capacityHeld', `${place(region)} cannot grow: ${up}.`, 'Take that back first.')]),
-      ];
-    } catch (error) {
-      if (!(error instanceof RampartError)) throw error;
-      const { message, remedy, type } = error;
-      const severity = isTarget || type === 'InvalidInput' ? 'blocker' : 'warning';
-      return [{ code: 'workloadUnreadable', severity, ...rest, message, remedy }];
-    }
   }
 }
 

@@ -58,6 +58,16 @@ describe('asg', () => {
     expect(Object.fromEntries(group.tags)).toEqual({});
   });
 
+  it('from drained to standby: a lower bound above what standby keeps waits until traffic comes', async () => {
+    const group = west(6, 4, 10);
+    await open().drain(WEST);
+    await open({}, { standby: 2 }).quiesce(WEST);
+    expect(size(group)).toEqual([2, 10, 2]);
+    await open({}, { instances: 6 }).scale(WEST);
+    await open({}, { standby: 2 }).quiesce(WEST);
+    expect(size(group)).toEqual([4, 10, 6]);
+  });
+
   it('keeps what the load needs when a smaller size is put back', async () => {
     const group = west(2, 1, 4);
     const saved = (await open().save(WEST)).facts;

@@ -68,9 +68,10 @@ describe('ecs: the size of a service', () => {
   it('is never lowered by scale, and does not need the other region to answer', async () => {
     west(5);
     fake.fault({ region: REGIONS['eu-central'], fault: 'hang' });
-    await open({ timeout: '150ms' }).scale(WEST);
+    const receipt = await open({ timeout: '150ms' }).scale(WEST);
     expect(bounds()).toMatchObject({ MinCapacity: 5 });
     expect(fake.count('UpdateService')).toBe(0);
+    expect(receipt.summary).toContain('The size of eu-central is not known: more may be needed');
   });
 
   it('comes back from drained to the bounds that people gave it, however often', async () => {
@@ -140,6 +141,16 @@ describe('ecs: a smaller size is put back only as far as the load allows', () =>
   it('not known: all of them', async () => {
     const { desired, summary } = await shrink();
     expect([desired, summary]).toEqual([8, expect.stringContaining('nothing is known of their load')]);
+  });
+
+  it('a right that is missing does not stop an undo: all of them stay; a silence is asked again', async () => {
+    fake.fault({ operation: 'GetMetricData', fault: 'denied' });
+    const { desired, summary } = await shrink();
+    expect([desired, summary]).toEqual([8, expect.stringContaining('nothing is known of their load')]);
+    fake.faults.clear();
+    state.services = [];
+    fake.fault({ operation: 'GetMetricData', fault: 'unavailable' });
+    await expect(shrink()).rejects.toMatchObject({ type: 'ProviderUnavailable' });
   });
 });
 
@@ -257,8 +268,8 @@ describe('ecs: what goes wrong', () => {
 });
 
 describe('ecs: preflight', () => {
-  const codes = async (config: object = {}, node: object = {}, regions = ['eu-central', WEST] as const) => {
-    const found = await open(config, node).preflight!('planned', ...regions);
+  const codes = async (config: object = {}, node: object = {}, mode: 'planned' | 'unplanned' = 'planned') => {
+    const found = await open(config, node).preflight!(mode, 'eu-central', WEST);
     return found.map(({ code, severity, region }) => `${severity} ${code} ${region}`).sort();
   };
 
@@ -270,7 +281,12 @@ describe('ecs: preflight', () => {
 
   it('finds a missing service, deployments, a bound that is too low, and services whose size is not theirs', async () => {
     const service = west(2, 1, 4);
-    expect(await codes({ timeout: '1s' })).toEqual(['warning workloadUnreadable eu-central']);
+    expect(await codes({ timeout: '1s' }, { tasks: 2 })).toEqual(['warning workloadUnreadable eu-central']);
+    // How many tasks are needed is what eu-central would have told.
+    expect(await codes({ timeout: '1s' })).toEqual([
+      'blocker capacityUnknown eu-west',
+      'warning workloadUnreadable eu-central',
+    ]);
     const other = central(6);
     other.deployments = [{ status: 'PRIMARY', rolloutState: 'FAILED', rolloutStateReason: 'circuit breaker' }];
     service.deployments.push({ status: 'ACTIVE', rolloutState: 'IN_PROGRESS' });
@@ -297,6 +313,20 @@ describe('ecs: preflight', () => {
     central(2);
     fake.fault({ operation: 'DescribeScalableTargets', fault: 'denied' });
     expect(await codes()).toEqual(['blocker workloadUnreadable eu-west', 'warning workloadUnreadable eu-central']);
+  });
+
+  it('before an unplanned move all of it is only told: its data does not wait for tasks', async () => {
+    Object.assign(west(2, 1, 4), { status: 'DRAINING' });
+    central(6);
+    expect(await codes({}, {}, 'unplanned')).toEqual([
+      'warning capacityBound eu-west',
+      'warning serviceNotActive eu-west',
+    ]);
+    fake.fault({ fault: 'unavailable' });
+    expect(await codes({ timeout: '1s' }, {}, 'unplanned')).toEqual([
+      'warning workloadUnreadable eu-central',
+      'warning workloadUnreadable eu-west',
+    ]);
   });
 
   it('regions that are swapped, the same side twice and several nodes are told by the topology', () => {
