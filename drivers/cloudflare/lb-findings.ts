@@ -4,15 +4,8 @@ import { findingsFor } from '../findings.ts';
 import type { Finding } from '../ports.ts';
 import type { LbConfig, LbNode } from './lb-config.ts';
 import type { HealthReading } from './lb-health.ts';
-import { showHealth } from './lb-pools.ts';
+import { type Reference, showHealth, showReference } from './lb-pools.ts';
 import { GEO_LISTS, type LbState, type LoadBalancer, policyOf } from './lb-state.ts';
-
-/** A load balancer or another thing that uses a pool, too. */
-export interface Reference {
-  region: RegionName;
-  id: string;
-  name: string;
-}
 
 export interface Direction {
   mode: 'planned' | 'unplanned';
@@ -98,11 +91,14 @@ export function lbFindings(
     say('warning', 'fallback', from, message, `Make the pool of ${to} the fallback. A fence of ${from} does that.`);
   }
   overrideFindings(state, config.kind, from, say);
-  sessionFindings(lb, say);
+  const shared = references.some(({ region }) => region === from);
+  sessionFindings(lb, shared, say);
   modeFindings(lb, config, say);
-  for (const { region, id, name: other } of references.filter(({ id }) => id !== config.loadBalancerId)) {
-    const message = `the pool of ${region} also serves ${other} (${id}): a fence of ${region} takes it from there, too`;
-    say('warning', 'poolShared', region, message, 'Give each load balancer pools of its own.');
+  for (const other of references) {
+    const { region } = other;
+    const message = `the pool of ${region} also serves ${showReference(other)}: a fence of ${region} leaves it enabled and only moves the fallback pool`;
+    const remedy = 'Give each load balancer pools of its own, which a fence can disable.';
+    say('warning', 'poolShared', region, message, remedy);
   }
   return findingsFor(mode, found, ['cloudflare.poolSwapped']);
 }
@@ -151,21 +147,19 @@ function overrideFindings({ lb, pools }: LbState, kind: LbConfig['kind'], from: 
   }
 }
 
-/** Weights are for new sessions: the ramp is not what clients get. */
-function sessionFindings(lb: LoadBalancer, say: Say): void {
+/**
+ * Weights are for new sessions: the ramp is not what clients get.
+ * @param shared whether others use the pool that clients are to leave: then a fence does not disable it
+ */
+function sessionFindings(lb: LoadBalancer, shared: boolean, say: Say): void {
   const { session_affinity = 'none', session_affinity_ttl, session_affinity_attributes } = lb;
   if (session_affinity === 'none' || (session_affinity as string) === '') return;
   const header = session_affinity === 'header';
   const seconds = session_affinity_ttl || (header ? HEADER_TTL_S : COOKIE_TTL_S);
   const until = header ? `until they have been idle for ${showSeconds(seconds)}` : `for up to ${showSeconds(seconds)}`;
   const message = `session affinity (${session_affinity}): clients keep their region ${until} after their session began; weights only count for new sessions`;
-  say(
-    'warning',
-    'sessions',
-    null,
-    message,
-    'Expect the old region to serve them until then; a fence (pool disabled) ends it.',
-  );
+  const fence = shared ? 'a fence does not end them, as others use its pool' : 'a fence (pool disabled) ends it';
+  say('warning', 'sessions', null, message, `Expect the old region to serve them until then; ${fence}.`);
   const drain = session_affinity_attributes?.drain_duration ?? 0;
   if (drain > 0 && drain < seconds) {
     const text = `endpoints that are disabled drain for ${showSeconds(drain)}, sessions last ${showSeconds(seconds)}: longer ones are cut`;

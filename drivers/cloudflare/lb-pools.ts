@@ -13,11 +13,20 @@ import { type LbApi, type LbState, type Pool, readPool } from './lb-state.ts';
 const LOOK = { intervalMs: 100, maxIntervalMs: 5_000 };
 const FENCED = digestOf('fenced');
 
+/** A load balancer or another thing that uses the pool of a region, too. */
+export interface Reference {
+  region: RegionName;
+  id: string;
+  name: string;
+}
+
 export interface Pools {
   /** @throws NotApplied, ProviderUnavailable */
   disable(region: RegionName, state: LbState, claim: Claim): Promise<void>;
   /** @throws PreconditionFailed when somebody else disabled it */
   enable(region: RegionName, state: LbState): Promise<void>;
+  /** Who uses the region's pool besides this load balancer; nobody where there is no such pool. */
+  others(region: RegionName, state: LbState): Promise<Reference[]>;
   /** Health by region; a pool without a monitor counts as healthy, as it does for Cloudflare. */
   health(regions: RegionName[], state: LbState): Promise<Record<RegionName, HealthReading>>;
   /** @throws PreconditionFailed when the monitors still say no at the deadline, NotApplied when they say nothing */
@@ -73,6 +82,16 @@ export function poolsApi(api: LbApi, config: LbConfig, component: string, contex
 
   return {
     health,
+    async others(region, state) {
+      const { id, pool } = state.pools[region]!;
+      if (pool === null) return [];
+      const found = await api.list('loadBalancers.pools.references.get', (client, _page, options) =>
+        client.loadBalancers.pools.references.get(id, { account_id }, options),
+      );
+      return found
+        .filter(({ resource_id }) => resource_id !== config.loadBalancerId)
+        .map(({ resource_id = '', resource_name = '' }) => ({ region, id: resource_id, name: resource_name }));
+    },
     disable: (region, state, claim) => {
       const { id, mark } = state.pools[region]!;
       return change(id, false, withMark(mark.rest, claim, FENCED));
@@ -108,6 +127,10 @@ export function poolsApi(api: LbApi, config: LbConfig, component: string, contex
       });
     },
   };
+}
+
+export function showReference({ id, name }: Reference): string {
+  return `${name} (${id})`;
 }
 
 export function showHealth(health: Record<RegionName, HealthReading>): string {

@@ -22,7 +22,7 @@ import {
 import { type LbConfig, lbCapabilities, lbConfigSchema, lbNodeSchema, poolsOf, validateLb } from './lb-config.ts';
 import { escapeLb } from './lb-escape.ts';
 import { lbFindings } from './lb-findings.ts';
-import { poolsApi, showHealth } from './lb-pools.ts';
+import { poolsApi, showHealth, showReference } from './lb-pools.ts';
 import { type LbApi, type LbState, readLb } from './lb-state.ts';
 import { checkedWeights, sameWeights, showWeights } from './weights.ts';
 import { applyOnce } from './write.ts';
@@ -135,27 +135,37 @@ function openLb(component: Component, context: DriverContext): Router {
     if (own === undefined) throw new RampartError('InvalidInput', `${name}: there is no region ${region}`);
     assertSplit(name, before);
     const moves = before.lb.fallback_pool === own.id;
-    const already = !own.enabled && !moves;
-    assertMayChange(name, before, already, context);
+    assertMayChange(name, before, !own.enabled && !moves, context);
     const [next] = othersServing(before, region);
     if (next === undefined) {
       throw new RampartError('PreconditionFailed', `${name}: nobody would serve clients without ${region}`, {
         remedy: 'Give another region a weight first. A fence only cuts what is left.',
       });
     }
+    const pools = poolsApi(api, config, name, context);
+    // Services that this run has nothing to do with keep what they have.
+    const others = own.enabled ? await pools.others(region, before) : [];
+    const disables = own.enabled && others.length === 0;
+    const already = !disables && !moves;
     // Before the pool is disabled: the fallback gets everything when nothing else is healthy, whatever its own health.
     const fallback = moves ? before.pools[next]!.id : before.lb.fallback_pool!;
     await change(api, before, !moves, fallbackAt(fallback));
-    if (own.enabled) {
-      const claim = claimToWrite(before.mark.claim, context);
-      await poolsApi(api, config, name, context).disable(region, before, claim);
-    }
+    if (disables) await pools.disable(region, before, claimToWrite(before.mark.claim, context));
     const facts = { region, pool: own.id, fallbackPool: fallback, before: before.weights };
-    return receipt(
-      already,
-      `the pool of ${region} ${already ? 'was already' : 'is'} disabled for every load balancer`,
-      facts,
-    );
+    if (others.length > 0) {
+      const sharedWith = others.map(showReference);
+      const has = before.weights?.[region] ?? 0;
+      const uses = others.length > 1 ? 'use' : 'uses';
+      const why = `the pool of ${region} was left enabled, because ${sharedWith.join(', ')} ${uses} it, too`;
+      const still = has > 0 ? `${region} still has ${has} %` : `clients with a session may stay in ${region}`;
+      const text = `its fallback pool is ${fallback}; ${why}: ${still}, and it may get more when nothing else is healthy`;
+      return receipt(already, text, { ...facts, disabled: false, sharedWith });
+    }
+    const done = already ? 'was already' : 'is';
+    return receipt(already, `the pool of ${region} ${done} disabled for every load balancer`, {
+      ...facts,
+      disabled: true,
+    });
   }
 
   async function save(): Promise<Receipt> {
@@ -206,16 +216,10 @@ function openLb(component: Component, context: DriverContext): Router {
     async preflight(mode, from, to) {
       const api = await open();
       const state = await read(api);
-      const shared = Object.entries(state.pools).map(async ([region, { id, pool }]) => {
-        if (pool === null) return [];
-        const found = await api.list('loadBalancers.pools.references.get', (client, _page, options) =>
-          client.loadBalancers.pools.references.get(id, { account_id: config.accountId }, options),
-        );
-        return found.map((one) => ({ region, id: one.resource_id ?? '', name: one.resource_name ?? '' }));
-      });
+      const pools = poolsApi(api, config, name, context);
       const [health, ...references] = await Promise.all([
-        poolsApi(api, config, name, context).health([to], state),
-        ...shared,
+        pools.health([to], state),
+        ...regions.map((region) => pools.others(region, state)),
       ]);
       return lbFindings(name, config, nodes, state, health, references.flat(), { mode, from, to });
     },

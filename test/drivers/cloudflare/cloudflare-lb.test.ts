@@ -1,5 +1,5 @@
 /** The router's suite, and what only a load balancer has: pools, health, fences, sessions, lists by geography, rules. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readMark, withMark } from '../../../drivers/cloudflare/claim.ts';
 import { readHealth } from '../../../drivers/cloudflare/lb-health.ts';
 import { percents } from '../../../drivers/cloudflare/weights.ts';
@@ -139,6 +139,73 @@ describe('weighted', { timeout: 30_000 }, () => {
     world.fake.fault({ method: 'PATCH', path: CENTRAL, fault: 'nothing' });
     await expect(run(world.with({ deadline: '200ms' })).fence!('eu-central')).rejects.toMatchObject({
       type: 'NotApplied',
+    });
+  });
+
+  describe('a pool that another load balancer uses, too', () => {
+    const other = { id: '7'.repeat(32), name: 'blog.example.com' };
+    beforeEach(async () => {
+      await run().setWeights(whole('eu-west'));
+      const blog = { ...structuredClone(world.balancer()), ...other, default_pools: [CENTRAL], fallback_pool: CENTRAL };
+      world.fake.balancing.balancers.set(other.id, blog);
+      world.fake.calls.length = 0;
+    });
+    afterEach(() => void world.fake.balancing.balancers.delete(other.id));
+
+    test('a fence moves the fallback pool, leaves the pool enabled, and says so', async () => {
+      const fencing = run();
+      const receipt = await fencing.fence!('eu-central');
+      const shared = [`blog.example.com (${other.id})`];
+      expect(receipt).toMatchObject({
+        already: false,
+        facts: { region: 'eu-central', pool: CENTRAL, fallbackPool: WEST, disabled: false, sharedWith: shared },
+      });
+      expect(receipt.summary).toContain(`the pool of eu-central was left enabled, because ${shared} uses it, too`);
+      expect(world.fake.sent('PATCH').map(({ path }) => path.split('/').at(-1))).toEqual([BALANCER]);
+      expect(world.pool('eu-central')).toMatchObject({ enabled: true, description: '' });
+      expect(world.fake.balancing.balancers.get(other.id)).toMatchObject({ fallback_pool: CENTRAL });
+      expect(await fencing.fence!('eu-central')).toMatchObject({
+        already: true,
+        facts: { disabled: false, sharedWith: shared },
+      });
+      // Once nobody else uses it.
+      world.fake.balancing.balancers.delete(other.id);
+      expect(await fencing.fence!('eu-central')).toMatchObject({ already: false, facts: { disabled: true } });
+      expect(world.pool('eu-central').enabled).toBe(false);
+    });
+
+    test('traffic that the region still gets is named', async () => {
+      await run().setWeights({ 'eu-west': 60, 'eu-central': 40 });
+      expect((await run().fence!('eu-central')).summary).toContain('eu-central still has 40 %');
+      expect(world.pool('eu-central').enabled).toBe(true);
+    });
+
+    test('an edit by hand during the run is a conflict, although the pool stays as it is', async () => {
+      world.balancer().fallback_pool = WEST;
+      const fencing = run();
+      await fencing.setWeights(whole('eu-west'));
+      await world.changeByHand({ 'eu-west': 60, 'eu-central': 40 });
+      const { description } = world.balancer();
+      await expect(fencing.fence!('eu-central')).rejects.toMatchObject({ type: 'Conflict' });
+      expect(world.balancer().description).toBe(description);
+    });
+
+    test('while nobody knows who uses the pool, a fence touches nothing', async () => {
+      world.fake.fault({ method: 'GET', path: `${CENTRAL}/references`, fault: 'failed' });
+      await expect(run().fence!('eu-central')).rejects.toMatchObject({ type: 'ProviderUnavailable' });
+      expect(world.fake.sent('PATCH')).toHaveLength(0);
+    });
+
+    test('preflight says what a fence does about it, and that sessions outlive it', async () => {
+      world.balancer().session_affinity = 'cookie';
+      const found = async (from: string, to: string) => open().preflight!('planned', from, to);
+      const shared = (await found('eu-central', 'eu-west')).find(({ code }) => code === 'cloudflare.poolShared');
+      expect(shared).toMatchObject({ severity: 'warning', region: 'eu-central' });
+      expect(shared!.message).toContain('a fence of eu-central leaves it enabled');
+      const sessions = async (from: string, to: string) =>
+        (await found(from, to)).find(({ code }) => code === 'cloudflare.sessions')!.remedy;
+      expect(await sessions('eu-central', 'eu-west')).toContain('a fence does not end them');
+      expect(await sessions('eu-west', 'eu-central')).toContain('a fence (pool disabled) ends it');
     });
   });
 
