@@ -27,8 +27,8 @@ export async function claim(fleet: Fleet, at: At, journal: Journal): Promise<Cla
   const wanted: Claim = { epoch, runId, seq, at: context.now() };
   const taken = await withRecord(fleet, side, async ({ record, save }) => {
     const decided = takeClaim(side.name, record, wanted, journal, context.now());
-    // A promotion that an earlier run began is judged by what the server says, not by that run's note.
-    if (decided.save !== null) await save(decided.anew ? { ...decided.save, promote: null } : decided.save);
+    // The note of a promotion that an earlier run asked for stays: nobody else knows of it until RDS shows it.
+    if (decided.save !== null) await save(decided.save);
     return decided;
   });
   const { adopted } = taken;

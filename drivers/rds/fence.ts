@@ -11,7 +11,7 @@ import type { SqlServer } from '../sql/server.ts';
 import { fencedNow, tokenOf } from '../store-claims.ts';
 import { type Fleet, othersOf, type Side, sideOf } from './config.ts';
 import { ask, clearFence, FENCE, type FenceRecord, known, readFence, readSide, type SideReading } from './reading.ts';
-import { type Held, recordOf, withClaim } from './record.ts';
+import { type Held, mayBegin, recordOf, withClaim } from './record.ts';
 
 /** In the freeze: a server that does not take a connection within this time (milliseconds) is not reachable. */
 const CONNECT_MS = 1_000;
@@ -132,20 +132,29 @@ async function assertMayUnfence(
   guard: { to: string; deadline: Millis | null },
   timeline: number,
 ): Promise<void> {
+  for (const other of othersOf(fleet, side)) {
+    const reading = await readSide(fleet, other, { connectTimeoutMs: CONNECT_MS });
+    const why = wentOn(reading, timeline) ?? maySoon(fleet, reading);
+    if (why === null) continue;
+    throw new RampartError('Conflict', `${side.name} stays fenced: ${other.name} ${why}`, {
+      remedy: 'Go on with the failover; a second writable side would fork the data.',
+    });
+  }
+  // After the looks, which take their time where a region does not answer.
   const now = fleet.context.now();
   if (guard.deadline !== null && now > guard.deadline) {
     throw new RampartError('Conflict', `the unfence of ${side.name} came ${now - guard.deadline} ms too late`, {
       remedy: 'Nothing was changed. Observe both sides and decide anew.',
     });
   }
-  for (const other of othersOf(fleet, side)) {
-    const reading = await readSide(fleet, other, { connectTimeoutMs: CONNECT_MS });
-    const why = wentOn(reading, timeline);
-    if (why === null) continue;
-    throw new RampartError('Conflict', `${side.name} stays fenced: ${other.name} ${why}`, {
-      remedy: 'Go on with the failover; a second writable side would fork the data.',
-    });
-  }
+}
+
+/** Right after the call RDS shows nothing of a promotion: only the note that was written before it tells. */
+function maySoon(fleet: Fleet, { instance }: SideReading): string | null {
+  const there = known(instance);
+  const note = there === null ? null : recordOf(there).promote;
+  if (!mayBegin(note, tokenOf(fleet.context).epoch, fleet.context.now())) return null;
+  return `is about to be promoted: that was begun at ${new Date(note.at).toISOString()}`;
 }
 
 function wentOn({ status, instance }: SideReading, timeline: number): string | null {

@@ -15,12 +15,10 @@ import { commands, describeInstance, rdsApi } from './api.ts';
 import { type Fleet, type Side, sideOf } from './config.ts';
 import { type Instance, instanceFrom, serverOf } from './instance.ts';
 import { asFailure, ask, clearFence, instanceOf, readSide } from './reading.ts';
-import { type PromoteIntent, recordOf, withClaim } from './record.ts';
+import { BEGUN_MS, type Held, mayBegin, type PromoteIntent, recordOf, withClaim } from './record.ts';
 
 /** Oldest proof that a promotion acts on, in milliseconds: 5 s when it is scheduled, and 5 s until a worker has it. */
 const PROOF_MS = 10_000;
-/** A promotion that RDS has accepted shows within this time, in milliseconds; else it was never begun. */
-const BEGUN_MS = 120_000;
 
 /**
  * @throws NotFenced without a fresh proof; Conflict for a stale token or another timeline; PreconditionFailed for an
@@ -62,16 +60,29 @@ export async function promote(
     at: fleet.context.now(),
     timeline: status.timeline,
   };
+  const mayGo = (): void => assertProof(fleet, side, status, from, proof);
+  let noted: { before: PromoteIntent | null } | null = null;
   const sent = await withClaim(
     fleet,
     side,
     { systemId: status.systemId, timeline: status.timeline },
-    (held) => send(fleet, side, held.instance),
-    (held) => {
+    async (held) => {
+      if (noted === null) return false;
+      try {
+        // Writing the note down and reading it back takes its time, too.
+        mayGo();
+        return await send(fleet, side, held.instance);
+      } catch (error) {
+        await forget(fleet, side, held, noted.before, error);
+        throw error;
+      }
+    },
+    ({ instance: now, record }) => {
       // An attempt beside this one may have sent it while this one waited.
-      if (held.instance.source === null || held.instance.status !== 'available') return {};
+      if (now.source === null || now.status !== 'available') return {};
       // Again, because a backup or the lock may have been waited for.
-      assertProof(fleet, side, status, from, proof);
+      mayGo();
+      noted = { before: record.promote };
       return { promote: next };
     },
   );
@@ -114,9 +125,27 @@ const PASSING = new Set([
   'resetting-master-credentials',
 ]);
 
-/** @returns whether this call sent it; not when it shows already that another one did */
+/**
+ * For certain nothing was begun by this call: the note of it would keep the run from going back for ever. What an earlier
+ * attempt sent stays noted.
+ */
+async function forget(
+  fleet: Fleet,
+  side: Side,
+  { save }: Held,
+  before: PromoteIntent | null,
+  error: unknown,
+): Promise<void> {
+  // Cancelled in the middle: nobody knows.
+  if (!(error instanceof RampartError)) return;
+  await save({ promote: before }).catch((failure: unknown) => {
+    const why = asFailure(failure).message;
+    fleet.context.log.warn(`that no promotion of ${side.name} was begun could not be noted`, { why });
+  });
+}
+
+/** @returns whether RDS may have taken it; not when it says that it is busy, perhaps with another attempt's */
 async function send(fleet: Fleet, side: Side, seen: Instance): Promise<boolean> {
-  if (seen.source === null || seen.status !== 'available') return false;
   const api = await rdsApi(fleet, side);
   const { PromoteReadReplicaCommand } = await commands();
   const kept = seen.backupRetention > 0 ? { BackupRetentionPeriod: seen.backupRetention } : {};
@@ -225,7 +254,9 @@ async function alreadyPromoted(
   const reading = await readSide(fleet, side);
   const record = recordOf(instanceOf(reading));
   checkToken(side.name, record, tokenOf(fleet.context), { systemId: status.systemId, timeline: null });
-  const before = expected ?? record.promote?.timeline ?? status.timeline;
+  const { epoch } = tokenOf(fleet.context);
+  const noted = record.promote?.epoch === epoch ? record.promote.timeline : null;
+  const before = expected ?? noted ?? status.timeline;
   if (['available', 'backing-up'].includes(instanceOf(reading).status)) {
     return promoted(fleet, to, side, server, status, before, true);
   }
@@ -267,7 +298,7 @@ export async function revokePromote(fleet: Fleet, to: At): Promise<Receipt> {
     const found: string[] = [];
     const server = serverOf(fleet, side, instance);
     const status = server === null ? null : await readStatus(fleet, server).catch(asFailure);
-    if (record.promote?.epoch === token.epoch) {
+    if (mayBegin(record.promote, token.epoch, fleet.context.now())) {
       found.push(`a promotion of ${side.name} was begun at ${new Date(record.promote.at).toISOString()}`);
     }
     if (instance.source === null)

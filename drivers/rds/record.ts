@@ -41,6 +41,23 @@ export interface Held {
   save(change: Partial<SideRecord>): Promise<void>;
 }
 
+/** A promotion that RDS has accepted shows within this time, in milliseconds; else it was never begun. */
+export const BEGUN_MS = 120_000;
+
+/**
+ * Whether what the note tells of may still begin. The claim's own run may have sent it at any time; what an earlier run
+ * sent has shown by now, or was never taken.
+ * @param withinMs how long RDS may take to show what it has taken
+ */
+export function mayBegin(
+  note: PromoteIntent | null,
+  epoch: number,
+  now: Millis,
+  withinMs = BEGUN_MS,
+): note is PromoteIntent {
+  return note !== null && (note.epoch === epoch || now - note.at < withinMs);
+}
+
 export const EMPTY: SideRecord = { claim: null, promote: null, journal: null, zones: null };
 /** How long RDS may take to show tags that it has accepted, in milliseconds. */
 const SHOWN_MS = 10_000;

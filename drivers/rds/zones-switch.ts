@@ -1,6 +1,6 @@
 /**
  * The failover to the standby: `RebootDBInstance` with ForceFailover. Sent twice it would go there and back, so it is
- * sent only when RDS shows the primary where it was, the instance at rest, and no attempt of this run that may still
+ * sent only when RDS shows the primary where it was, the instance at rest, and no call of any run that may still
  * show. Done when RDS names the other zone, the instance is available and its server takes a write.
  */
 import { RampartError } from '../errors.ts';
@@ -12,7 +12,7 @@ import { tokenOf } from '../store-claims.ts';
 import { apiOf, commands, ZONE_CALLS } from './api.ts';
 import { type Fleet, type Side, sideOf } from './config.ts';
 import { asFailure, known, readSide } from './reading.ts';
-import { type Held, withClaim } from './record.ts';
+import { type Held, mayBegin, withClaim } from './record.ts';
 import { placesOf, type Zones, zonesOf } from './zones.ts';
 
 /**
@@ -77,10 +77,12 @@ async function act(
       },
     );
   }
-  const mine = record.promote?.epoch === token.epoch ? record.promote : null;
-  // On the way, or perhaps: a second call would lead back.
-  if (instance.status !== 'available') return { sent: false, at: mine?.at ?? now };
-  if (mine !== null && now - mine.at < fleet.config.showsWithin) return { sent: false, at: mine.at };
+  // Whoever asked for it: on the way, or perhaps, and a second call would lead back.
+  const { promote: note } = record;
+  const { showsWithin } = fleet.config;
+  const since = mayBegin(note, token.epoch, now, showsWithin) ? note.at : now;
+  if (instance.status !== 'available') return { sent: false, at: since };
+  if (note !== null && now - note.at < showsWithin) return { sent: false, at: since };
   if (!instance.multiAz || standby !== side.zone) {
     throw new RampartError(
       'PreconditionFailed',
@@ -92,7 +94,17 @@ async function act(
   }
   const { epoch, runId, seq } = token;
   await save({ promote: { epoch, runId, seq, at: now, timeline: number }, zones: { number, zone: primary } });
-  await send(fleet, side);
+  try {
+    await send(fleet, side);
+  } catch (error) {
+    // Refused for certain: the note would keep the run from going back. What an earlier call may do stays noted.
+    if (error instanceof RampartError)
+      await save({ promote: note }).catch((failure: unknown) => {
+        const why = asFailure(failure).message;
+        fleet.context.log.warn(`that no failover of ${instance.id} was begun could not be noted`, { why });
+      });
+    throw error;
+  }
   return { sent: true, at: now };
 }
 
@@ -162,9 +174,10 @@ export async function revokePromote(fleet: Fleet, to: At): Promise<Receipt> {
   const side = sideOf(fleet, to.region);
   const reasons = await withClaim(fleet, side, { systemId: null, timeline: null }, async ({ instance, record }) => {
     const { primary } = placesOf(instance);
+    const note = record.promote;
     return [
-      ...(record.promote?.epoch === token.epoch
-        ? [`a failover was begun at ${new Date(record.promote.at).toISOString()}`]
+      ...(mayBegin(note, token.epoch, fleet.context.now(), fleet.config.showsWithin)
+        ? [`a failover was begun at ${new Date(note.at).toISOString()}`]
         : []),
       ...(primary === side.zone ? [`the primary is in ${primary} already`] : []),
       ...(instance.status === 'available' ? [] : [`${instance.id} is ${instance.status}`]),

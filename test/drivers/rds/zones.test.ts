@@ -84,6 +84,41 @@ describe('a failover between zones', { timeout: 30_000 }, () => {
     await run.close();
   });
 
+  test('one that an earlier run asked for may still show: the next run neither sends another nor says that none is on its way', async () => {
+    const start = Date.now();
+    const [first, worker] = [await rds.newRun(), new AbortController()];
+    const sent = rds.aws.count('RebootDBInstance');
+    const before = (): void => worker.abort(new Error('gone'));
+    rds.aws.fault({ fault: 'nothing', operation: 'RebootDBInstance', times: 1, before });
+    const gone = first.at(null, { now: () => start, signal: worker.signal }).switchover!(A, B, 'planned');
+    await expect(gone).rejects.toThrow('gone');
+
+    const run = await rds.newRun();
+    const revoke = run.at(null, { now: () => start + 100 }).revokePromote({ region: B });
+    expect((await revoke).facts.revoked).toBe(false);
+    let looks = 0;
+    // Within `showsWithin` for three looks, and then beyond it.
+    const moved = await run.at(null, {
+      now: () => start + (looks < 3 ? 100 : 400),
+      heartbeat: () => {
+        if (++looks <= 3) expect(rds.aws.count('RebootDBInstance')).toBe(sent + 1);
+      },
+    }).switchover!(A, B, 'planned');
+    expect(moved).toMatchObject({ already: false });
+    expect(rds.aws.count('RebootDBInstance')).toBe(sent + 2);
+    await run.at(null).switchover!(B, A, 'planned');
+    await run.close();
+  });
+
+  test('one that RDS refuses was not begun', async () => {
+    const run = await rds.newRun();
+    rds.aws.fault({ fault: 'denied', operation: 'RebootDBInstance', times: 1 });
+    const denied = run.at(null).switchover!(A, B, 'planned');
+    await expect(denied).rejects.toEqual(expect.objectContaining({ type: 'AccessDenied' }));
+    expect((await run.at(null).revokePromote({ region: B })).facts).toEqual({ revoked: true, reasons: [] });
+    await run.close();
+  });
+
   test.each([
     ['no standby', { multiAz: false, secondaryAz: null }, 'rds.noStandby'],
     ['a standby elsewhere', { secondaryAz: 'eu-west-1c' }, 'rds.noStandby'],
