@@ -25,7 +25,10 @@ export function lagPublished(aurora: Aurora, node: AuroraNode): Promise<Lag | nu
   const key = keyOf(node);
   const at = aurora.context.now();
   const kept = read.get(key);
-  if (kept !== undefined && at - kept.at < aurora.config.sampleEvery) return kept.lag;
+  if (kept !== undefined && at - kept.at < aurora.config.sampleEvery) {
+    // Somebody else's question ends with somebody else's call; one of its own does not.
+    return kept.lag.catch(() => readLag(aurora, node));
+  }
   const lag = readLag(aurora, node);
   read.set(key, { at, lag });
   lag.catch(() => read.delete(key));

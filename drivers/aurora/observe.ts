@@ -34,7 +34,9 @@ export async function sample(aurora: Aurora, at: At): Promise<NodeObservation[]>
     looked.set(key, kept);
     kept.seen.catch(() => looked.delete(key));
   }
-  return describe(aurora, at, await kept.seen);
+  // Somebody else's look ends with somebody else's call; one of its own does not.
+  const seen = await kept.seen.catch(() => look(aurora));
+  return describe(aurora, at, seen);
 }
 
 async function describe(aurora: Aurora, at: At, seen: Look): Promise<NodeObservation[]> {

@@ -37,13 +37,9 @@ export async function rejoin(aurora: Aurora, at: At, primary: RegionName): Promi
   );
   const kept = await keptBy(aurora, node);
   if (done) return receipt(aurora, false, `${at.region} follows ${primary}: Aurora has brought it back`, kept);
-  throw new RampartError(
-    'DeadlineExceeded',
-    `${where(aurora, node)}: ${state.text}${kept === null ? '' : `; ${kept.text}`}`,
-    {
-      remedy: 'Aurora brings it back by itself, which takes minutes to hours: run the same again later, it only waits.',
-    },
-  );
+  throw new RampartError('DeadlineExceeded', [`${where(aurora, node)}: ${state.text}`, ...textOf(kept)].join('; '), {
+    remedy: 'Aurora brings it back by itself, which takes minutes to hours: run the same again later, it only waits.',
+  });
 }
 
 async function stateOf(
@@ -81,33 +77,43 @@ async function stateOf(
 
 interface Aside {
   id: string;
-  at: Date | undefined;
   text: string;
-  snapshot: DBClusterSnapshot;
 }
 
-function receipt(aurora: Aurora, already: boolean, summary: string, kept: Aside | null): Receipt {
+/** A region that does not answer says nothing of what it keeps. */
+const textOf = (kept: Aside | RampartError | null): string[] => {
+  if (kept === null) return [];
+  return [kept instanceof RampartError ? `whether Aurora kept what it held is not known: ${kept.message}` : kept.text];
+};
+
+function receipt(aurora: Aurora, already: boolean, what: string, kept: Aside | RampartError | null): Receipt {
   return {
     already,
     at: aurora.context.now(),
-    summary: kept === null ? summary : `${summary}; ${kept.text}`,
-    facts: kept === null ? {} : { snapshot: kept.id },
+    summary: [what, ...textOf(kept)].join('; '),
+    facts: kept === null || kept instanceof RampartError ? {} : { snapshot: kept.id },
   };
 }
 
-/** The newest snapshot that Aurora made of this side when it was given up; `null`: none, or it could not be asked. */
-async function keptBy(aurora: Aurora, node: AuroraNode): Promise<Aside | null> {
+/** The newest snapshot that Aurora made of this side when it was given up; `null`: none. */
+async function keptBy(aurora: Aurora, node: AuroraNode): Promise<Aside | RampartError | null> {
   if (aurora.globalCluster === null) return null;
   const [api, { DescribeDBClusterSnapshotsCommand }] = await Promise.all([
     rdsApi(aurora, node),
     import('@aws-sdk/client-rds'),
   ]);
-  const command = new DescribeDBClusterSnapshotsCommand({ DBClusterIdentifier: node.cluster });
-  const answer = await api
-    .call('DescribeDBClusterSnapshots', (rds, o) => rds.send(command, o), readLimit(aurora))
-    .catch(asFailure);
-  if (answer instanceof RampartError) return null;
-  const found = (answer.DBClusterSnapshots ?? [])
+  const all: DBClusterSnapshot[] = [];
+  let Marker: string | undefined;
+  do {
+    const command = new DescribeDBClusterSnapshotsCommand({ DBClusterIdentifier: node.cluster, Marker });
+    const page = await api
+      .call('DescribeDBClusterSnapshots', (rds, o) => rds.send(command, o), readLimit(aurora))
+      .catch(asFailure);
+    if (page instanceof RampartError) return page;
+    all.push(...(page.DBClusterSnapshots ?? []));
+    Marker = page.Marker;
+  } while (Marker !== undefined && Marker !== '');
+  const found = all
     .filter(({ DBClusterSnapshotIdentifier: id }) => id?.startsWith(KEPT))
     .sort((a, b) => (b.SnapshotCreateTime?.getTime() ?? 0) - (a.SnapshotCreateTime?.getTime() ?? 0))[0];
   if (found === undefined) return null;
@@ -115,8 +121,6 @@ async function keptBy(aurora: Aurora, node: AuroraNode): Promise<Aside | null> {
   const days = found.BackupRetentionPeriod;
   return {
     id,
-    at: found.SnapshotCreateTime,
-    snapshot: found,
     text: `Aurora kept what it held in the snapshot ${id}: copy it to one of your own before its retention${days === undefined ? '' : ` of ${days} days`} ends (aws rds copy-db-cluster-snapshot --region ${node.place.region} --source-db-cluster-snapshot-identifier ${id} --target-db-cluster-snapshot-identifier ${node.cluster}-before-failover)`,
   };
 }
@@ -134,7 +138,9 @@ export async function leftBehind(aurora: Aurora, at: At): Promise<LeftBehindRece
     ? 'One volume under all instances: there is nothing that did not arrive.'
     : kept === null
       ? `No snapshot ${KEPT}* is there: Aurora could not keep the old volume, or has not yet, or was not asked for a failover.`
-      : `${kept.text}. Restore it beside the database to read what did not arrive.`;
+      : kept instanceof RampartError
+        ? `Whether there is a snapshot ${KEPT}* is not known, look again when ${at.region} answers: ${kept.message}`
+        : `${kept.text}. Restore it beside the database to read what did not arrive.`;
   // Without reading that snapshot nobody can tell what it holds alone.
   const left: LeftBehind = { ...base, kind: one ? 'none' : 'unreadable', complete: one, note };
   return {

@@ -6,10 +6,11 @@ import type { DriverContext, Store } from '../ports.ts';
 import { claim, journal, readClaim } from './claim.ts';
 import { nodesAt, openAurora } from './config.ts';
 import { escapeCommands } from './escape.ts';
+import { revokePromote } from './intent.ts';
 import { observe, prove, sample } from './observe.ts';
 import { preflight } from './preflight.ts';
 import { leftBehind, rejoin } from './rejoin.ts';
-import { revokePromote, switchover } from './switchover.ts';
+import { switchover } from './switchover.ts';
 import { converge, verifyWritable } from './verify.ts';
 
 /** Opens a component for one activity. Connects to nothing yet. */

@@ -7,10 +7,10 @@ import { ensureProbeTable } from '../sql/probe.ts';
 import { tokenOf } from '../store-claims.ts';
 import { asFailure } from './api.ts';
 import type { Aurora } from './config.ts';
+import { assertTakesWrites } from './follow.ts';
 import { agreed, look } from './look.ts';
 import { observe } from './observe.ts';
 import { ask, nodeOfSide, serverOf } from './sql.ts';
-import { assertTakesWrites } from './switchover.ts';
 
 /** `converge` gives up after this, milliseconds: a little less than the step's own limit. */
 const CONVERGE_MS = 9 * 60_000;

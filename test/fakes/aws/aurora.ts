@@ -212,17 +212,18 @@ export class FakeAurora {
             .map(({ cluster }) => ({ TrackedClusterId: cluster, RdsResourceId: `${cluster}-1`, Type: 'RDS_INSTANCE' })),
         ),
       }),
-      DescribeDBClusterSnapshots: ({ region, input }) => ({
-        DBClusterSnapshots: list(
-          'DBClusterSnapshot',
-          this.state.snapshots
-            .filter((one) => one.region === region && one.cluster === input.DBClusterIdentifier)
-            .map(({ id, cluster, at }) => ({
-              ...{ DBClusterSnapshotIdentifier: id, DBClusterIdentifier: cluster, SnapshotType: 'automated' },
-              ...{ SnapshotCreateTime: new Date(at), BackupRetentionPeriod: 7, Status: 'available' },
-            })),
-        ),
-      }),
+      DescribeDBClusterSnapshots: ({ region, input }) => {
+        const all = this.state.snapshots.filter(
+          (one) => one.region === region && one.cluster === input.DBClusterIdentifier,
+        );
+        const from = Number(input.Marker ?? 0);
+        const page = all.slice(from, from + 100).map(({ id, cluster, at }) => ({
+          ...{ DBClusterSnapshotIdentifier: id, DBClusterIdentifier: cluster, SnapshotType: 'automated' },
+          ...{ SnapshotCreateTime: new Date(at), BackupRetentionPeriod: 7, Status: 'available' },
+        }));
+        const Marker = from + page.length < all.length ? String(from + page.length) : undefined;
+        return { DBClusterSnapshots: list('DBClusterSnapshot', page), Marker };
+      },
     };
   }
 
