@@ -74,23 +74,30 @@ function openLb(component: Component, context: DriverContext): Router {
     });
   }
 
+  /** @throws PreconditionFailed, and Conflict for who is stale */
+  async function mayChange(api: LbApi, wanted: Weights): Promise<LbState> {
+    const state = await read(api);
+    assertSplit(name, state);
+    assertMayChange(name, state, sameWeights(state.configured, wanted), context);
+    return state;
+  }
+
   async function setWeights(asked: Weights): Promise<Receipt> {
     const wanted = checkedWeights(name, regions, asked, config.kind === 'onOff');
     const api = await open();
-    const before = await read(api);
-    assertSplit(name, before);
-    const fits = sameWeights(before.configured, wanted);
-    assertMayChange(name, before, fits, context);
-    const already = fits && sameWeights(before.weights, wanted) && before.problems.length === 0;
+    const before = await mayChange(api, wanted);
+    const already =
+      sameWeights(before.configured, wanted) && sameWeights(before.weights, wanted) && before.problems.length === 0;
     const rising = regionsWith(wanted).filter((region) => (before.weights?.[region] ?? 0) < wanted[region]!);
     const pools = poolsApi(api, config, name, context);
     for (const region of regionsWith(wanted)) {
       if (!before.pools[region]!.enabled) await pools.enable(region, before);
     }
     if (before.lb.enabled !== false && config.requireHealth) await pools.awaitHealthy(rising, before);
-    const target =
-      config.kind === 'onOff' ? orderChange(before, regionsWith(wanted)[0]!) : weightsChange(before, wanted);
-    await change(api, before, already, {
+    // That may have taken minutes, and the PATCH asks nobody.
+    const now = rising.length === 0 ? before : await mayChange(api, wanted);
+    const target = config.kind === 'onOff' ? orderChange(now, regionsWith(wanted)[0]!) : weightsChange(now, wanted);
+    await change(api, now, already, {
       change: target,
       wanted: showWeights(wanted),
       shows: (now) => sameWeights(now.configured, wanted) && now.problems.length === 0,

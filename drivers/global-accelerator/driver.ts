@@ -156,12 +156,10 @@ function openGlobalAccelerator(component: Component, context: DriverContext): Ro
     if (!already) {
       const gaining = units.filter(({ key }) => wanted[key]! > before[key]!).map(({ region }) => region);
       const regions = [...new Set(gaining)];
-      await awaitHealth(
-        accelerator,
-        config,
-        { component: name, units, regions, strict: config.by === 'dial' },
-        context,
-      );
+      const waiting = { component: name, units, regions, strict: config.by === 'dial' };
+      const seen = await awaitHealth(accelerator, config, waiting, context);
+      // That may have taken minutes, and this run's claim must not go over a newer one.
+      assertCurrent(name, seen.record?.claim ?? null, context);
     }
     await accelerator.claim(next);
     context.signal.throwIfAborted();
@@ -190,8 +188,8 @@ function openGlobalAccelerator(component: Component, context: DriverContext): Ro
     const accelerator = await open();
     const reading = await accelerator.read();
     const present = presentIn(reading);
-    if (!sameWeights(percentOf(units, present), weights) || !reading.deployed) {
-      const state = reading.deployed ? '' : ', still being deployed';
+    if (!sameWeights(percentOf(units, present), weights) || !reading.deployed || !reading.enabled) {
+      const state = `${reading.deployed ? '' : ', still being deployed'}${reading.enabled ? '' : ', the accelerator is disabled'}`;
       throw new RampartError('NotApplied', `${name}: ${show(present)}${state}, wanted ${showWeights(weights)}`, {
         remedy: 'See who else changes the accelerator.',
       });

@@ -115,6 +115,7 @@ interface Waiting {
 /**
  * Waits until Global Accelerator itself finds the regions healthy: it sends nothing to a group without a healthy
  * endpoint, and what the dials say would not be so.
+ * @returns the reading that says so
  * @throws PreconditionFailed naming the endpoints
  */
 export async function awaitHealth(
@@ -122,7 +123,7 @@ export async function awaitHealth(
   config: AcceleratorConfig,
   { component, units, regions, strict }: Waiting,
   context: DriverContext,
-): Promise<void> {
+): Promise<Reading> {
   let last = '';
   const healthy = await poll(polling(config, context, config.healthWait), async () => {
     const reading = await accelerator.read();
@@ -131,11 +132,11 @@ export async function awaitHealth(
       return problem === null ? [] : [`${region}: ${problem}`];
     });
     last = problems.join('; ');
-    if (problems.length === 0) return true;
+    if (problems.length === 0) return reading;
     context.heartbeat({ component, waitingFor: 'health', observed: last });
     return undefined;
   });
-  if (healthy) return;
+  if (healthy !== undefined) return healthy;
   throw new RampartError('PreconditionFailed', `${component}: Global Accelerator does not find ${last}`, {
     remedy: 'It sends nothing there, whatever is turned. Bring the endpoints to health, or correct its health check.',
   });

@@ -94,6 +94,28 @@ describe('weighted', { timeout: 30_000 }, () => {
     });
   });
 
+  test('a newer run that takes the claim while health is waited for is not overwritten', async () => {
+    const { pops } = world.fake.balancing.health.get(CENTRAL)!;
+    world.fake.balancing.health.get(CENTRAL)!.pops = { 'Paris, FR': false };
+    const older = token(++epoch, `run-${epoch}`, 1);
+    const newer = { epoch: ++epoch, runId: `run-${epoch}`, seq: 1, at: 1 };
+    world.fake.fault({
+      path: `${CENTRAL}/health`,
+      fault: 'pass',
+      times: 1,
+      after: () => {
+        world.balancer().description = withMark('The shop', newer, 'a1b2c3d4');
+        world.fake.balancing.health.get(CENTRAL)!.pops = pops;
+      },
+    });
+    await expect(open({ token: older }).setWeights(whole('eu-central'))).rejects.toMatchObject({
+      type: 'Conflict',
+      message: expect.stringContaining(`held by run ${newer.runId}`),
+    });
+    expect(world.fake.sent('PATCH')).toHaveLength(0);
+    expect(readMark(world.balancer().description).claim).toEqual(newer);
+  });
+
   test('a monitor that is broken itself does not stop a move of which the topology says so', async () => {
     world.fake.balancing.health.get(CENTRAL)!.pops = { 'Paris, FR': false };
     const trusting = world.with({ requireHealth: false, sample: undefined });

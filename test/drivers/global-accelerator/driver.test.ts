@@ -24,6 +24,12 @@ const dials = () => ({
   'eu-west': world.ga.group(world.group['eu-west']).TrafficDialPercentage,
   'eu-central': world.ga.group(world.group['eu-central']).TrafficDialPercentage,
 });
+/** A run takes the claim. */
+const claimBy = ({ epoch, runId }: { epoch: number; runId: string }) => {
+  const claim = { epoch, runId, seq: 1, at: 1 };
+  const [tag] = tagsOf('edge', { claim, began: {}, before: {}, wanted: {}, confirmed: false });
+  world.ga.tags.set(tag!.Key, tag!.Value);
+};
 const updates = () => world.fake.count('UpdateEndpointGroup');
 
 describe('Global Accelerator by dials', { timeout: 30_000 }, () => {
@@ -100,6 +106,42 @@ describe('Global Accelerator by dials', { timeout: 30_000 }, () => {
     await expect(open().verifyWeights(west(100))).rejects.toMatchObject({ type: 'PreconditionFailed' });
   });
 
+  test('a newer run that takes the claim while health is waited for keeps it', async () => {
+    const older = newRun();
+    const newer = newRun();
+    world.ga.setHealth(world.group['eu-central'], 'INITIAL');
+    world.fake.fault({
+      operation: 'DescribeAccelerator',
+      fault: 'pass',
+      // The first look at health; the one before it was for the claim.
+      after: 1,
+      times: 1,
+      before: () => {
+        claimBy(newer);
+        world.ga.setHealth(world.group['eu-central'], 'HEALTHY');
+      },
+    });
+    const waiting = open({ token: older }, world.with({ healthWait: '5s' })).setWeights(west(0));
+    await expect(waiting).rejects.toMatchObject({
+      type: 'Conflict',
+      message: expect.stringContaining(`held by run ${newer.runId}`),
+    });
+    expect((await open().observe()).claim).toMatchObject({ runId: newer.runId });
+    expect(updates()).toBe(0);
+  });
+
+  test('an accelerator that is disabled has no traffic to verify', async () => {
+    world.ga.enabled = false;
+    try {
+      await expect(open().verifyWeights(west(100))).rejects.toMatchObject({
+        type: 'NotApplied',
+        message: expect.stringContaining('the accelerator is disabled'),
+      });
+    } finally {
+      world.ga.enabled = true;
+    }
+  });
+
   test.each(['cut', 'reset'] as const)(
     'an answer that is lost (%s): found at the next look, sent once',
     async (fault) => {
@@ -166,16 +208,7 @@ describe('Global Accelerator by dials', { timeout: 30_000 }, () => {
       operation: 'UpdateEndpointGroup',
       fault: 'unavailable',
       times: 1,
-      before: () => {
-        const [tag] = tagsOf('edge', {
-          claim: { epoch: newer.epoch, runId: newer.runId, seq: 1, at: 1 },
-          began: {},
-          before: {},
-          wanted: {},
-          confirmed: false,
-        });
-        world.ga.tags.set(tag!.Key, tag!.Value);
-      },
+      before: () => claimBy(newer),
     });
     await expect(open({ token: older }).setWeights(west(0))).rejects.toMatchObject({
       type: 'Conflict',
