@@ -98,10 +98,7 @@ export async function takeSample(sample: SampleConfig, signal: AbortSignal): Pro
  */
 export function contradictions(sample: Sample, weights: Weights): string[] {
   const named = sample.requests - sample.unanswered;
-  const problems: string[] = [];
-  if (sample.unanswered > sample.requests / 20) {
-    problems.push(`${sample.unanswered} of ${sample.requests} requests were answered by no region`);
-  }
+  const problems = unexplained(sample);
   for (const region of new Set([...Object.keys(weights), ...Object.keys(sample.counts)])) {
     const wanted = weights[region] ?? 0;
     const got = sample.observed[region] ?? 0;
@@ -111,4 +108,9 @@ export function contradictions(sample: Sample, weights: Weights): string[] {
     if (Math.abs(got - wanted) > slack) problems.push(`${region} ${got} % instead of ${wanted} %`);
   }
   return problems;
+}
+
+/** Why a sample says too little: whose answers those were is not known, and they may be anybody's. */
+export function unexplained({ unanswered, requests }: Sample): string[] {
+  return unanswered > requests / 20 ? [`${unanswered} of ${requests} requests were answered by no region`] : [];
 }

@@ -25,6 +25,8 @@ export interface Intent {
   meanwhile?(state: Look): Promise<void>;
   /** Without edits nothing is sent, the claim neither. */
   idle?: boolean;
+  /** Whether health checks are being switched from now on; absent: as the claim says, or `isOn` asks for it. */
+  busy?: boolean;
 }
 
 export interface Changed {
@@ -77,7 +79,9 @@ export async function changeRecords(confirming: Confirming, intent: Intent): Pro
     const claim = nextClaim(component, state.claim, context, {
       ...intent.claim?.(state, edits),
       state: next,
-      busy: state.health.length > 0 && intent.isOn !== undefined && !fits,
+      // What an attempt has begun may still come in late: it stays begun until somebody has settled it.
+      busy:
+        intent.busy ?? (state.claim?.busy === true || (state.health.length > 0 && intent.isOn !== undefined && !fits)),
     });
     const after: ResourceRecordSet = {
       Name: claimName(config.name),
@@ -102,7 +106,7 @@ export async function changeRecords(confirming: Confirming, intent: Intent): Pro
 }
 
 async function settle(of: Confirming): Promise<string> {
-  return (await changeRecords(of, { edits: () => [] })).change!;
+  return (await changeRecords(of, { edits: () => [], busy: false })).change!;
 }
 
 function isOwnWork(state: Look, { context }: Confirming): boolean {

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
 import type { DriverContext, Weights } from '../ports.ts';
-import { contradictions, type Sample } from '../sample.ts';
+import { contradictions, type Sample, unexplained } from '../sample.ts';
 import { hostAndPort, type RecordType, type Route53Config, type Side, valuesOf } from './config.ts';
 import { type NameState, plainValue } from './records.ts';
 import type { Zone } from './zone.ts';
@@ -177,9 +177,12 @@ export function problemsOf(config: Route53Config, sample: ServerSample, wanted: 
   const on = Object.values(wanted).filter((weight) => weight > 0).length;
   // By latency, who gets how much depends on where the asker is: only what is off can be told.
   if (config.policy === 'latency' && on > 1)
-    return Object.keys(sample.counts).flatMap((region) =>
-      (wanted[region] ?? 0) > 0 ? [] : [`${region} although it is off`],
-    );
+    return [
+      ...Object.keys(sample.counts).flatMap((region) =>
+        (wanted[region] ?? 0) > 0 ? [] : [`${region} although it is off`],
+      ),
+      ...unexplained(sample),
+    ];
   return contradictions(sample, wanted);
 }
 

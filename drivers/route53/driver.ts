@@ -7,13 +7,23 @@ import type { Component, RegionName } from '../../topology/model.ts';
 import { clock } from '../clock.ts';
 import { RampartError } from '../errors.ts';
 import type { Driver, DriverContext, Receipt, Router, RouterObservation, Weights } from '../ports.ts';
+import { unexplained } from '../sample.ts';
 import { CALLS } from './calls.ts';
 import { changeRecords } from './change.ts';
 import { configSchema, nodeSchema, type Route53Config, sideOf, sidesOf, validateRoute53 } from './config.ts';
 import { awaitAnswers, awaitInSync, type Confirming } from './confirm.ts';
 import { authoritative, problemsOf, regionsByAnswer, sampleServer, surelyWrong, together } from './dns.ts';
 import { escapeCommands } from './escape.ts';
-import { isHealthy, type Look, offIn, type RegionHealth, readHealth, readName, switchHealth } from './health.ts';
+import {
+  fencedIn,
+  isHealthy,
+  type Look,
+  offIn,
+  type RegionHealth,
+  readHealth,
+  readName,
+  switchHealth,
+} from './health.ts';
 import { preflight } from './preflight.ts';
 import { assertUnderstood, weightEdits, weightsIn } from './records.ts';
 import { sampleResolvers } from './resolvers.ts';
@@ -148,12 +158,15 @@ function openRoute53(component: Component, context: DriverContext): Router {
       async meanwhile(state) {
         seen.before ??= reading(state).weights;
         if (latency) assertChecks(state.health);
-        // By latency the checks are the switch. Elsewhere a region that gets traffic is let out of a fence.
-        seen.health = latency ? state.health : (await readHealth(of.zone, state, isOn)).filter((one) => one.off);
+        seen.health = latency ? state.health : await readHealth(of.zone, state, isOn);
       },
     });
+    // By latency the checks are the switch. Elsewhere a region that gets traffic is let out of a fence, whole or half; and
+    // one that somebody began may still come in: a new version of the check refuses it.
+    const late = changed.claim?.busy === true;
+    const health = latency ? seen.health : fencedIn(seen.health, late);
     // Read before the claim was written: a check that somebody has changed since refuses.
-    const switched = await switchHealth(of, seen.health, isOn, latency);
+    const switched = await switchHealth(of, health, isOn, latency || late);
     const change = await changed.settled(of);
     await awaitInSync(of, change, shown);
     const samples = await awaitAnswers(of, shown, (sample) => problemsOf(config, sample, wanted));
@@ -221,17 +234,20 @@ function openRoute53(component: Component, context: DriverContext): Router {
     const changed = await changeRecords(of, {
       edits: () => [],
       isOn: (one) => one !== region && !offIn(seen.health).includes(one),
+      busy: true,
       async meanwhile(state) {
         seen.health = await readHealth(of.zone, state);
         await assertFenceable(of, seen.health, side.region);
+        assertServedElsewhere(reading(state).weights, side.region);
       },
     });
     const own = seen.health.filter((one) => one.side === side);
     const switched = await switchHealth(of, own, () => false, true);
     await awaitInSync(of, await changed.settled(of), `${region} fenced`);
-    const samples = await awaitAnswers(of, `nothing to ${region}`, ({ counts }) =>
-      (counts[region] ?? 0) === 0 ? [] : [`still ${region}`],
-    );
+    const samples = await awaitAnswers(of, `nothing to ${region}`, (sample) => [
+      ...((sample.counts[region] ?? 0) === 0 ? [] : [`still ${region}`]),
+      ...unexplained(sample),
+    ]);
     const how = samples === null ? 'DNS was not asked' : 'no authoritative server answers it';
     return receipt(switched === 0, `${component.name}: ${region} is unhealthy by its health check; ${how}`, { region });
   }
@@ -254,6 +270,14 @@ function openRoute53(component: Component, context: DriverContext): Router {
         `no region but ${region} is known to be healthy`,
         'Bring another region up first: with none healthy, Route 53 answers all of them.',
       );
+  }
+
+  /** A fence cuts off what is left of a region. It moves nothing: the region that serves is not taken away by it. */
+  function assertServedElsewhere(weights: Weights | null, region: RegionName): void {
+    if (weights === null || Object.keys(weights).some((one) => one !== region && weights[one]! > 0)) return;
+    throw new RampartError('PreconditionFailed', `${config.name}: nobody would serve clients without ${region}`, {
+      remedy: 'Give another region the traffic first.',
+    });
   }
 
   function receipt(already: boolean, summary: string, facts: Receipt['facts']): Receipt {

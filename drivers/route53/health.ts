@@ -85,6 +85,17 @@ export function offIn(health: readonly RegionHealth[]): RegionName[] {
   return health.filter((one) => one.off).map(({ side }) => side.region);
 }
 
+/**
+ * Checks that a fence has switched, all of them or some.
+ * @param late also those that one which was begun may still switch
+ */
+export function fencedIn(health: readonly RegionHealth[], late: boolean): RegionHealth[] {
+  return health.flatMap((one) => {
+    const checks = one.checks.filter((check) => isForcedOff(check) || (late && isNormal(check, one.side)));
+    return checks.length === 0 ? [] : [{ ...one, checks }];
+  });
+}
+
 export function isForcedOff({ HealthCheckConfig: config }: HealthCheck): boolean {
   return config?.Disabled === true && config.Inverted === true;
 }
@@ -145,13 +156,26 @@ async function awaitHealthy(of: Confirming, one: RegionHealth): Promise<void> {
   const { region } = one.side;
   const healthy = await poll(polling, async () => {
     context.heartbeat({ component, waitingFor: `healthy ${region}` });
-    // Their settings were read before they were put on: what counts is what checkers see.
-    const seen = await Promise.all(one.checks.map((check) => zone.seenHealthy(check.Id!)));
-    return seen.some((well) => well !== null && well === one.side.inverted) ? undefined : true;
+    // Their settings were read before they were put on: what counts is what checkers see. One that was off until now
+    // has no word of theirs yet, and that is no good one.
+    const well = await Promise.all(
+      one.checks.map(async (check) => {
+        const seen = await zone.seenHealthy(check.Id!);
+        return seen === null ? !hasCheckers(check) : seen !== one.side.inverted;
+      }),
+    );
+    return well.every(Boolean) || undefined;
   });
   if (healthy) return;
-  const message = `${component}: wanted ${region} 100 % on, observed after ${config.deadline} ms: its health check is unhealthy`;
+  const message = `${component}: wanted ${region} 100 % on, observed after ${config.deadline} ms: its health check is unhealthy, or nothing is known of it`;
   throw new RampartError('NotApplied', message, { remedy: `Look at ${region}; no other region was taken off.` });
+}
+
+/** Kinds that are computed from others' words: no checker ever tells of them. */
+const COMPUTED: ReadonlySet<string> = new Set(['CALCULATED', 'CLOUDWATCH_METRIC', 'RECOVERY_CONTROL']);
+
+function hasCheckers({ HealthCheckConfig: config }: HealthCheck): boolean {
+  return !COMPUTED.has(config?.Type ?? '');
 }
 
 /** By settings and checkers; `null`: checkers say nothing. */

@@ -111,37 +111,6 @@ describe('TTL', () => {
   });
 });
 
-describe('a fence', () => {
-  test('makes a region unhealthy whatever its endpoint does; traffic for it lifts that', async () => {
-    const at = world.another('weighted');
-    const router = open(at.component());
-    await router.setWeights({ [A]: 50, [B]: 50 });
-    const fenced = await router.fence!(A);
-    expect(fenced).toMatchObject({ already: false, summary: expect.stringContaining('no authoritative server') });
-    expect(at.check(A)).toMatchObject({ disabled: true, inverted: true });
-    at.check(A).healthy = false;
-    expect(world.fake.isHealthy(at.check(A).id)).toBe(false);
-    at.check(A).healthy = true;
-    await router.setWeights(TO_A);
-    expect(at.check(A)).toMatchObject({ disabled: false, inverted: false });
-  });
-
-  test('is refused without a health check, and when nobody else is healthy', async () => {
-    const plain = world.another('weighted', (name) =>
-      recordsOf('weighted', name).map(({ healthCheck: _, ...one }) => one),
-    );
-    await expect(open(plain.component()).fence!(A)).rejects.toMatchObject({
-      message: expect.stringContaining('no health check'),
-    });
-    const at = world.another('failover');
-    at.check(B).healthy = false;
-    await expect(open(at.component()).fence!(A)).rejects.toMatchObject({
-      message: expect.stringContaining('no region but'),
-    });
-    expect(at.check(A).version).toBe(1);
-  });
-});
-
 test('a failover by Route 53 itself is seen as what it is', async () => {
   const at = world.another('failover');
   at.check(A).healthy = false;

@@ -26,6 +26,8 @@ export interface FakeCheck {
   inverted: boolean;
   /** What the checkers see. */
   healthy: boolean;
+  /** They have not looked yet. */
+  unseen: boolean;
 }
 
 export interface FakeZone {
@@ -70,7 +72,16 @@ export class FakeRoute53 {
   }
 
   addCheck(id: string, check: Partial<FakeCheck> = {}): FakeCheck {
-    const made = { id, version: 1, type: 'HTTP', disabled: false, inverted: false, healthy: true, ...check };
+    const made = {
+      id,
+      version: 1,
+      type: 'HTTP',
+      disabled: false,
+      inverted: false,
+      healthy: true,
+      unseen: false,
+      ...check,
+    };
     this.checks.set(id, made);
     return made;
   }
@@ -239,11 +250,11 @@ export class FakeRoute53 {
   }
 
   #status(id: string): RestAnswer {
-    const { type, healthy, disabled } = this.#check(id);
+    const { type, healthy, disabled, unseen } = this.#check(id);
     if (['CALCULATED', 'CLOUDWATCH_METRIC', 'RECOVERY_CONTROL'].includes(type))
       throw new AwsError('InvalidInput', `A health check of type ${type} has no checkers`);
     const Status = healthy ? 'Success: HTTP Status Code 200, OK' : 'Failure: Connection refused.';
-    const seen = disabled ? [] : ['us-east-1', 'eu-west-1', 'ap-southeast-1'];
+    const seen = disabled || unseen ? [] : ['us-east-1', 'eu-west-1', 'ap-southeast-1'];
     const observations = seen.map((Region) => ({ Region, StatusReport: { Status, CheckedTime: new Date(0) } }));
     return answer('GetHealthCheckStatusResponse', {
       HealthCheckObservations: list('HealthCheckObservation', observations),
