@@ -95,11 +95,12 @@ async function watchService(
   let lock: Awaited<ReturnType<GuardDeps['lock']>> = { run: call.shown?.run ?? null, lastProof: null };
   let lockAt = 0;
   let topologyAt = context.now();
+  const kept: Kept = new Map();
   try {
     for (;;) {
       const began = context.now();
       const started = clock.monotonic();
-      const seen = await lookAt(deps, call, context);
+      const seen = await lookAt(deps, call, { ...context, watching: true }, kept);
       const look = (): Look => ({ ...call.guarded, ...seen, ...lock, topologyError });
       let judged = judgeHealth(look(), memory, context.now());
       // Whether a run is at work decides what is said, so it is asked before anything is.
@@ -136,11 +137,24 @@ function differs(known: Guarded, now: Omit<Guarded, 'searchAttributes'> | null):
   return now === null || part(known) !== part(now);
 }
 
+/** Readings of components whose provider limits requests, with their time: until the next look they stand. */
+type Kept = Map<string, { at: Millis; seen: unknown }>;
+
+async function nowAndThen<T>(kept: Kept, component: Component, now: Millis, read: () => Promise<T>): Promise<T> {
+  const { name, capabilities } = component;
+  const last = kept.get(name);
+  if (last !== undefined && now - last.at < (capabilities.lookEveryMs ?? 0)) return last.seen as T;
+  const seen = await read();
+  kept.set(name, { at: now, seen });
+  return seen;
+}
+
 /** Every store and router of the service, from here. One that cannot even be opened is one that does not answer. */
 async function lookAt(
   deps: ActivityDeps,
   call: WatchServiceCall,
   context: DriverContext,
+  kept: Kept,
 ): Promise<Pick<Look, 'stores' | 'routers'>> {
   const components = Object.values(call.guarded.components);
   const stores = components.filter(({ role }) => role === 'store');
@@ -148,20 +162,23 @@ async function lookAt(
   const [sides, weights] = await Promise.all([
     Promise.all(
       stores.map(async (component): Promise<[string, NodeObservation[]]> => {
-        const store = open(deps, component, 'store', context);
-        const seen = await Promise.all(
-          Object.keys(component.sides).map((region) =>
-            // A secret that is not here, say: then nothing of that side is known, and the others are still watched.
-            store.observe({ region }).catch((error: unknown) => unread(component, region, context.now(), error)),
-          ),
-        );
+        const seen = await nowAndThen(kept, component, context.now(), () => {
+          const store = open(deps, component, 'store', context);
+          return Promise.all(
+            Object.keys(component.sides).map((region) =>
+              // A secret that is not here, say: then nothing of that side is known, and the others are still watched.
+              store.observe({ region }).catch((error: unknown) => unread(component, region, context.now(), error)),
+            ),
+          );
+        });
         return [component.name, seen.flat().map((node) => better(node, call.local[component.name] ?? []))];
       }),
     ),
     Promise.all(
       routers.map(async (component): Promise<[string, Look['routers'][string]]> => {
         try {
-          return [component.name, await open(deps, component, 'router', context).observe()];
+          const read = () => open(deps, component, 'router', context).observe();
+          return [component.name, await nowAndThen(kept, component, context.now(), read)];
         } catch (error) {
           const detail = error instanceof Error ? error.message : String(error);
           const none = { reachable: false, weights: null, applied: false, claim: null };

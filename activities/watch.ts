@@ -52,6 +52,12 @@ async function look(
   await Promise.all(
     Object.entries(before.stores).map(async ([name, nodes]) => {
       const component = call.compile.components[name]!;
+      samples[name] = samplesOf(deps, name);
+      const { lookEveryMs = 0 } = component.capabilities;
+      if (nodes.length > 0 && nodes.every((old) => context.now() - old.observedAt < lookEveryMs)) {
+        stores[name] = nodes;
+        return;
+      }
       const store = open(deps, component, 'store', context);
       const seen = (await Promise.all(Object.keys(component.sides).map((region) => store.observe({ region })))).flat();
       stores[name] = nodes.map((old) =>
@@ -60,7 +66,6 @@ async function look(
           seen.find((n) => n.node === old.node && n.region === old.region),
         ),
       );
-      samples[name] = samplesOf(deps, name);
     }),
   );
   return { ...before, stores, samples };

@@ -324,6 +324,8 @@ export interface DriverContext {
   /** Directory private to this worker's place, for claims and journals of systems without a data directory of their own. */
   stateDir: string;
   run: { workflowId: string; runId: string; service: string };
+  /** Nobody waits for the answer: the provider's request limits are left to runs. */
+  watching?: true;
   /** Codes of risks that people have accepted by name for this run; the run records who and why. */
   overrides?: readonly string[];
 }
@@ -344,6 +346,11 @@ export interface At {
 
 export interface Capabilities {
   role: Role;
+  /**
+   * store, router: how often who only watches may look, in milliseconds: an account's request limit is shared by every
+   * service, run and person that uses it. Absent: as often as they like.
+   */
+  lookEveryMs?: number;
   /** store: staged = fence, catch up, promote apart; atomic = one provider call switches. */
   cutover?: 'staged' | 'atomic';
   fenceProofs?: FenceStrength[];

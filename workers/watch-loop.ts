@@ -79,6 +79,7 @@ async function lookAt(
     place: deps.place,
     stateDir: `${deps.stateDir}/claims`,
     run: { workflowId: 'sampler', runId: 'sampler', service: watched.service },
+    watching: true,
   };
   const store = open(deps, component, 'store', context);
   const nodes = await sampler.sample(component, store, context);

@@ -6,6 +6,7 @@ import { globalConfigSchema, globalNodeSchema, regionalConfigSchema, regionalNod
 
 const capabilities = (unverifiable: string[]): Capabilities => ({
   role: 'store',
+  lookEveryMs: 10_000,
   cutover: 'atomic',
   fenceProofs: ['provider'],
   rewind: true,

@@ -76,7 +76,7 @@ export async function awsApi<C, A extends string>(options: ApiOptions<C, A>): Pr
       context.signal.throwIfAborted();
       const what = `${service} ${action} (${component}, ${place.region})`;
       try {
-        await spend(service, place.endpoint ?? place.region, context.signal);
+        await spend(service, place.endpoint ?? place.region, context);
         const abortSignal = AbortSignal.any([context.signal, AbortSignal.timeout(timeoutMs)]);
         return await send(await client(), { abortSignal });
       } catch (error) {

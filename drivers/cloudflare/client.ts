@@ -58,7 +58,7 @@ export async function cloudflareApi<A extends string>(
     context.signal.throwIfAborted();
     let text: string;
     try {
-      await spend(service, config.baseURL, context.signal, budget);
+      await spend(service, config.baseURL, context, budget);
       // The package's own limit ends with the headers; this one covers the body, too.
       const signal = AbortSignal.any([context.signal, AbortSignal.timeout(config.timeout)]);
       const response = await send({ signal }).asResponse();

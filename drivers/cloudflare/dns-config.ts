@@ -125,6 +125,7 @@ export function dnsCapabilities({ proxied, ttl: long, nameServers, sample, deadl
     ttlMs: proxied ? 0 : long,
     verify: sample === undefined ? 'readback' : 'sampled',
     preflight: true,
+    lookEveryMs: 30_000,
     applyMs: deadline,
     ...(proxied ? {} : { prepareMs: long }),
     unverifiable: [

@@ -100,6 +100,7 @@ export function lbCapabilities(config: LbConfig): Capabilities {
     resolutionPercent: kind === 'weighted' ? 1 : 100,
     ttlMs: proxied ? 0 : ttl,
     preflight: true,
+    lookEveryMs: 30_000,
     fences: true,
     applyMs: healthDeadline + deadline,
     verify: sample === undefined ? 'readback' : 'sampled',

@@ -48,6 +48,7 @@ export const globalAccelerator: Driver<'router'> = {
       ttlMs: 0,
       applyMs: deadline + healthWait,
       preflight: true,
+      lookEveryMs: 15_000,
       verify: 'readback',
       ...(by === 'dial' ? { nominal: 'traffic dial' } : {}),
       unverifiable: [

@@ -12,6 +12,7 @@ export const rds: Driver<'store'> = {
   node: nodeSchema,
   capabilities: () => ({
     role: 'store',
+    lookEveryMs: 10_000,
     cutover: 'staged',
     fenceProofs: ['sessions'],
     rewind: false,
@@ -37,6 +38,7 @@ export const rdsMultiAz: Driver<'store'> = {
   node: zoneNodeSchema,
   capabilities: () => ({
     role: 'store',
+    lookEveryMs: 10_000,
     cutover: 'atomic',
     fenceProofs: ['provider'],
     rewind: true,

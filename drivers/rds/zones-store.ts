@@ -8,7 +8,7 @@ import { tokenOf } from '../store-claims.ts';
 import { claim, journal, readClaim } from './claim.ts';
 import { type Fleet, openFleet, sideOf } from './config.ts';
 import { ask, readSide } from './reading.ts';
-import { observe, prove, zonesOf } from './zones.ts';
+import { observe, prove, sample, zonesOf } from './zones.ts';
 import { revokePromote, switchover } from './zones-switch.ts';
 
 /** Opens a component for one activity. Connects to nothing yet. */
@@ -33,7 +33,7 @@ export function openZones(component: Component, context: DriverContext): Store {
   });
   return {
     observe: (at) => observe(fleet, at),
-    sample: (at) => observe(fleet, at),
+    sample: (at) => sample(fleet, at),
     preflight: (_mode, from, to) => preflight(fleet, from, to),
     readClaim: (at) => readClaim(fleet, at),
     claim: (at, opened) => claim(fleet, at, opened),

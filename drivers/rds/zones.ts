@@ -1,6 +1,7 @@
 /** A Multi-AZ instance as two sides: which zone its primary is in, by what RDS says. */
+import { isSilence } from '../aws/errors.ts';
 import { RampartError } from '../errors.ts';
-import type { At, FenceReceipt, NodeObservation, Position } from '../ports.ts';
+import type { At, FenceReceipt, Millis, NodeObservation, Position } from '../ports.ts';
 import type { ServerStatus } from '../sql/status.ts';
 import { type Fleet, othersOf, type Side, sideOf } from './config.ts';
 import type { Instance } from './instance.ts';
@@ -31,6 +32,23 @@ export function placesOf(instance: Instance): Pick<Zones, 'primary' | 'standby' 
   return { primary, standby: instance.raw.SecondaryAvailabilityZone || null, number };
 }
 
+/** Between two looks for the sampler, in milliseconds: RDS limits the requests of an account, which everybody shares. */
+const SAMPLE_EVERY_MS = 10_000;
+const sampled = new Map<string, { at: Millis; seen: Promise<NodeObservation[]> }>();
+
+/** A reading at most 10 s old, with its time. Only RDS knows where the primary is, so it is asked for each of them. */
+export function sample(fleet: Fleet, at: At): Promise<NodeObservation[]> {
+  const { awsRegion, instance, endpoint = '' } = sideOf(fleet, at.region);
+  const key = [fleet.component, awsRegion, endpoint, instance, at.region].join(' ');
+  const now = fleet.context.now();
+  const last = sampled.get(key);
+  if (last !== undefined && now - last.at < SAMPLE_EVERY_MS) return last.seen;
+  const seen = observe(fleet, at);
+  sampled.set(key, { at: now, seen });
+  seen.catch(() => sampled.delete(key));
+  return seen;
+}
+
 /** Reads one side; never throws for one that cannot be read. */
 export async function observe(fleet: Fleet, at: At): Promise<NodeObservation[]> {
   const side = sideOf(fleet, at.region);
@@ -45,8 +63,7 @@ export async function observe(fleet: Fleet, at: At): Promise<NodeObservation[]> 
     return [told(fleet, side, result, zonesOf(reading))];
   } catch (error) {
     const failure = asFailure(error);
-    const silent = failure.type === 'ProviderUnavailable';
-    return [{ ...result, state: silent ? 'unreachable' : 'unknown', detail: failure.message }];
+    return [{ ...result, state: isSilence(failure) ? 'unreachable' : 'unknown', detail: failure.message }];
   }
 }
 

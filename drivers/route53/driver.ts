@@ -57,6 +57,7 @@ export const route53: Driver<'router'> = {
       prepareMs: waitForTtl,
       applyMs: deadline,
       preflight: true,
+      lookEveryMs: 30_000,
       // A simple record has no other that could be answered instead.
       ...(policy === 'simple' ? {} : { fences: true }),
       verify: verify === 'dns' ? 'sampled' : 'readback',

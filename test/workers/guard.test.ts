@@ -131,6 +131,18 @@ test('a store whose secret is missing is one of which nothing is known, and that
   expect(health.findings[0]).toMatchObject({ code: 'noneWritable', message: expect.stringMatching(/unknown/) });
 });
 
+test('a store whose provider limits requests is looked at as often as its driver says', async () => {
+  const looks = vi.spyOn(drivers.get('postgres')!, 'open');
+  const rare = { ...pair.component, capabilities: { ...pair.component.capabilities, lookEveryMs: 60_000 } };
+  const { health } = await watch(null, {}, 20_000, rare);
+  looks.mockClear();
+  const seen: Array<Health | null> = [];
+  expect((await watch(health, { publish: (_, now) => seen.push(now) }, 500, rare)).why).toBe('time');
+  expect(seen.length).toBeGreaterThan(2);
+  expect(looks).toHaveBeenCalledTimes(1);
+  looks.mockRestore();
+});
+
 test('the watch asks who holds the lock before it says anything', async () => {
   const run = { workflowId: 'failover/checkout', runId: 'x', type: 'failover', startedAt: 0 };
   const seen = await watch(null, { lock: async () => ({ run, lastProof: null }) });

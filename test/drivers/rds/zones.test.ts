@@ -119,6 +119,26 @@ describe('a failover between zones', { timeout: 30_000 }, () => {
     await run.close();
   });
 
+  test('the sampler asks RDS now and then, and what throttles is not lost', async () => {
+    const run = await rds.newRun();
+    let time = Date.now();
+    const port = run.at(null, { now: () => time });
+    await port.sample({ region: A });
+    const asked = rds.aws.count('DescribeDBInstances');
+    for (let i = 0; i < 9; i++) {
+      time += 1_000;
+      expect((await port.sample({ region: A }))[0]).toMatchObject({ state: 'writable' });
+    }
+    expect(rds.aws.count('DescribeDBInstances')).toBe(asked);
+    time += 1_000;
+    rds.aws.fault({ fault: 'throttled', operation: 'DescribeDBInstances', times: 1 });
+    expect((await port.sample({ region: A }))[0]).toMatchObject({
+      state: 'unknown',
+      detail: expect.stringContaining('throttled'),
+    });
+    await run.close();
+  });
+
   test.each([
     ['no standby', { multiAz: false, secondaryAz: null }, 'rds.noStandby'],
     ['a standby elsewhere', { secondaryAz: 'eu-west-1c' }, 'rds.noStandby'],
