@@ -1,4 +1,5 @@
 /** Each side as the provider and the databases themselves show it. Never throws for a side that does not answer. */
+import { isSilence } from '../aws/errors.ts';
 import { RampartError } from '../errors.ts';
 import type { At, FenceReceipt, Lag, Millis, NodeObservation, Position } from '../ports.ts';
 import { asFailure } from './api.ts';
@@ -8,8 +9,6 @@ import { type Agreed, agreed, type Look, look } from './look.ts';
 import { lagPublished } from './metric.ts';
 import { ask, lagTold, placeOf, rowOf, serverOf, type Told } from './sql.ts';
 import { type Kept, readTags } from './tags.ts';
-
-const SILENT = 'ProviderUnavailable';
 
 export async function observe(aurora: Aurora, at: At): Promise<NodeObservation[]> {
   return describe(aurora, at, await look(aurora));
@@ -54,7 +53,7 @@ async function describe(aurora: Aurora, at: At, seen: Look): Promise<NodeObserva
     kept = tagsAt(seen, at.region);
   } catch (error) {
     const failure = asFailure(error);
-    const state = failure.type === SILENT ? 'unreachable' : 'unknown';
+    const state = isSilence(failure) ? 'unreachable' : 'unknown';
     return nodes.map((node) => ({ ...base(node), state, detail: failure.message }));
   }
   const generation = said.writer === null ? null : generationOf(allTags(aurora, seen), said.writer).number;
@@ -114,7 +113,7 @@ function judge(
         state: 'writable',
         detail: `${provider}, and it accepts writes; its API does not answer: ${cluster.message}`,
       };
-    return { state: cluster.type === SILENT ? 'unreachable' : 'unknown', detail: `${cluster.message}; ${provider}` };
+    return { state: isSilence(cluster) ? 'unreachable' : 'unknown', detail: `${cluster.message}; ${provider}` };
   }
   if (!(node.region in said.members)) {
     const whole = aurora.globalCluster === null ? `cluster ${node.cluster}` : `global cluster ${aurora.globalCluster}`;

@@ -114,6 +114,14 @@ export function awsError(error: unknown, what: string): RampartError {
   });
 }
 
+/**
+ * Whether a system stays silent, which may mean that it is lost. One that throttles, or was not asked for want of
+ * budget, is there: its state is not known.
+ */
+export function isSilence({ type, details }: RampartError): boolean {
+  return type === 'ProviderUnavailable' && details.notApplied !== true;
+}
+
 function retryAfterMs(error: SdkError): number {
   const told = error.retryAfterSeconds ?? Number(error.$response?.headers?.['retry-after']);
   return Number.isFinite(told) && told > 0 ? told * 1000 : THROTTLED_MS;

@@ -1,4 +1,5 @@
 /** What is true of each side, from RDS and from its server. */
+import { isSilence } from '../aws/errors.ts';
 import { RampartError } from '../errors.ts';
 import type { At, Lag, NodeObservation, ReplicaFact } from '../ports.ts';
 import { lagBehind, rememberPosition } from '../sql/lag.ts';
@@ -209,5 +210,5 @@ function withoutServer(result: NodeObservation, { instance, server }: SideReadin
 
 function silentState(failure: RampartError): 'unreachable' | 'unknown' {
   // 57P03: it is starting up or shutting down.
-  return failure.type === 'ProviderUnavailable' && failure.details.code !== '57P03' ? 'unreachable' : 'unknown';
+  return isSilence(failure) && failure.details.code !== '57P03' ? 'unreachable' : 'unknown';
 }

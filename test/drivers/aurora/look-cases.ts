@@ -154,6 +154,14 @@ export function lookCases(get: () => AuroraWorld): void {
       });
     });
 
+    it('an API that throttles is there: nothing is known, and nothing is called lost', async () => {
+      world.aws.fault({ fault: 'throttled' });
+      expect((await store().observe({ region: A }))[0]).toMatchObject({
+        state: 'unknown',
+        detail: expect.stringContaining('throttled'),
+      });
+    });
+
     it('regions that name different writers: unknown, and nothing is proven', async () => {
       const global = world.fake.global(GLOBAL);
       const remove = world.aws.fault({
