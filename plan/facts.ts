@@ -80,7 +80,7 @@ function lags(situation: Situation): Record<string, Lag | null> {
 
 /** Of the whole service (`''`), or by store. */
 function lossesOf(situation: Situation): ByStore {
-  const { input, parts, moving, mode, from, course, reading } = situation;
+  const { input, parts, moving, mode, course, reading } = situation;
   const { action } = input.request;
   const all = (loss: LossStatement): ByStore => [['', loss]];
   if (course.nothing !== null || parts.stores.length === 0) return all(noLoss('No data is moved.'));
@@ -89,7 +89,10 @@ function lossesOf(situation: Situation): ByStore {
     return all(noLoss('The writable side stays; data of a side that is rebuilt is kept aside.'));
   if (action === 'refence')
     return all(noLoss('The active side stays as it is; what the fenced one holds stays readable there.'));
-  if (reading.classified.state === 'twoWritable') return all(leftBehind(situation));
+  if (reading.classified.state === 'twoWritable') {
+    const switched = moving.filter(({ store }) => !isStaged(store));
+    return [...all(leftBehind(situation)), ...switched.map((view) => lostOf(situation, view))];
+  }
   if (moving.length === 0) {
     return all(noLoss('The promotion has happened; what it lost is in the record of the run that made it.'));
   }
@@ -106,28 +109,30 @@ function lossesOf(situation: Situation): ByStore {
       ),
     ]);
   }
-  return moving.map((view) => {
-    const source = nodesAt(view, from);
-    const target = targetNode(situation, view);
-    const fenced = source.filter((node) => node.state === 'fenced');
-    const closed = source.length > 0 && fenced.length === source.length;
-    const final = source.map((node) => node.seen?.fence?.finalPosition ?? null).reduce(furtherOf, null);
-    const at = fenced.map((node) => node.seen?.journal?.fencedAt ?? node.seen!.observedAt);
-    const samples = input.observations.samples[view.store.name] ?? [];
-    return [
-      view.store.name,
-      lossOf({
-        samples,
-        reached: (target === null ? null : reached(target)) ?? sampledAt(samples, target),
-        holdsUntil: isStaged(view.store) ? null : holdsUntil(target?.seen?.lag ?? null),
-        finalPosition: final,
-        closedAt: closed ? Math.max(...at) : null,
-        // Never the target's own: its setting says nothing about what the source has acknowledged.
-        sync: source.map((node) => node.seen?.sync ?? null).find((sync) => sync !== null) ?? sampledSync(samples),
-        now: input.now,
-      }),
-    ] as const;
+  return moving.map((view) => lostOf(situation, view));
+}
+
+/** What a store would lose if its target were taken now. */
+function lostOf(situation: Situation, view: StoreView): ByStore[number] {
+  const { input, from } = situation;
+  const source = nodesAt(view, from);
+  const target = targetNode(situation, view);
+  const fenced = source.filter((node) => node.state === 'fenced');
+  const closed = source.length > 0 && fenced.length === source.length;
+  const final = source.map((node) => node.seen?.fence?.finalPosition ?? null).reduce(furtherOf, null);
+  const at = fenced.map((node) => node.seen?.journal?.fencedAt ?? node.seen!.observedAt);
+  const samples = input.observations.samples[view.store.name] ?? [];
+  const loss = lossOf({
+    samples,
+    reached: (target === null ? null : reached(target)) ?? sampledAt(samples, target),
+    holdsUntil: isStaged(view.store) ? null : holdsUntil(target?.seen?.lag ?? null),
+    finalPosition: final,
+    closedAt: closed ? Math.max(...at) : null,
+    // Never the target's own: its setting says nothing about what the source has acknowledged.
+    sync: source.map((node) => node.seen?.sync ?? null).find((sync) => sync !== null) ?? sampledSync(samples),
+    now: input.now,
   });
+  return [view.store.name, loss];
 }
 
 const switchedByProvider = ({ parts }: Situation, name: string): boolean =>

@@ -42,13 +42,26 @@ function movingStages(situation: Situation): Stage[] {
   const own = (name: StageName) => ownSteps(situation, name);
   const prepare = prepareSteps(situation);
   const promotions = promoteSteps(situation);
+  const switches = switchoverSteps(situation);
+  // Planned, the provider loses nothing, or gives up.
+  const asksLoss = switches.length > 0 && situation.mode === 'unplanned';
   const stages: Stage[] = [
     stage('prepare', prepare),
     stage('quiesce', [...quiesceSteps(situation), ...own('quiesce')]),
-    stage('promote-atomic', [...switchoverSteps(situation), ...own('promote-atomic')]),
+    stage(
+      'promote-atomic',
+      [...switches, ...own('promote-atomic')],
+      asksLoss ? promoteGate(situation, 'Switch to', 'the loss grew') : undefined,
+    ),
     stage('fence', [...fenceSteps(situation), ...own('fence')]),
     stage('catch-up', [...catchUpSteps(situation), ...own('catch-up')]),
-    stage('promote', [...promotions, ...own('promote')], promotions.length > 0 ? promoteGate(situation) : undefined),
+    stage(
+      'promote',
+      [...promotions, ...own('promote')],
+      promotions.length > 0
+        ? promoteGate(situation, 'Promote', 'a proof is weak, a reading is stale, or the loss grew')
+        : undefined,
+    ),
     ...verifyAndRoute(situation),
     stage('ramp', [...rampSteps(situation), ...own('ramp')]),
     stage('drain', [...drainSteps(situation), ...own('drain')]),
@@ -166,11 +179,11 @@ function atLeastOne(policy: ApprovalPolicy): ApprovalPolicy {
   return policy.required > 0 ? policy : { ...policy, required: 1 };
 }
 
-function promoteGate({ input, to }: Situation): Gate {
+function promoteGate({ input, to }: Situation, what: string, although: string): Gate {
   return {
     name: 'promote',
     kind: 'conditional',
-    title: `Promote ${to} although a proof is weak, a reading is stale, or the loss grew?`,
+    title: `${what} ${to} although ${although}?`,
     policy: input.service.approvals.promote,
   };
 }

@@ -19,7 +19,9 @@ export function neededQueues(steps: readonly Step[]): Map<string, { must: boolea
 }
 
 /** Routers and workloads that the plan changes and whose drivers have findings of their own. */
-function surroundings({ parts }: Situation, steps: readonly Step[]): Component[] {
+function surroundings({ parts, input }: Situation, steps: readonly Step[]): Component[] {
+  // No traffic moves there: a router that cannot be asked, or that no move could use, must not stop a fence.
+  if (['reprotect', 'refence'].includes(input.request.action)) return [];
   const changed = new Set(steps.filter((one) => one.effect !== 'none').map((one) => one.component));
   return [...parts.endpoints, ...parts.edges, ...parts.workloads].filter(
     ({ name, capabilities }) => capabilities.preflight === true && changed.has(name),

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SampleReading } from '../../drivers/ports.ts';
 import { compilePlan } from '../../plan/compile.ts';
-import { A, B, checkout, input, NOW, nodeSeen, replicaOf, WORLDS } from './world.ts';
+import { A, B, checkout, input, NOW, nodeSeen, replicaOf, WORLDS, withSessions } from './world.ts';
 
 const ramp = { ...checkout.ramp, unplanned: 'ramp' as const };
 
@@ -51,6 +51,18 @@ describe('the loss where two sides accept writes', () => {
     ]);
     expect(loss).toMatchObject({ kind: 'bounded', fromTime: new Date(NOW - 5_000).toISOString(), toTime: null });
     expect(loss.atLeastBytes).toBe(190);
+  });
+
+  test('names what a store of a provider would lose as well, which is switched in the same plan', () => {
+    const base = input({ ...WORLDS.twoWritable!(), samples: {} }, { mode: 'unplanned' });
+    const sessions = [
+      nodeSeen(`sessions-db-${A}`, A, 'writable'),
+      replicaOf(`sessions-db-${B}`, B, `sessions-db-${A}`),
+    ];
+    const plan = compilePlan(withSessions(base, sessions, 'atomic'));
+    expect(plan.stages.flatMap(({ steps }) => steps.map(({ id }) => id))).toContain('switchover:sessions-db');
+    expect(plan.facts.lossByProvider).toMatchObject({ 'sessions-db': { kind: expect.any(String) } });
+    expect(plan.facts.loss.note).toContain('sessions-db');
   });
 
   test('has an unknown beginning without such a sample', () => {

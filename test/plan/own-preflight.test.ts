@@ -50,6 +50,22 @@ describe('a router with a preflight of its own', () => {
     expect(JSON.stringify(compilePlan(seen).facts)).not.toContain('recordMissing');
   });
 
+  it('is not asked before a fence either, where an earlier run left its settings to be put back', () => {
+    const seen = world({ action: 'refence', to: undefined } as never, 'unsettled(B)');
+    const [a, b] = seen.observations.stores['orders-db']!;
+    const journal = {
+      ...{ runId: 'lost', epoch: 3, action: 'failover', openedAt: seen.now, touchedAt: seen.now },
+      ...{ fencedAt: null, open: true, saved: { 'save:edge': { ttl: 60 } } },
+    };
+    seen.observations.stores['orders-db'] = [
+      { ...a!, state: 'writable', timeline: 1 },
+      { ...b!, journal: { ...journal, region: B } as never },
+    ];
+    const ids = steps(seen).map(({ id }) => id);
+    expect(ids).toContain('settle:edge');
+    expect(ids).not.toContain('preflight:edge');
+  });
+
   it('does not stop the rescue of an unplanned run', () => {
     const step = steps(world({ mode: 'unplanned' }, 'sourceLost(A)')).find(({ id }) => id === 'preflight:edge');
     expect(step?.onFailure).toBe('continue');

@@ -55,6 +55,11 @@ export async function passGate(run: Run, stage: Stage, observations: Observation
   const gate = stage.gate!;
   if (gate.kind === 'always') return askAlways(run, gate, observations);
   for (;;) {
+    // Of a store that its provider switches no step states the loss before: it is measured, right before it counts.
+    if (stage.name === 'promote-atomic') {
+      const now = await run.interruptible(() => measureAgain(run.resolved!, run.plan!, identityOf(run)));
+      run.saw(now.facts);
+    }
     await run.interruptible(() => Promise.all(stage.steps.map((step) => freshenProofs(run, step))));
     if (run.interrupt !== null) throw new Interrupted(run.takeInterrupt()!);
     // Proven since then: that it was accepted unproven counts no more.
@@ -179,7 +184,9 @@ function providedLoss(run: Run, steps: readonly Step[]): Array<readonly [string,
     .filter((s) => s.verb === 'switchover' && known[s.component!] !== undefined)
     .map((s) => {
       const loss = known[s.component!]!;
-      const done = run.record.steps.findLast((one) => one.id === s.id && one.state === 'done');
+      // The record has steps of earlier plans, too, under the same names; receipts are of this one.
+      const switched = run.receipts.has(s.id);
+      const done = switched ? run.record.steps.findLast((one) => one.id === s.id && one.state === 'done') : undefined;
       if (done?.endedAt == null) return [s.component!, loss] as const;
       const note = `The provider's own fence of ${run.plan!.from} is best effort: what was accepted there after ${new Date(done.endedAt).toISOString()} is lost as well.`;
       return [s.component!, closeLoss(loss, done.endedAt, note)] as const;
@@ -219,6 +226,12 @@ function asking({ id, gate, reason, facts, loss }: OpenGate): string {
 /** In an unplanned run people are already without the service: somebody must be woken. */
 const urgency = ({ mode }: OpenGate) => (mode === 'unplanned' ? 'error' : 'warning');
 
+/** Several people approved: what each of them took counts. */
+function least(values: Array<number | null>): number | null {
+  const known = values.filter((v): v is number => v !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
 /** At this gate people accept a weak fence of these stores and this loss, for this plan; nothing more. */
 function rememberPromotion(run: Run, open: OpenGate, stage: Stage): void {
   const codes = new Set(open.approvals.flatMap((d) => d.override));
@@ -231,8 +244,11 @@ function rememberPromotion(run: Run, open: OpenGate, stage: Stage): void {
   if (!codes.has('lossAccepted')) return;
   if (isUnknown(open.loss)) run.unknownLossAccepted = true;
   const more = (a: number | null | undefined, b: number | null) => (a == null ? b : Math.max(a, b ?? a));
+  // Of a switch by the provider the window stays open until it is made: it has grown already when the answer is here.
+  const growing = open.loss.toTime === null && stage.name === 'promote-atomic';
+  const seconds = growing ? least(open.approvals.map((d) => d.maxLoss.seconds)) : open.loss.seconds;
   run.maxLoss = {
-    seconds: open.loss.seconds === null ? null : more(run.maxLoss?.seconds, open.loss.seconds),
+    seconds: seconds === null ? null : more(run.maxLoss?.seconds, seconds),
     bytes: run.maxLoss?.bytes == null ? null : more(run.maxLoss.bytes, open.loss.atMostBytes ?? open.loss.atLeastBytes),
   };
 }
@@ -241,10 +257,6 @@ function remember(run: Run, open: OpenGate): void {
   for (const d of open.approvals) for (const code of d.override) run.overrides.add(code);
   if (open.approvals.length > 0 && isUnknown(open.loss)) run.unknownLossAccepted = true;
   const accepted = open.approvals.map((d) => d.maxLoss);
-  const least = (values: Array<number | null>) => {
-    const known = values.filter((v): v is number => v !== null);
-    return known.length === 0 ? null : Math.min(...known);
-  };
   run.maxLoss =
     accepted.length === 0
       ? acceptedLoss(open, undefined)

@@ -31,6 +31,8 @@ export class Interrupted extends Error {
 export interface Cause {
   type: string;
   message: string;
+  /** How long a provider that throttles wants to be left alone, in milliseconds. */
+  retryAfterMs?: number;
 }
 
 /** A step failed for good: Temporal's own retries are used up. */
@@ -97,7 +99,15 @@ export function causeOf(error: unknown): Cause {
       return { type: last.applicationFailureInfo.type ?? 'DeadlineExceeded', message: last.message };
     return { type: 'DeadlineExceeded', message: 'it did not finish within its deadline; it may still act' };
   }
-  if (error instanceof ApplicationFailure) return { type: error.type ?? 'Unknown', message: error.message };
+  if (error instanceof ApplicationFailure) {
+    const [said] = (error.details ?? []) as Array<{ retryAfterMs?: unknown } | null>;
+    const retryAfterMs = said?.retryAfterMs;
+    return {
+      type: error.type ?? 'Unknown',
+      message: error.message,
+      ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
+    };
+  }
   if (error instanceof CancelledFailure) return { type: 'Cancelled', message: 'it was cancelled' };
   if (error instanceof Error) return { type: error.name, message: error.message };
   return { type: 'Unknown', message: String(error) };

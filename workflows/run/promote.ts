@@ -7,7 +7,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
 import type { Json, Receipt } from '../../drivers/ports.ts';
 import type { Step } from '../../plan/model.ts';
-import { causeOf } from './errors.ts';
+import { type Cause, causeOf } from './errors.ts';
 import { freshenProofs, weakProof } from './proof.ts';
 import { callFor, given, optionsFor, schedule } from './schedule.ts';
 import type { Run } from './state.ts';
@@ -16,6 +16,11 @@ import type { Run } from './state.ts';
 const SCHEDULINGS = 5;
 /** Pause after the first failed scheduling, doubled each time, in milliseconds: a restart of the target takes seconds. */
 const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 60_000;
+
+/** In milliseconds. A provider that throttles says how long it wants to be left alone. */
+const pauseAfter = (n: number, { retryAfterMs = 0 }: Cause): number =>
+  Math.max(FIRST_PAUSE_MS * 2 ** (n - 1), Math.min(retryAfterMs, LONGEST_PAUSE_MS));
 
 /**
  * Runs a promotion in its own non-cancellable scope: once scheduled, its outcome must be known before anything else.
@@ -37,7 +42,7 @@ export function promoteStep(run: Run, step: Step): Promise<Receipt> {
         // Words that another scheduling cannot change: somebody else holds the claim, or the fence is gone.
         if (n === SCHEDULINGS || ['Conflict', 'SplitBrain', 'InvalidInput', 'NotFenced'].includes(cause.type))
           throw error;
-        await sleep(FIRST_PAUSE_MS * 2 ** (n - 1));
+        await sleep(pauseAfter(n, cause));
       }
     }
   });
@@ -62,7 +67,7 @@ export async function switchoverStep(run: Run, step: Step): Promise<Receipt> {
       const cause = causeOf(error);
       run.note(`switchover ${n} of ${SCHEDULINGS} of ${step.component}: ${cause.message}`);
       if (n === SCHEDULINGS || !['WorkerAbsent', 'ProviderUnavailable'].includes(cause.type)) throw error;
-      await sleep(FIRST_PAUSE_MS * 2 ** (n - 1));
+      await sleep(pauseAfter(n, cause));
     }
   }
 }

@@ -295,6 +295,62 @@ describe('a store that switches in one call', () => {
     expect(record.loss?.note).toContain('orders-db');
   });
 
+  it('unplanned, and the loss grows past what was approved until the call can be made: asked again before it', async () => {
+    run = await startRun({
+      request: UNPLANNED,
+      world: MIXED,
+      before: (model) => {
+        model.lose(A);
+        model.on('prepare:edge', lasting(40_000));
+      },
+    });
+    const { facts } = await run.gate('cutover');
+    await run.approve({ maxLoss: { seconds: (facts.loss.seconds ?? 0) + 10 } });
+    const gate = await run.gate('promote');
+    expect(run.model.attempts).toContain('prepare:edge');
+    expect(run.model.attempts).not.toContain(SWITCH);
+    expect(gate.needsOverride).toEqual(['lossAccepted']);
+    expect(gate.loss.seconds).toBeGreaterThan(facts.loss.seconds! + 10);
+    expect(gate.title).toContain('although the loss grew');
+    await run.approve();
+    await run.until(SWITCH);
+  });
+
+  it('switched, and then escalated back: the window of the second switch is its own', async () => {
+    const components = ['sessions-db', 'writer', 'edge', 'shop'];
+    await approved({ ...MIXED, service: { components } }, (model) => model.on('route:writer', refuse, 99));
+    await run.holding();
+    expect(writable().sessions).toEqual([B]);
+    run.model.on(SWITCH, stuck, 99);
+    await run.send('escalate', { by: 'bob', reason: 'the new side is broken', to: A });
+    for (let i = 0; i < 400 && run.model.attempts.filter((id) => id === SWITCH).length < 2; i++) {
+      if ((await run.status()).gate !== null) await run.approve();
+      else await run.harness.advance(500);
+    }
+    const { loss } = await run.status();
+    // Not that of the first one, whose end is long before.
+    expect(loss).toMatchObject({ toTime: null });
+    expect(JSON.stringify(loss)).not.toContain('best effort');
+  });
+
+  it('whose provider throttles the call is left alone for as long as it says', async () => {
+    const at: number[] = [];
+    await approved(MIXED, (model) => {
+      model.on(SWITCH, () => {
+        at.push(model.now);
+        const details = [{ retryAfterMs: 20_000, notApplied: true }];
+        throw ApplicationFailure.create({ message: 'throttled', type: 'ProviderUnavailable', details });
+      });
+      model.on(SWITCH, (act) => {
+        at.push(model.now);
+        return act();
+      });
+    });
+    expect((await run.end()).outcome).toBe('completed');
+    expect(at[1]! - at[0]!).toBeGreaterThanOrEqual(20_000);
+    expect(at[1]! - at[0]!).toBeLessThan(25_000);
+  });
+
   it('has switched, and the staged cut fails: it stays switched, and somebody decides', async () => {
     await approved(MIXED, (model) => model.on('catchUp:orders-db', refuse, 5));
     const { reason } = (await run.holding())!;
