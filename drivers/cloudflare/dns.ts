@@ -138,10 +138,11 @@ function openDns(component: Component, context: DriverContext): Router {
       const shows = (now: DnsState) => now.record?.ttl === ttl;
       await change(api, before, false, { change: { ttl }, wanted: `a TTL of ${ttl} s`, shows });
     }
-    // An earlier attempt of this run may have lowered it: then the record tells since when, and the topology from what.
-    const ours = before.mark.claim !== null && before.mark.claim.runId === (context.token?.runId ?? context.run.runId);
+    // An earlier attempt, a run that was lost, or a person may have lowered it just now: then the record tells since when
+    // at most, and the topology from what.
     const since = low ? Date.parse(record.modified_on) : context.now();
-    const keeps = low ? (ours ? config.ttl : 0) : ttlOf(record);
+    const was = config.ttl > config.switchTtl ? config.ttl : 0;
+    const keeps = low ? was : ttlOf(record);
     const until = since + keeps;
     const facts = { ttl, before: record.ttl, oldAnswersUntil: until };
     const left = Math.min(until - context.now(), keeps);

@@ -139,6 +139,18 @@ describe('a record', { timeout: 30_000 }, () => {
     expect(slept() - after).toBeLessThan(60_000);
   });
 
+  test('prepare waits for old answers also when a run before this one has lowered the TTL', async () => {
+    const { clock, slept } = waiting();
+    useClock(clock);
+    await open({ token: newRun(), now: clock.now }, slow()).prepare({ wait: false });
+    world.record().modified_on = new Date(clock.now() - 600_000).toISOString();
+    const next = await open({ token: newRun(), now: clock.now }, slow()).prepare({ wait: false });
+    expect(next.summary).toContain('old answers live until');
+    const before = slept();
+    await open({ token: newRun(), now: clock.now }, slow()).prepare();
+    expect(slept() - before).toBeGreaterThanOrEqual(2_940_000);
+  });
+
   test('prepare ends with the abort of its run', async () => {
     const stop = new AbortController();
     const heartbeat = () => stop.abort(new Error('cancelled by a person'));
