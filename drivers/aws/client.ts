@@ -9,6 +9,7 @@ import type { DriverContext } from '../ports.ts';
 import { spend } from './budget.ts';
 import type { ApiCalls } from './calls.ts';
 import { awsError } from './errors.ts';
+import { orAborted } from './or-aborted.ts';
 
 /** Longest wait for a connection, in milliseconds. */
 const CONNECT_MS = 2_000;
@@ -78,7 +79,9 @@ export async function awsApi<C, A extends string>(options: ApiOptions<C, A>): Pr
       try {
         await spend(service, place.endpoint ?? place.region, context);
         const abortSignal = AbortSignal.any([context.signal, AbortSignal.timeout(timeoutMs)]);
-        return await send(await client(), { abortSignal });
+        // The SDK listens to the signal only once it has credentials, and whoever gives them may never answer. What comes
+        // too late is not sent any more: it looks at the signal first.
+        return await orAborted(send(await client(), { abortSignal }), abortSignal);
       } catch (error) {
         context.signal.throwIfAborted();
         const translated = awsError(error, what);

@@ -76,6 +76,36 @@ test('a region that swallows everything ends in time, is asked once, and says th
   expect(hole.requests()).toBe(1);
 });
 
+test('credentials that never come end in time as well, and nothing is sent when they come late', async () => {
+  const { RDSClient, PromoteReadReplicaCommand } = await import('@aws-sdk/client-rds');
+  const there = await region(() => undefined);
+  let give = (_: { accessKeyId: string; secretAccessKey: string }): void => undefined;
+  const credentials = new Promise<{ accessKeyId: string; secretAccessKey: string }>((resolve) => {
+    give = resolve;
+  });
+  const api = await awsApi({
+    load: async () => (base) => new RDSClient({ ...base, credentials: () => credentials }),
+    package: '@aws-sdk/client-rds',
+    calls: CALLS,
+    place: { region: 'eu-west-1', endpoint: there.endpoint },
+    context: driverContext(),
+    component: 'orders-db in ireland',
+  });
+  let sending: Promise<unknown> = Promise.resolve();
+  const call = api.call(
+    'PromoteReadReplica',
+    (client, options) => {
+      sending = client.send(new PromoteReadReplicaCommand({ DBInstanceIdentifier: 'orders-b' }), options);
+      return sending;
+    },
+    { timeoutMs: 100 },
+  );
+  await expect(call).rejects.toMatchObject({ type: 'ProviderUnavailable', details: { maybeApplied: true } });
+  give({ accessKeyId: '123456789012', secretAccessKey: 'not-a-secret' });
+  await expect(sending).rejects.toThrow();
+  expect(there.requests()).toBe(0);
+}, 10_000);
+
 test('a cancelled activity ends a call at once, with the reason it was cancelled for', async () => {
   const controller = new AbortController();
   const hole = await region(() => controller.abort(new Error('the worker stops')));

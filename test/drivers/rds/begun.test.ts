@@ -1,8 +1,10 @@
 /** Promotions that were asked for, and of which nobody knows: what may be undone then. Each test leaves ireland writable. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { FenceReceipt } from '../../../drivers/ports.ts';
+import { withClient } from '../../../lab/postgres/pair.ts';
 import type { Run } from '../../conformance/store/run.ts';
 import { AwsError } from '../../fakes/aws/protocol.ts';
+import { asAdmin, managedUrl } from '../../fakes/aws/rds-servers.ts';
 import { A, B, type RdsWorld, startRds } from './world.ts';
 
 let rds: RdsWorld;
@@ -109,6 +111,24 @@ test('an unfence whose deadline passes while it looks at the target changes noth
   await expect(unfence).rejects.toMatchObject({ type: 'Conflict', message: expect.stringContaining('too late') });
   await expect(rds.world.write(A)).rejects.toThrow();
   await run.at(A).unfence({ region: A }, { to: B, deadline: null });
+  await rds.world.write(A);
+  await run.close();
+}, 30_000);
+
+test('a fence that waits for somebody’s open transaction is given up on the server, too: it closes nothing later', async () => {
+  const run = await rds.newRun();
+  const waiting = `SELECT pid FROM pg_stat_activity WHERE query LIKE '%ALTER DATABASE%' AND wait_event_type = 'Lock'`;
+  await withClient(managedUrl(rds.port(A), 'rdsadmin', 'postgres'), async (somebody) => {
+    await somebody.query('BEGIN');
+    await somebody.query('ALTER DATABASE app CONNECTION LIMIT 50');
+    await expect(run.at(A).fence({ region: A })).rejects.toEqual(failsAs('ProviderUnavailable'));
+    // The run goes back, and nothing is closed as it seems.
+    await run.at(A).unfence({ region: A }, { to: B, deadline: null });
+    await somebody.query('ROLLBACK');
+  });
+  await vi.waitUntil(async () => (await asAdmin(rds.port(A), waiting)).length === 0);
+  const limit = `SELECT datconnlimit AS "limit" FROM pg_database WHERE datname = 'app'`;
+  expect(await asAdmin(rds.port(A), limit)).toEqual([{ limit: -1 }]);
   await rds.world.write(A);
   await run.close();
 }, 30_000);
