@@ -112,6 +112,8 @@ export async function bring(
     maxIntervalMs: LONGEST_PAUSE_MS,
   };
   const done = await poll(polling, async () => {
+    // A rule refuses for a while after every change: also after the one that a person has just made.
+    if (!sent && refusal !== undefined) assertNobodyElse();
     sent ||= await send();
     return (await look()) || undefined;
   });

@@ -248,6 +248,21 @@ describe('ARC routing controls', { timeout: 30_000 }, () => {
     });
   });
 
+  test('somebody else switches while a rule makes it wait: Conflict, and theirs stays', async () => {
+    world.arc.rules = [{ arn: ruleArn('minimum'), controls: Object.values(world.control), atLeast: 1 }];
+    world.arc.waiting = 1;
+    world.fake.fault({
+      operation: 'UpdateRoutingControlStates',
+      fault: 'pass',
+      times: 1,
+      before: () => world.changeByHand(both),
+    });
+    const waiting = open({}, world.with({ ruleWait: '5s', deadline: '10s' })).setWeights(central);
+    await expect(waiting).rejects.toMatchObject({ type: 'Conflict' });
+    expect(await world.measure()).toEqual(both);
+    expect(world.arc.accepted).toEqual([]);
+  });
+
   test('names that AWS shows otherwise: swapped regions are a blocker, and refused by the step itself', async () => {
     const swapped = world.with(
       {},
