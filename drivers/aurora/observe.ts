@@ -79,13 +79,15 @@ async function describe(aurora: Aurora, at: At, seen: Look): Promise<NodeObserva
       const heard = told instanceof RampartError ? null : told;
       const position = placeOf(rowOf(aurora, heard, node), generation);
       if (isWriter) return { ...known, ...verdict, position, sync: { enabled: false, cancelledWaiters: 'none' } };
+      const lag = writer === undefined ? null : await lagOf(aurora, heard, node, writer);
+      // The provider goes on calling it connected when the writer is gone: the writer's own word counts, or a fresh lag.
+      const alive = (fromWriter !== null && !(fromWriter instanceof RampartError)) || lag?.fresh === true;
       const upstream = {
         address:
           writer === undefined ? (said.writer ?? '') : `${writer.place.region}:${writer.instance ?? writer.cluster}`,
         node: writer?.name ?? null,
-        streaming: said.members[node.region] !== 'pending-resync',
+        streaming: said.members[node.region] !== 'pending-resync' && alive,
       };
-      const lag = writer === undefined ? null : await lagOf(aurora, heard, node, writer);
       return { ...known, ...verdict, position, received: position, upstream, lag };
     }),
   );

@@ -1,7 +1,9 @@
 /** examples/aws-cloudflare on emulators: Aurora Global Database, Route 53, ECS and Cloudflare, with real data behind them. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CLOUDFLARE } from '../../lab/cloud/edge.ts';
-import { openTestWorld, type TestWorld } from '../integration/world.ts';
+import { isInside } from '../../lab/demo/result.ts';
+import { fullOnly } from '../integration/expectations.ts';
+import { openTestWorld, type TestWorld, until } from '../integration/world.ts';
 import { expectMove, expectPlanInReadme, providerOf, recordsOf, tasksOf } from './cloud.ts';
 
 /** The example's own steps on the way there; fewer on the way back, where they show nothing new. */
@@ -51,4 +53,50 @@ test('the failback brings everything home, by another switch', async () => {
   await expectMove(world, 'failback', 'eu-west', BACK);
   expect(await world.sides()).toEqual({ active: 'eu-west', other: 'eu-central' });
   expect(await live()).toMatchObject({ writer: 'orders-eu-west-1', pools: [1, 0] });
+});
+
+/** Its database, its apps and workers, and every way in or out, the provider's API among them. */
+async function loseRegion(region: string): Promise<void> {
+  await world.lab.kill({ what: 'region', where: region });
+  await world.lab.partition(region, 'refuse');
+}
+
+fullOnly('a lost region: the loss is stated before anybody agrees, and nothing is missing beyond it', async () => {
+  const load = await world.lab.load();
+  await world.lab.stallReplication();
+  const stalledAt = Date.now();
+  await until('orders that only eu-west has', async () =>
+    (await load.report(stalledAt)).acknowledged > 40 ? true : undefined,
+  );
+  await loseRegion('eu-west');
+  const lostAt = Date.now();
+
+  const run = await world.start('failover', { service: 'checkout', to: 'eu-central', mode: 'unplanned', by: 'bo' });
+  const { gate, pointOfNoReturn } = await run.until('the gate', (s) => s.gate !== null);
+  expect([gate!.name, gate!.facts.classified.state]).toEqual(['cutover', 'sourceLost']);
+  expect(gate!.loss.kind).not.toBe('none');
+  // Until somebody agrees the provider was told nothing.
+  expect([pointOfNoReturn.crossedAt, (await live()).writer]).toEqual([null, 'orders-eu-west-1']);
+  await run.approveAll();
+  const { status, text, record } = await run.ended();
+  expect(status, text).toBe('completed');
+  expect(await live()).toMatchObject({ writer: 'orders-eu-central-1', pools: [0, 1] });
+  expect((await world.sides()).active).toBe('eu-central');
+  expect(record.debt.map(({ code, region }) => [code, region])).toContainEqual(['replicaMissing', 'eu-west']);
+
+  const orders = await world.verifyOrders();
+  expect(orders.lost.length).toBeGreaterThan(0);
+  expect(orders.duplicated).toBe(0);
+  for (const stated of [gate!.loss, record.loss!])
+    expect(orders.lost.filter((order) => !isInside(order, stated))).toEqual([]);
+  expect(orders.lost.filter(({ sentAt }) => sentAt > lostAt)).toEqual([]);
+
+  // The region is back: the provider makes its volume anew, and nothing of it is taken for a writer.
+  await world.lab.heal();
+  await world.lab.start({ what: 'region', where: 'eu-west' });
+  const repair = await world.start('reprotect', { service: 'checkout' });
+  await repair.approveAll();
+  const repaired = await repair.ended();
+  expect([repaired.status, repaired.record.debt], repaired.text).toEqual(['completed', []]);
+  await world.untilProtected();
 });

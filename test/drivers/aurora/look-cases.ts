@@ -131,8 +131,9 @@ export function lookCases(get: () => AuroraWorld): void {
   });
 
   describe('observing', () => {
-    const lagAt = async (nodes: Record<string, Record<string, Json>>) =>
-      (await store({}, nodes).observe({ region: B }))[0]!.lag;
+    const at = async (nodes: Record<string, Record<string, Json>>) =>
+      (await store({}, nodes).observe({ region: B }))[0]!;
+    const lagAt = async (nodes: Record<string, Record<string, Json>>) => (await at(nodes)).lag;
 
     it('without the databases the lag is what CloudWatch has outside the primary’s region; missing and old are no reading', async () => {
       const port = await freePort();
@@ -176,6 +177,15 @@ export function lookCases(get: () => AuroraWorld): void {
         detail: expect.stringContaining('do not agree'),
       });
       remove();
+    });
+
+    it('that a side is connected is the provider’s word of some time ago: it streams where a database or a fresh lag says so', async () => {
+      const port = await freePort();
+      const silent = Object.fromEntries([A, B].map((side) => [side, { host: '127.0.0.1', port }]));
+      expect((await at({})).upstream).toMatchObject({ streaming: true });
+      expect((await at(silent)).upstream).toMatchObject({ streaming: false });
+      world.lag.values = { [CLUSTERS[B]!.id]: { ms: 1_500, ageMs: 70_000 } };
+      expect((await at(silent)).upstream).toMatchObject({ streaming: true });
     });
 
     it('a source that is cut off cannot prove itself the writer', async () => {
