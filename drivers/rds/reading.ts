@@ -38,6 +38,8 @@ export interface SideReading {
 
 export interface FenceState {
   strength: FenceStrength;
+  /** False: its server did not tell, so that `none` proves nothing either way. */
+  told: boolean;
   /** Last position it can ever have acknowledged; `null` = unknown. */
   final: Position | null;
   durable: boolean;
@@ -94,16 +96,16 @@ export async function fenceOf(
   server: SqlServer | null,
   status: ServerStatus | RampartError,
 ): Promise<FenceState> {
-  if (server === null || status instanceof RampartError) return none('its server cannot be asked');
+  if (server === null || status instanceof RampartError) return none('its server cannot be asked', false);
   if (status.inRecovery) {
     const detail = 'in recovery, as its own server says';
-    return { strength: 'sessions', final: null, durable: false, formerPrimary: false, detail };
+    return { strength: 'sessions', told: true, final: null, durable: false, formerPrimary: false, detail };
   }
   const record = await readFence(fleet, server).catch(asFailure);
-  if (record instanceof RampartError) return none(record.message);
+  if (record instanceof RampartError) return none(record.message, false);
   if (record === null || !isAbout(record, fleet, side, status)) return none('writable');
   const doors = await readDoors(fleet, server).catch(asFailure);
-  return doors instanceof RampartError ? none(doors.message) : judged(record, doors);
+  return doors instanceof RampartError ? none(doors.message, false) : judged(record, doors);
 }
 
 /** A record of another side came with the data, one of an older timeline is of the past. */
@@ -120,11 +122,12 @@ function judged(record: FenceRecord, doors: Doors): FenceState {
   if (doors.open.length > 0) return none(`writable: ${doors.open[0]} can log in again`);
   if (doors.sessions > 0) return none(`writable: ${doors.sessions} sessions are open`);
   const detail = `fenced: nobody can log in to the service's databases and no session is left; last position ${record.final.text}`;
-  return { strength: 'sessions', final: record.final, durable: true, formerPrimary: true, detail };
+  return { strength: 'sessions', told: true, final: record.final, durable: true, formerPrimary: true, detail };
 }
 
-const none = (detail: string): FenceState => ({
+const none = (detail: string, told = true): FenceState => ({
   strength: 'none',
+  told,
   final: null,
   durable: false,
   formerPrimary: false,

@@ -196,8 +196,9 @@ async function renameAside(fleet: Fleet, side: Side): Promise<void> {
 /** Under the claim, which the instance that was kept carries. */
 async function create(fleet: Fleet, side: Side, source: Instance): Promise<void> {
   const [kept] = await keptOf(fleet, side);
-  // In the middle of a rename neither name may be known.
-  if (kept === undefined) return;
+  // In the middle of a rename neither name may be known, and the newest that is known is one of an earlier rebuild.
+  const claim = kept === undefined ? null : recordOf(kept).claim;
+  if (claim === null || claim.epoch < tokenOf(fleet.context).epoch) return;
   await withClaim(fleet, side, ANYTHING, async ({ instance }) => {
     if (instance.id === side.instance) return;
     const api = await rdsApi(fleet, side);

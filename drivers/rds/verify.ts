@@ -48,7 +48,7 @@ async function assertAlone(fleet: Fleet, side: Side): Promise<string[]> {
   const options = { connectTimeoutMs: OTHERS_MS, timeoutMs: OTHERS_MS, serverOnly: true };
   const others = await Promise.all(othersOf(fleet, side).map((other) => readSide(fleet, other, options)));
   const writable = others.filter(
-    ({ status, fence }) => known(status)?.inRecovery === false && fence.strength === 'none',
+    ({ status, fence }) => known(status)?.inRecovery === false && fence.told && fence.strength === 'none',
   );
   if (writable.length > 0) {
     const names = writable.map((other) => other.side.name).join(', ');
@@ -56,5 +56,5 @@ async function assertAlone(fleet: Fleet, side: Side): Promise<string[]> {
       remedy: `Fence ${names} now; \`rampart escape\` prints the commands.`,
     });
   }
-  return others.filter(({ status }) => status instanceof RampartError).map((other) => other.side.name);
+  return others.filter(({ fence }) => !fence.told).map((other) => other.side.name);
 }

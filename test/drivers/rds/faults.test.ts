@@ -1,7 +1,7 @@
 /** What goes wrong between the driver and RDS, and on either side of it. Each test begins and ends with ireland writable. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Finding } from '../../../drivers/ports.ts';
-import { EMPTY, tagsOf } from '../../../drivers/rds/record.ts';
+import { EMPTY, KEPT_FOR, tagsOf } from '../../../drivers/rds/record.ts';
 import type { Component } from '../../../topology/model.ts';
 import { Run } from '../../conformance/store/run.ts';
 import { asAdmin } from '../../fakes/aws/rds-servers.ts';
@@ -222,6 +222,10 @@ test('an answer that is lost, a busy replica, a dead source: promoted once; then
   expect(rds.aws.count('PromoteReadReplica')).toBe(1);
   await run.at(B).verifyWritable({ region: B }, A);
   await rds.world.write(B);
+  // A side whose fence cannot be read has not been seen, which is not the same as being writable.
+  await asAdmin(rds.port(A), 'REVOKE ALL ON rampart.suspended FROM rampart');
+  expect((await run.at(B).verifyWritable({ region: B }, A)).facts.unseen).toEqual([A]);
+  await asAdmin(rds.port(A), 'GRANT ALL ON rampart.suspended TO rampart');
 
   rds.aws.faults.clear();
   const rejoin = await run.at(A).rejoin({ region: A }, B);
@@ -229,9 +233,16 @@ test('an answer that is lost, a busy replica, a dead source: promoted once; then
   // Cut off anywhere, the next attempt goes on: the rename's answer is lost, and so is the new replica's.
   rds.aws.fault({ fault: 'cut', operation: 'ModifyDBInstance', times: 1 });
   rds.aws.fault({ fault: 'reset', applied: true, operation: 'CreateDBInstanceReadReplica', times: 1 });
+  // There is one of an earlier rebuild, and for a moment the instance has neither its old name nor its new one.
+  const claim = { epoch: 1, runId: 'long ago', seq: 1, at: 1 };
+  const tags = new Map(Object.entries({ ...tagsOf({ ...EMPTY, claim }), [KEPT_FOR]: ID[A]! }));
+  const earlier = rds.account.add({ id: `${ID[A]}-kept-20250101000000`, region: AWS[A]!, tags });
+  rds.account.renameGap = 6;
   const old = { ...rds.instance(A) };
   const rebuilt = await run.at(A).rebuild({ region: A }, B);
-  const [kept] = rebuilt.facts.kept as string[];
+  const [kept, ...more] = rebuilt.facts.kept as string[];
+  expect(more).toEqual([earlier.id]);
+  rds.account.instances.splice(rds.account.instances.indexOf(earlier), 1);
   expect(kept).toMatch(/^orders-ireland-kept-\d{14}$/);
   expect(rds.instance(A)).toMatchObject({
     source: rds.account.arnOf(rds.instance(B)),

@@ -39,6 +39,8 @@ export interface DbInstance {
   storageType: string;
   publiclyAccessible: boolean;
   clusterId: string | null;
+  /** In the middle of a rename, known by no name. */
+  hidden: boolean;
   /** `null` while it is being made. */
   endpoint: { address: string; port: number } | null;
   tags: Map<string, string>;
@@ -78,6 +80,8 @@ export class FakeRds {
   readonly snapshots: DbSnapshot[] = [];
   readonly events: DbEvent[] = [];
   servers: Servers | null = null;
+  /** Looks at a region for which an instance that is renamed has no name at all. */
+  renameGap = 0;
   /** Stages that the next promotions pass through, before the last one; tests lengthen and break them. */
   promotion: Stage[] = [{ status: 'available' }, { status: 'modifying' }, { status: 'rebooting' }];
   #made = 0;
@@ -109,6 +113,7 @@ export class FakeRds {
       storageType: 'gp3',
       publiclyAccessible: false,
       clusterId: null,
+      hidden: false,
       endpoint: null,
       tags: new Map(),
       stages: [],
@@ -125,7 +130,8 @@ export class FakeRds {
   /** @throws AwsError DBInstanceNotFound, as the API does */
   get(region: string, name: string): DbInstance {
     const found = this.instances.find(
-      (instance) => instance.region === region && (instance.id === name || this.arnOf(instance) === name),
+      (instance) =>
+        instance.region === region && !instance.hidden && (instance.id === name || this.arnOf(instance) === name),
     );
     if (found !== undefined) return found;
     throw new AwsError('DBInstanceNotFound', `DBInstance ${name} not found.`, 404);
@@ -201,7 +207,7 @@ export class FakeRds {
     const seen: XmlValue[] = [];
     for (const instance of page) {
       await this.#look(instance);
-      if (this.instances.includes(instance)) seen.push(this.describe(instance));
+      if (this.instances.includes(instance) && !instance.hidden) seen.push(this.describe(instance));
     }
     if (input.DBInstanceIdentifier !== undefined && seen.length === 0) this.get(region, input.DBInstanceIdentifier);
     const end = from + page.length;
@@ -339,11 +345,21 @@ export class FakeRds {
     if (to !== undefined && to !== instance.id) {
       if (input.ApplyImmediately !== 'true') return { DBInstance: this.describe(instance) };
       this.#assertFree(instance.region, to);
+      const hide = (): void => {
+        instance.hidden = true;
+      };
       instance.stages = [
         { status: 'renaming', looks: 1 },
+        ...(this.renameGap === 0
+          ? []
+          : [
+              { status: 'renaming', enter: hide },
+              { status: 'renaming', looks: this.renameGap },
+            ]),
         {
           status: 'renaming',
           enter: () => {
+            instance.hidden = false;
             const from = instance.id;
             instance.id = to;
             this.event(instance, `Renamed instance from ${from} to ${to}`, ['configuration change']);
