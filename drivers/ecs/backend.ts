@@ -13,6 +13,7 @@ import type { DriverContext, Finding } from '../ports.ts';
 import { ECS_CALLS } from './calls.ts';
 import type { EcsConfig, EcsNode } from './config.ts';
 import { type Bounds, scalableTarget } from './scaling.ts';
+import { balancedTargets, type Targets } from './targets.ts';
 
 /** Most tasks that one DescribeTasks takes. */
 const PAGE = 100;
@@ -48,6 +49,10 @@ export async function openService({ component, region, node, config, context, ti
   const scaling = config.autoscaling
     ? await scalableTarget({ node, ...common, timeoutMs })
     : { read: async (): Promise<Bounds | null> => null, write: async () => undefined };
+
+  const targets: Targets = config.targetHealth
+    ? await balancedTargets({ node, ...common, timeoutMs })
+    : { missing: async () => '' };
 
   async function describe(): Promise<Service> {
     const missing = new RampartError('PreconditionFailed', `${where}: there is no ${name} in ${node.region}`, {
@@ -130,7 +135,7 @@ export async function openService({ component, region, node, config, context, ti
     },
 
     obstacle: async () => '',
-    notYet: async () => '',
+    notYet: async () => targets.missing(await describe()),
     progress: async () => (await describe()).events?.[0]?.message ?? '',
     cpu: () =>
       averageCpu({
@@ -143,6 +148,8 @@ export async function openService({ component, region, node, config, context, ti
 
     async findings(): Promise<Finding[]> {
       const found = await describe();
+      // What it says changes until traffic comes; that it can be read is found out before a run needs it.
+      await targets.missing(found);
       const rest = { component, region };
       const blocker = (code: string, message: string, remedy: string): Finding => ({
         ...{ code, severity: 'blocker', ...rest, message: `${where}: ${message}.`, remedy },

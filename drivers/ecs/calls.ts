@@ -64,3 +64,13 @@ export const SCALING_CALLS = apiCalls('application-auto-scaling', {
     why: 'raises the lower bound before traffic comes, sets both to 0 while drained, puts them back',
   },
 });
+
+export const BALANCING_CALLS = apiCalls('elastic-load-balancing-v2', {
+  DescribeTargetHealth: {
+    ...side,
+    changes: false,
+    right: 'elasticloadbalancing:DescribeTargetHealth',
+    resource: '*',
+    why: 'whether load balancers send requests to the tasks',
+  },
+});

@@ -14,6 +14,14 @@ export const configSchema = z.strictObject({
         'Whether bounds of Application Auto Scaling are looked for and driven; services without any are fine',
       examples: [true],
     }),
+  targetHealth: z
+    .boolean()
+    .prefault(true)
+    .meta({
+      description:
+        'Whether the load balancers of the service must find as many tasks healthy as are wanted before the region gets traffic; `false` for an app whose health check fails until its database takes writes',
+      examples: [true],
+    }),
 });
 
 /** One side: a service in a region. */
@@ -34,6 +42,10 @@ export const nodeSchema = z.strictObject({
   scalingEndpoint: awsEndpoint.optional().meta({
     description: "Address of Application Auto Scaling, when it is not the region's own",
     examples: ['https://vpce-0abc.application-autoscaling.eu-west-1.vpce.amazonaws.com'],
+  }),
+  loadBalancingEndpoint: awsEndpoint.optional().meta({
+    description: "Address of Elastic Load Balancing, when it is not the region's own",
+    examples: ['https://vpce-0abc.elasticloadbalancing.eu-west-1.vpce.amazonaws.com'],
   }),
   cloudwatchEndpoint: awsEndpoint.optional().meta({
     description: "Address of CloudWatch, when it is not the region's own",

@@ -6,7 +6,7 @@ import { capacityCapabilities, capacityProblems } from '../aws/capacity/driver.t
 import { capacityWorkload } from '../aws/capacity/workload.ts';
 import type { Driver, DriverContext, Workload } from '../ports.ts';
 import { openService } from './backend.ts';
-import { ECS_CALLS, SCALING_CALLS } from './calls.ts';
+import { BALANCING_CALLS, ECS_CALLS, SCALING_CALLS } from './calls.ts';
 import { configSchema, type EcsConfig, type EcsNode, nodeSchema } from './config.ts';
 
 export const ecs: Driver<'workload'> = {
@@ -16,7 +16,7 @@ export const ecs: Driver<'workload'> = {
   config: configSchema,
   node: nodeSchema,
   secrets: [],
-  calls: [ECS_CALLS, SCALING_CALLS, CPU_CALLS],
+  calls: [ECS_CALLS, SCALING_CALLS, BALANCING_CALLS, CPU_CALLS],
   capabilities: (config) => capacityCapabilities(config, 'tasks'),
   local: () => false,
   validate: (component) =>

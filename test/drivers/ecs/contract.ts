@@ -9,9 +9,15 @@ export interface EcsPeer {
   stop(): Promise<void>;
   /** Makes service web of cluster shop with two tasks in eu-west-1; autoscaled from 1 to 8 where `autoscaling` says so. */
   prepare(): Promise<void>;
+  /** Where `balancing` says so: the service's load balancer loses one of its four healthy targets. */
+  loseTarget?(): Promise<void>;
 }
 
-export function describeEcs(name: string, start: () => Promise<EcsPeer>, { autoscaling }: { autoscaling: boolean }) {
+export function describeEcs(
+  name: string,
+  start: () => Promise<EcsPeer>,
+  { autoscaling, balancing = false }: { autoscaling: boolean; balancing?: boolean },
+) {
   describe(`ecs on ${name}`, { timeout: 60_000 }, () => {
     let peer: EcsPeer;
     beforeAll(async () => {
@@ -45,6 +51,16 @@ export function describeEcs(name: string, start: () => Promise<EcsPeer>, { autos
       expect(drained.facts).toMatchObject({ state: 'drained', size: { ...bounds(0, 0), desired: 0 } });
       const back = await open().restore('eu-west', saved);
       expect(back.facts).toMatchObject({ state: 'active', size: { ...bounds(1, 8), desired: 2 } });
+    });
+
+    test.runIf(balancing)('a load balancer that misses a target is waited for', async () => {
+      await peer.loseTarget!();
+      const impatient = ecsComponent(peer.url, { autoscaling, timeout: '10s', deadline: '100ms' }, { tasks: 4 });
+      const scaling = ecs.open(impatient, driverContext({ token: token(1, 'run one', 2) })).scale('eu-west');
+      await expect(scaling).rejects.toMatchObject({
+        type: 'DeadlineExceeded',
+        message: expect.stringContaining('the load balancer finds 3 of 4 targets of web healthy'),
+      });
     });
 
     test('an older claim is refused, and the service stays as it is', async () => {

@@ -36,6 +36,7 @@ beforeEach(() => {
     held: 0,
     room: Number.POSITIVE_INFINITY,
     slow: false,
+    health: new Map(),
   });
   cpu = undefined;
   fake.faults.clear();
@@ -264,6 +265,52 @@ describe('ecs: what goes wrong', () => {
       type: 'Conflict',
       message: expect.stringContaining('to 3 tasks'),
     });
+  });
+});
+
+describe('ecs: load balancers', () => {
+  const GROUP = 'arn:aws:elasticloadbalancing:eu-west-1:000000000000:targetgroup/web/0123456789abcdef';
+  const balanced = () => Object.assign(west(2), { targetGroups: [GROUP] });
+
+  it('tasks that run and get no requests are not enough: the wait ends with what the load balancer says', async () => {
+    balanced();
+    state.health.set(GROUP, { State: 'unhealthy', Description: 'Health checks failed with these codes: [503]' });
+    await expect(open(quick, { tasks: 3 }).scale(WEST)).rejects.toMatchObject({
+      type: 'DeadlineExceeded',
+      message: expect.stringContaining(
+        'the load balancer finds 0 of 3 targets of web healthy (Health checks failed with these codes: [503])',
+      ),
+    });
+    // Asked for, and not waited for; and an app whose check needs what it does not have yet.
+    expect(await open(quick, { tasks: 4 }).scale(WEST, { wait: false })).toMatchObject({ already: false });
+    expect(await open({ ...quick, targetHealth: false }, { tasks: 4 }).scale(WEST)).toMatchObject({ already: true });
+    state.health.set(GROUP, { State: 'healthy' });
+    expect(await open(quick, { tasks: 4 }).scale(WEST)).toMatchObject({ already: true });
+  });
+
+  it('waits until targets that are being registered are healthy', async () => {
+    balanced();
+    state.health.set(GROUP, { State: 'initial', Description: 'Target registration is in progress' });
+    const heartbeat = () => void state.health.set(GROUP, { State: 'healthy' });
+    expect(await open({}, { tasks: 3 }, { heartbeat }).scale(WEST)).toMatchObject({ already: false });
+    expect(state.health.get(GROUP)).toEqual({ State: 'healthy' });
+  });
+
+  it('a target group that no listener leads to decides nothing', async () => {
+    balanced();
+    state.health.set(GROUP, { State: 'unused', Reason: 'Target.NotInUse' });
+    expect(await open(quick, { tasks: 2 }).scale(WEST)).toMatchObject({ facts: { state: 'active' } });
+  });
+
+  it('no answer is no health, and a right that is missing is found before a run', async () => {
+    balanced();
+    central(2);
+    fake.fault({ operation: 'DescribeTargetHealth', fault: 'denied' });
+    await expect(open(quick, { tasks: 2 }).scale(WEST)).rejects.toMatchObject({ type: 'AccessDenied' });
+    const found = await open({}, { tasks: 2 }).preflight!('planned', 'eu-central', WEST);
+    expect(found).toMatchObject([
+      { code: 'workloadUnreadable', severity: 'blocker', message: expect.stringContaining('DescribeTargetHealth') },
+    ]);
   });
 });
 

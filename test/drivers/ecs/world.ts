@@ -18,7 +18,9 @@ export function ecsComponent(endpoint: string, config: object = {}, node: object
     config: parsed as Component['config'],
     sides: Object.fromEntries(
       Object.entries(REGIONS).map(([region, aws]) => {
-        const place = { endpoint, scalingEndpoint: endpoint, cloudwatchEndpoint: endpoint };
+        const place = {
+          ...{ endpoint, scalingEndpoint: endpoint, loadBalancingEndpoint: endpoint, cloudwatchEndpoint: endpoint },
+        };
         const side = ecs.node.parse({ region: aws, cluster: 'shop', service: 'web', ...place, ...node });
         return [region, { region, nodes: [{ name: region, queue: 'rampart', config: side as Component['config'] }] }];
       }),

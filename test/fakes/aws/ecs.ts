@@ -1,5 +1,5 @@
 /** Amazon ECS and Application Auto Scaling, as far as the size of services goes, with tasks that take their time. */
-import { type AwsCall, AwsError, type FakeService } from './protocol.ts';
+import { type AwsCall, AwsError, type FakeService, members } from './protocol.ts';
 
 export interface FakeTask {
   arn: string;
@@ -20,6 +20,14 @@ export interface FakeEcsService {
   events: string[];
   schedulingStrategy: 'REPLICA' | 'DAEMON';
   controller: 'ECS' | 'CODE_DEPLOY' | 'EXTERNAL';
+  /** Target groups of its load balancers; every running task is a target of each. */
+  targetGroups: string[];
+}
+
+export interface FakeTargetHealth {
+  State: 'initial' | 'healthy' | 'unhealthy' | 'unused';
+  Reason?: string;
+  Description?: string;
 }
 
 export class FakeEcs {
@@ -30,6 +38,8 @@ export class FakeEcs {
   held = 0;
   /** Tasks that can run at all: machines, or a quota. */
   room = Number.POSITIVE_INFINITY;
+  /** What load balancers say of targets, by target group; healthy where it says nothing. */
+  health = new Map<string, FakeTargetHealth>();
   /** New tasks stay PENDING. */
   slow = false;
   #tasks = 0;
@@ -47,6 +57,7 @@ export class FakeEcs {
       events: [],
       schedulingStrategy: 'REPLICA',
       controller: 'ECS',
+      targetGroups: [],
     };
     this.services.push(service);
     this.#settle(service);
@@ -91,6 +102,22 @@ export class FakeEcs {
           UntagResource: (call) => {
             for (const key of call.input.tagKeys) this.#tagged(call).delete(key);
             return {};
+          },
+        },
+      },
+      {
+        scope: 'elasticloadbalancing',
+        protocol: 'query',
+        namespace: 'http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/',
+        snapshot,
+        operations: {
+          DescribeTargetHealth: ({ input }) => {
+            const service = this.services.find((one) => one.targetGroups.includes(input.TargetGroupArn));
+            if (service === undefined) throw new AwsError('TargetGroupNotFound', 'One or more target groups not found');
+            const TargetHealth = { ...(this.health.get(input.TargetGroupArn) ?? { State: 'healthy' }) };
+            const running = service.tasks.filter(({ lastStatus }) => lastStatus === 'RUNNING');
+            const targets = running.map(({ arn }) => ({ Target: { Id: arn, Port: 80 }, TargetHealth }));
+            return { TargetHealthDescriptions: members(targets) };
           },
         },
       },
@@ -189,6 +216,7 @@ function show(service: FakeEcsService): object {
     events: service.events.map((message, index) => ({ id: String(index), message, createdAt: new Date() })),
     schedulingStrategy: service.schedulingStrategy,
     deploymentController: { type: service.controller },
+    loadBalancers: service.targetGroups.map((targetGroupArn) => ({ targetGroupArn, containerPort: 80 })),
     tags: [...service.tags].map(([key, value]) => ({ key, value })),
   };
 }
