@@ -159,20 +159,9 @@ function openLb(component: Component, context: DriverContext): Router {
     await change(api, before, !moves, fallbackAt(fallback));
     if (disables) await pools.disable(region, before, claimToWrite(before.mark.claim, context));
     const facts = { region, pool: own.id, fallbackPool: fallback, before: before.weights };
-    if (others.length > 0) {
-      const sharedWith = others.map(showReference);
-      const has = before.weights?.[region] ?? 0;
-      const uses = others.length > 1 ? 'use' : 'uses';
-      const why = `the pool of ${region} was left enabled, because ${sharedWith.join(', ')} ${uses} it, too`;
-      const still = has > 0 ? `${region} still has ${has} %` : `clients with a session may stay in ${region}`;
-      const text = `its fallback pool is ${fallback}; ${why}: ${still}, and it may get more when nothing else is healthy`;
-      return receipt(already, text, { ...facts, disabled: false, sharedWith });
-    }
+    if (others.length > 0) throw halfFenced(name, region, others.map(showReference), before.weights?.[region] ?? 0);
     const done = already ? 'was already' : 'is';
-    return receipt(already, `the pool of ${region} ${done} disabled for every load balancer`, {
-      ...facts,
-      disabled: true,
-    });
+    return receipt(already, `the pool of ${region} ${done} disabled for every load balancer`, facts);
   }
 
   async function save(): Promise<Receipt> {
@@ -259,4 +248,15 @@ function fallbackAt(pool: string): Goal {
     wanted: `the fallback pool ${pool}`,
     shows: ({ lb }) => lb.fallback_pool === pool,
   };
+}
+
+/** The fallback pool has left; the pool is not Rampart's alone to disable. */
+function halfFenced(name: string, region: RegionName, sharedWith: string[], percent: number): RampartError {
+  const uses = sharedWith.length > 1 ? 'use' : 'uses';
+  const still = percent > 0 ? `${region} still has ${percent} %` : `clients with a session may stay in ${region}`;
+  return new RampartError(
+    'PreconditionFailed',
+    `${name}: its fallback pool is no longer in ${region}; the pool of ${region} was left enabled, because ${sharedWith.join(', ')} ${uses} it, too: ${still}, and it may get more when nothing else is healthy`,
+    { remedy: 'Give each load balancer pools of its own.', details: { sharedWith } },
+  );
 }

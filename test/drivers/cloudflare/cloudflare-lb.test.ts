@@ -174,31 +174,32 @@ describe('weighted', { timeout: 30_000 }, () => {
     });
     afterEach(() => void world.fake.balancing.balancers.delete(other.id));
 
-    test('a fence moves the fallback pool, leaves the pool enabled, and says so', async () => {
+    test('a fence moves the fallback pool, leaves the pool enabled, and does not pass for one', async () => {
       const fencing = run();
-      const receipt = await fencing.fence!('eu-central');
       const shared = [`blog.example.com (${other.id})`];
-      expect(receipt).toMatchObject({
-        already: false,
-        facts: { region: 'eu-central', pool: CENTRAL, fallbackPool: WEST, disabled: false, sharedWith: shared },
-      });
-      expect(receipt.summary).toContain(`the pool of eu-central was left enabled, because ${shared} uses it, too`);
+      const half = {
+        type: 'PreconditionFailed',
+        message: expect.stringContaining(`the pool of eu-central was left enabled, because ${shared} uses it, too`),
+        details: { sharedWith: shared },
+      };
+      await expect(fencing.fence!('eu-central')).rejects.toMatchObject(half);
       expect(world.fake.sent('PATCH').map(({ path }) => path.split('/').at(-1))).toEqual([BALANCER]);
       expect(world.pool('eu-central')).toMatchObject({ enabled: true, description: '' });
+      expect(world.balancer()).toMatchObject({ fallback_pool: WEST });
       expect(world.fake.balancing.balancers.get(other.id)).toMatchObject({ fallback_pool: CENTRAL });
-      expect(await fencing.fence!('eu-central')).toMatchObject({
-        already: true,
-        facts: { disabled: false, sharedWith: shared },
-      });
+      await expect(fencing.fence!('eu-central')).rejects.toMatchObject(half);
+      expect(world.fake.sent('PATCH')).toHaveLength(1);
       // Once nobody else uses it.
       world.fake.balancing.balancers.delete(other.id);
-      expect(await fencing.fence!('eu-central')).toMatchObject({ already: false, facts: { disabled: true } });
+      expect(await fencing.fence!('eu-central')).toMatchObject({ already: false, facts: { pool: CENTRAL } });
       expect(world.pool('eu-central').enabled).toBe(false);
     });
 
     test('traffic that the region still gets is named', async () => {
       await run().setWeights({ 'eu-west': 60, 'eu-central': 40 });
-      expect((await run().fence!('eu-central')).summary).toContain('eu-central still has 40 %');
+      await expect(run().fence!('eu-central')).rejects.toMatchObject({
+        message: expect.stringContaining('eu-central still has 40 %'),
+      });
       expect(world.pool('eu-central').enabled).toBe(true);
     });
 
