@@ -5,6 +5,7 @@
  *   node dist/bench/main.js page
  */
 import { parseArgs } from 'node:util';
+import { clouds } from './clouds.ts';
 import { crash } from './crash.ts';
 import { guard } from './guard.ts';
 import { guards } from './guards.ts';
@@ -39,6 +40,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     runs: 3,
     measure: storm,
   },
+  clouds: { about: '100 components of AWS observed at once, beside the slowest of them', runs: 5, measure: clouds },
   plan: { about: 'topology of 1,000 services, a plan for each', runs: 5, measure: plan },
 };
 
