@@ -27,14 +27,14 @@ function foldersOfTypes(): Map<string, string> {
   return found;
 }
 
-/** Every source of the test folders of a driver; only those that carry its name where there are such. */
+/** Every source of the test folders of a driver; of folders that several share, those that carry its name where there are such. */
 function suiteOf(folder: string, type: string): string {
   const folders = readdirSync(join(root, 'test/drivers'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => join('test/drivers', entry.name))
     .filter((path) => path.endsWith(`/${folder}`) || sourcesBelow(root, path).some((file) => tries(file, folder)));
   const files = folders.flatMap((path) => sourcesBelow(root, path));
-  const own = files.filter((file) => file.split('/').at(-1)!.startsWith(`${type}.`));
+  const own = folder === type ? [] : files.filter((file) => file.split('/').at(-1)!.startsWith(`${type}.`));
   return (own.length > 0 ? own : files).map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
 }
 
