@@ -64,5 +64,7 @@ export async function averageCpu(question: CpuQuestion): Promise<number | null> 
     ],
   });
   const answer = await api.call('GetMetricData', (client, options) => client.send(command, options), { timeoutMs });
-  return answer.MetricDataResults?.[0]?.Values?.[0] ?? null;
+  const result = answer.MetricDataResults?.[0];
+  // What is left out may be the very load that speaks against fewer units.
+  return result?.StatusCode === 'Complete' ? (result.Values?.[0] ?? null) : null;
 }

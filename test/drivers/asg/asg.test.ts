@@ -14,7 +14,11 @@ let cpu: number | undefined;
 const cloudwatch: FakeService = {
   scope: 'monitoring',
   protocol: 'json1.0',
-  operations: { GetMetricData: () => ({ MetricDataResults: [{ Id: 'cpu', Values: cpu === undefined ? [] : [cpu] }] }) },
+  operations: {
+    GetMetricData: () => ({
+      MetricDataResults: [{ Id: 'cpu', StatusCode: 'Complete', Values: cpu === undefined ? [] : [cpu] }],
+    }),
+  },
   snapshot: () => () => undefined,
 };
 

@@ -12,11 +12,18 @@ let state: FakeEcs;
 let fake: FakeAws;
 /** Percent that CloudWatch tells; none when undefined. */
 let cpu: number | undefined;
+let partial = false;
 
 const cloudwatch: FakeService = {
   scope: 'monitoring',
   protocol: 'json1.0',
-  operations: { GetMetricData: () => ({ MetricDataResults: [{ Id: 'cpu', Values: cpu === undefined ? [] : [cpu] }] }) },
+  operations: {
+    GetMetricData: () => ({
+      MetricDataResults: [
+        { Id: 'cpu', StatusCode: partial ? 'PartialData' : 'Complete', Values: cpu === undefined ? [] : [cpu] },
+      ],
+    }),
+  },
   snapshot: () => () => undefined,
 };
 const live = new FakeEcs();
@@ -39,6 +46,7 @@ beforeEach(() => {
     health: new Map(),
   });
   cpu = undefined;
+  partial = false;
   fake.faults.clear();
   fake.calls.length = 0;
   // A budget of requests of its own.
@@ -140,6 +148,13 @@ describe('ecs: a smaller size is put back only as far as the load allows', () =>
   });
 
   it('not known: all of them', async () => {
+    const { desired, summary } = await shrink();
+    expect([desired, summary]).toEqual([8, expect.stringContaining('nothing is known of their load')]);
+  });
+
+  it('told in part: all of them, what is left out may be the load', async () => {
+    cpu = 5;
+    partial = true;
     const { desired, summary } = await shrink();
     expect([desired, summary]).toEqual([8, expect.stringContaining('nothing is known of their load')]);
   });
