@@ -41,6 +41,7 @@ async function readLag(aurora: Aurora, node: AuroraNode): Promise<Lag | null> {
     cloudwatchApi(aurora, node),
     import('@aws-sdk/client-cloudwatch'),
   ]);
+  const listed = known.has(keyOf(node));
   const metrics = await metricsOf(aurora, node);
   if (metrics.length === 0) return null;
   const now = context.now();
@@ -61,7 +62,11 @@ async function readLag(aurora: Aurora, node: AuroraNode): Promise<Lag | null> {
   const newest = points
     .filter(({ ms }) => Number.isFinite(ms) && ms >= 0)
     .sort((a, b) => b.at - a.at || b.ms - a.ms)[0];
-  if (newest === undefined) return null;
+  if (newest === undefined) {
+    // The dimensions of a moment ago may be those of a writer that has moved since.
+    known.delete(keyOf(node));
+    return listed ? readLag(aurora, node) : null;
+  }
   // A value is the greatest of its minute, which begins at its time.
   const age = Math.max(0, now - newest.at);
   return { bytes: null, seconds: newest.ms / 1000, measuredAt: now, freshnessMs: age, fresh: age <= config.metricAge };

@@ -52,7 +52,14 @@ const DENIED = new Set([
 ]);
 
 /** No answer, or one that says nothing about the call. */
-const UNAVAILABLE = new Set(['ServiceUnavailable', 'ServiceUnavailableException', 'InternalFailure', 'InternalError']);
+const UNAVAILABLE = new Set([
+  'ServiceUnavailable',
+  'ServiceUnavailableException',
+  'InternalFailure',
+  'InternalError',
+  'RequestTimeout',
+  'RequestTimeoutException',
+]);
 
 /** Names the SDK gives to what it could not read. */
 const UNREADABLE = new Set(['Error', 'SyntaxError', 'TypeError', 'Unknown', 'UnknownError']);
@@ -132,7 +139,7 @@ function sentence(message: string): string {
 }
 
 function plain({ name, message, code }: SdkError, status: number | undefined): string {
-  if (status !== undefined && status >= 500) return `answered HTTP ${status} (${name})`;
+  if (status !== undefined && (status >= 500 || UNAVAILABLE.has(name))) return `answered HTTP ${status} (${name})`;
   if (status !== undefined) return `answered HTTP ${status} with a body that cannot be read (cut off?)`;
   // The SDK calls a closed connection a TimeoutError, too: the code says more than the name.
   switch (code) {

@@ -1,5 +1,5 @@
 /** What is seen and found before a switch, and how it is said. */
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { auroraGlobal } from '../../../drivers/aurora/driver.ts';
 import { generationOf } from '../../../drivers/aurora/generation.ts';
 import { readTags } from '../../../drivers/aurora/tags.ts';
@@ -177,6 +177,20 @@ export function lookCases(get: () => AuroraWorld): void {
         detail: expect.stringContaining('do not agree'),
       });
       remove();
+    });
+
+    it('the lag is found again when the writer has moved to a region of which CloudWatch keeps it apart', async () => {
+      const port = await freePort();
+      const component = world.with({}, Object.fromEntries([A, B].map((side) => [side, { host: '127.0.0.1', port }])));
+      const seconds = async () => {
+        const [seen] = await new Run(world, 0).at(null, {}, component).observe({ region: B });
+        return seen!.lag?.seconds;
+      };
+      const id = CLUSTERS[B]!.id;
+      world.lag.values = { [id]: { ms: 1_500, ageMs: 0, source: 'eu-west-1' } };
+      expect(await seconds()).toBe(1.5);
+      world.lag.values = { [id]: { ms: 2_500, ageMs: 0, source: 'us-east-1' } };
+      await vi.waitUntil(async () => (await seconds()) === 2.5);
     });
 
     it('that a side is connected is the provider’s word of some time ago: it streams where a database or a fresh lag says so', async () => {

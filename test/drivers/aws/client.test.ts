@@ -133,6 +133,14 @@ test.each([
   expect(bad.requests()).toBe(1);
 }); // biome-ignore format: a table
 
+test.each(['RequestTimeout', 'RequestTimeoutException'])('%s is no refusal: nobody knows', async (code) => {
+  const slow = await region(xmlError(code, 400));
+  await expect(promote(slow.endpoint)).rejects.toMatchObject({
+    type: 'ProviderUnavailable',
+    details: { maybeApplied: true },
+  });
+});
+
 test('a throttled call was not looked at, and Temporal waits as long as the provider says', async () => {
   const busy = await region(xmlError('Throttling', 400));
   const error = await promote(busy.endpoint).catch((thrown: unknown) => thrown);

@@ -413,8 +413,8 @@ export class FakeAurora {
 
 /** CloudWatch with the one metric that matters here. */
 export class FakeLag {
-  /** Newest values in milliseconds, by cluster; `ageMs`: how old. */
-  values: Record<string, { ms: number; ageMs: number }> = {};
+  /** Newest values in milliseconds, by cluster; `ageMs`: how old; `source`: region of the writer. */
+  values: Record<string, { ms: number; ageMs: number; source?: string }> = {};
 
   service(): FakeService {
     return {
@@ -423,19 +423,21 @@ export class FakeLag {
       snapshot: () => () => undefined,
       operations: {
         ListMetrics: ({ input }) => ({
-          Metrics: Object.keys(this.values)
-            .filter((id) => input.Dimensions?.[0]?.Value === id)
-            .map((id) => ({
+          Metrics: Object.entries(this.values)
+            .filter(([id]) => input.Dimensions?.[0]?.Value === id)
+            .map(([id, { source = 'eu-west-1' }]) => ({
               ...{ Namespace: 'AWS/RDS', MetricName: input.MetricName },
               Dimensions: [
                 { Name: 'DBClusterIdentifier', Value: id },
-                { Name: 'SourceRegion', Value: 'eu-west-1' },
+                { Name: 'SourceRegion', Value: source },
               ],
             })),
         }),
         GetMetricData: ({ input }) => ({
           MetricDataResults: input.MetricDataQueries.map((query: { Id: string; MetricStat: { Metric: Metric } }) => {
-            const value = this.values[query.MetricStat.Metric.Dimensions[0]!.Value];
+            const [cluster, source] = query.MetricStat.Metric.Dimensions;
+            const found = this.values[cluster!.Value];
+            const value = (found?.source ?? 'eu-west-1') === source!.Value ? found : undefined;
             const at = new Date(Date.now() - (value?.ageMs ?? 0));
             const within = value !== undefined && at.getTime() / 1000 >= Number(input.StartTime);
             const shown = within ? { Timestamps: [at], Values: [value.ms] } : { Timestamps: [], Values: [] };
