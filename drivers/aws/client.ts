@@ -15,6 +15,8 @@ import { orAborted } from './or-aborted.ts';
 const CONNECT_MS = 2_000;
 /** Longest wait for an answer, in milliseconds, when a call names none. */
 const ANSWER_MS = 10_000;
+/** No call may ask for more, in milliseconds: beyond it the connection itself gives up. */
+const LONGEST_MS = 60_000;
 
 export interface AwsPlace {
   /** Region that is signed for and, without `endpoint`, called. */
@@ -103,8 +105,8 @@ async function makeClient<C, A extends string>({ load, place, package: name }: A
     maxAttempts: 1,
     requestHandler: new NodeHttpHandler({
       connectionTimeout: CONNECT_MS,
-      requestTimeout: ANSWER_MS,
-      socketTimeout: ANSWER_MS,
+      requestTimeout: LONGEST_MS,
+      socketTimeout: LONGEST_MS,
       throwOnRequestTimeout: true,
     }),
   });

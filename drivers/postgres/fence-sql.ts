@@ -13,6 +13,7 @@
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Position } from '../ports.ts';
+import { changeServer } from '../sql/change.ts';
 import { positionAt } from '../sql/lsn.ts';
 import { query, withSession } from '../sql/session.ts';
 import { tokenOf } from '../store-claims.ts';
@@ -82,11 +83,7 @@ export async function openRemembered(cluster: Cluster, node: PgNode): Promise<st
   ]);
   if (row === undefined) return [];
   const opened = await openDatabases(cluster, node, JSON.parse(row.value) as string[]);
-  await query(
-    cluster,
-    node,
-    `SET LOCAL synchronous_commit = local; DELETE FROM rampart.suspended WHERE name = '${CLOSED}'`,
-  );
+  await changeServer(cluster, node, `DELETE FROM rampart.suspended WHERE name = '${CLOSED}'`);
   return opened;
 }
 
@@ -109,10 +106,7 @@ async function setAllowed(cluster: Cluster, node: PgNode, databases: string[], a
      FROM pg_database WHERE datname = ANY($1) AND datallowconn <> ${allowed} ORDER BY datname`,
     [databases],
   );
-  for (const { statement } of rows) {
-    // The lost synchronous replica of the run that fences must not hold the fence up.
-    await query(cluster, node, `SET LOCAL synchronous_commit = local; ${statement}`);
-  }
+  for (const { statement } of rows) await changeServer(cluster, node, statement);
   return rows.map((row) => row.datname);
 }
 

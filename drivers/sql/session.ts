@@ -109,7 +109,7 @@ async function onClient<T>(
     return result;
   } catch (error) {
     // After an error of the server itself the session is as good as before, unless a transaction is open.
-    release(isBroken(error) || !isServerError(error) ? true : await leftTransaction(client));
+    release(isBroken(error) ? true : await leftTransaction(client));
     throw error;
   } finally {
     signal.removeEventListener('abort', abort);
@@ -205,6 +205,8 @@ const isServerError = (error: unknown): boolean => (error as { severity?: unknow
 
 /** The session cannot be used any more. */
 function isBroken(error: unknown): boolean {
+  // Of the work itself, or of another session that it used: nothing is wrong with this one.
+  if (error instanceof RampartError) return false;
   const code = codeOf(error);
   if (isServerError(error)) return code.startsWith('57P') || code.startsWith('08');
   return true;

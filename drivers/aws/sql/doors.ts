@@ -11,6 +11,7 @@
  * The control database stays open, for Rampart and for the way back; so the service must not live in it.
  */
 import { RampartError } from '../../errors.ts';
+import { changeServer } from '../../sql/change.ts';
 import type { SqlComponent, SqlServer } from '../../sql/server.ts';
 import { query } from '../../sql/session.ts';
 import { ensureTables } from '../../sql/tables.ts';
@@ -76,7 +77,7 @@ export async function closeDoors(cluster: SqlComponent, server: SqlServer, runId
   // What was saved first is the original: a fence that was cut off has changed some of it since.
   for (const { name, limit } of databases) saved.databases[name] ??= limit;
   if (databases.length > 0) await save(cluster, server, saved, runId);
-  for (const { statement } of databases) await change(cluster, server, statement);
+  for (const { statement } of databases) await changeServer(cluster, server, statement);
 
   const roles = await query<{ name: string; statement: string }>(
     cluster,
@@ -86,7 +87,7 @@ export async function closeDoors(cluster: SqlComponent, server: SqlServer, runId
   );
   saved.roles = [...new Set([...saved.roles, ...roles.map(({ name }) => name)])];
   if (roles.length > 0) await save(cluster, server, saved, runId);
-  for (const { statement } of roles) await change(cluster, server, statement);
+  for (const { statement } of roles) await changeServer(cluster, server, statement);
   await assertClosed(cluster, server);
   return saved;
 }
@@ -139,8 +140,8 @@ export async function openDoors(cluster: SqlComponent, server: SqlServer): Promi
      ORDER BY 1`,
     [JSON.stringify(saved.databases), saved.roles],
   );
-  for (const { statement } of statements) await change(cluster, server, statement);
-  await change(cluster, server, `DELETE FROM rampart.suspended WHERE name = '${SAVED}'`);
+  for (const { statement } of statements) await changeServer(cluster, server, statement);
+  await changeServer(cluster, server, `DELETE FROM rampart.suspended WHERE name = '${SAVED}'`);
   return statements.map(({ name }) => name);
 }
 
@@ -186,26 +187,6 @@ export async function writeSuspended(
      ON CONFLICT (name) DO UPDATE SET value = excluded.value, run_id = excluded.run_id, at = now()`,
     [name, value, runId],
   );
-}
-
-/**
- * Longest a statement may take on the server, in milliseconds: less than this end waits for its answer. One that waits
- * for somebody's lock and was given up here alone would close a door whenever it gets the lock, also after an unfence.
- */
-const STATEMENT_MS = 4_000;
-
-/** A replica that is gone must not hold up the run that deals with it. */
-async function change(cluster: SqlComponent, server: SqlServer, statement: string): Promise<void> {
-  const settings = `SET LOCAL synchronous_commit = local; SET LOCAL statement_timeout = ${STATEMENT_MS}`;
-  await query(cluster, server, `${settings}; ${statement}`).catch((error: unknown) => {
-    // 57014: query_canceled.
-    if (!(error instanceof RampartError) || error.details.code !== '57014') throw error;
-    throw new RampartError('ProviderUnavailable', `${server.name} did not do in ${STATEMENT_MS} ms: ${statement}`, {
-      remedy:
-        'Somebody holds a lock on it (pg_locks, pg_stat_activity): end that transaction. It is tried again by itself.',
-      cause: error,
-    });
-  });
 }
 
 export const sessionsInDatabases = SESSIONS;

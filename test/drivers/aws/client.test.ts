@@ -76,6 +76,27 @@ test('a region that swallows everything ends in time, is asked once, and says th
   expect(hole.requests()).toBe(1);
 });
 
+test('the connection gives up no earlier than the longest time-out that a topology may name', async () => {
+  const { RDSClient, DescribeDBInstancesCommand } = await import('@aws-sdk/client-rds');
+  const there = await region(xmlError('DBInstanceNotFound', 404));
+  let handler: { httpHandlerConfigs(): { requestTimeout?: number; socketTimeout?: number } } | undefined;
+  const api = await awsApi({
+    load: async () => (base) => {
+      handler = base.requestHandler;
+      return new RDSClient(base);
+    },
+    package: '@aws-sdk/client-rds',
+    calls: CALLS,
+    place: { region: 'eu-west-1', endpoint: there.endpoint },
+    context: driverContext(),
+    component: 'orders-db in ireland',
+  });
+  await expect(
+    api.call('PromoteReadReplica', (client, options) => client.send(new DescribeDBInstancesCommand({}), options)),
+  ).rejects.toMatchObject({ code: 'DBInstanceNotFound' });
+  expect(handler?.httpHandlerConfigs()).toMatchObject({ requestTimeout: 60_000, socketTimeout: 60_000 });
+});
+
 test('credentials that never come end in time as well, and nothing is sent when they come late', async () => {
   const { RDSClient, PromoteReadReplicaCommand } = await import('@aws-sdk/client-rds');
   const there = await region(() => undefined);

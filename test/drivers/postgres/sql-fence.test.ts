@@ -62,6 +62,29 @@ test('fence by SQL: nobody gets in, nobody is left, and the way back opens every
   expect((await run.at(null).prove({ region: A })).fence.cannotWrite).toBe('none');
 });
 
+test('fence by SQL: what was given up while somebody held a lock closes nothing later', async () => {
+  const run = await start(remote);
+  await run.at(null).converge(A, B, LIMIT);
+  const waiting = () =>
+    pair.sql(
+      A,
+      `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%ALLOW_CONNECTIONS false%' AND wait_event_type = 'Lock'`,
+    );
+  await withClient(urlOf(pair.nodes[A]!, 'rampart'), async (holder) => {
+    await holder.query('BEGIN');
+    await holder.query(`ALTER DATABASE ${LAB_DATABASE} WITH CONNECTION LIMIT 50`);
+    const fenced = run.at(null).fence({ region: A });
+    await expect(fenced).rejects.toMatchObject({
+      type: 'ProviderUnavailable',
+      remedy: expect.stringContaining('pg_locks'),
+    });
+    expect(await waiting()).toEqual([]);
+    await holder.query('ROLLBACK');
+  });
+  await run.at(null).unfence({ region: A }, { to: B, deadline: null });
+  await pair.write(A);
+});
+
 test('fence by SQL: the target opens what the catalogue brought along closed, and the old side needs a rewind', async () => {
   const run = await start(remote);
   await pair.write(A);
