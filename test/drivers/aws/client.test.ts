@@ -93,7 +93,7 @@ test('the connection gives up no earlier than the longest time-out that a topolo
   });
   await expect(
     api.call('PromoteReadReplica', (client, options) => client.send(new DescribeDBInstancesCommand({}), options)),
-  ).rejects.toMatchObject({ code: 'DBInstanceNotFound' });
+  ).rejects.toMatchObject({ code: 'DBInstanceNotFoundFault' });
   expect(handler?.httpHandlerConfigs()).toMatchObject({ requestTimeout: 60_000, socketTimeout: 60_000 });
 });
 
