@@ -7,8 +7,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { useClock } from '../../drivers/clock.ts';
 import { drawScenario } from './draw.ts';
 import { bundleFor, MUTATIONS } from './mutations.ts';
-import { optionsOf, playSeed } from './play.ts';
+import { optionsOf, play, playSeed } from './play.ts';
 import { type Found, readJson, resultsFolder } from './results.ts';
+import type { Scenario } from './scenario.ts';
+import { A, B } from './service.ts';
 import { shrink } from './shrink.ts';
 import { simulate } from './simulate.ts';
 
@@ -40,6 +42,17 @@ describe('the simulation', () => {
   it('draws the same scenario from the same seed, and another one from another', () => {
     expect(drawScenario(7)).toEqual(drawScenario(7));
     expect(drawScenario(7)).not.toEqual(drawScenario(8));
+  });
+
+  it('counts what is missing at the side that clients are sent to, where both are on a timeline of one number', async () => {
+    // There, back before the old side followed, and the side between cut off with a history of its own: two times 2.
+    const faults: Scenario['faults'] = [
+      { what: 'escalateBack', region: A, ms: 12_000, when: { step: 'settle:edge', nth: 1, op: 0 } },
+      { what: 'cutRegion', region: B, ms: 90_001, when: { ms: 7_160 } },
+    ];
+    const { violations, ends } = await play({ ...drawScenario(46_018), faults }, null, {});
+    expect(ends).toEqual([expect.stringMatching(/^failover unplanned: completed/)]);
+    expect(violations).toEqual([]);
   });
 
   it('makes a failing scenario shorter', async () => {

@@ -494,9 +494,14 @@ export class SimWorld {
     }
   }
 
-  /** The side clients end up with: the newest timeline, writable now or as soon as its process is back. */
+  /**
+   * The side clients end up with: the newest timeline, writable now or as soon as its process is back. Two sides may
+   * each have made one of the same number; then it is the one they are sent to.
+   */
   #survivor(store: string): Server {
-    const rank = (s: Server): number => s.branch.timeline * 1e15 + (s.writable ? 1e13 : 0) + s.end;
+    const sentTo = (s: Server): boolean => (this.traffic.router('writer').weights[s.region] ?? 0) > 0;
+    const rank = (s: Server): number =>
+      s.branch.timeline * 1e15 + (sentTo(s) ? 1e14 : 0) + (s.writable ? 1e13 : 0) + s.end;
     return this.servers(store).reduce((best, next) => (rank(next) > rank(best) ? next : best));
   }
 }
