@@ -18,6 +18,7 @@ import type {
   Weights,
 } from '../drivers/ports.ts';
 import { metrics } from '../metrics/process.ts';
+import { MOVE } from '../plan/adopted.ts';
 import type { StepCall } from '../plan/model.ts';
 import { analyse, lineOf } from './analyse.ts';
 import type { StepActivities } from './contract.ts';
@@ -95,7 +96,7 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
         epoch: token.epoch,
         service: call.run.service,
         component: componentOf(call).name,
-        saved,
+        saved: { ...saved, [MOVE]: { from: call.from, to: call.to } },
         fencedAt: null,
         freezeBudgetMs: Number(call.input.freezeBudgetMs),
         lastTouched: context.now(),

@@ -58,7 +58,7 @@ export interface Journal {
   epoch: number;
   service: string;
   component: string;
-  /** Original settings to put back, by step id. */
+  /** Original settings to put back, by step id; and under `move`, from where to where the run that read them was to go. */
   saved: Record<string, Json>;
   fencedAt: Millis | null;
   freezeBudgetMs: number;

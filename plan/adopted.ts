@@ -7,12 +7,18 @@ import type { Undo } from './model.ts';
 import { isOpen } from './sides.ts';
 import type { Situation } from './situation.ts';
 
+/** Where a journal says, beside the settings, from where to where the run that read them was to go. */
+export const MOVE = 'move';
+
 /** The facts that the save step `id` found in the run whose journal is still open, or `null`. The newest claim counts. */
-export function adopted({ parts }: Situation, id: string): Record<string, Json> | null {
+export function adopted({ parts, from }: Situation, id: string): Record<string, Json> | null {
   const journals = parts.stores
     .flatMap((view) => view.nodes.filter(isOpen).map((node) => node.seen!.journal!))
     .sort((a, b) => b.epoch - a.epoch);
   for (const { saved } of journals) {
+    const move = saved[MOVE];
+    // That move stands, this one leads away from where it led: what its sides were before it is nothing to go back to.
+    if (id.includes('@') && isObject(move) && move.to === from) continue;
     const receipt = saved[id];
     if (!isObject(receipt)) continue;
     // A journal keeps the whole receipt of the save step.

@@ -378,6 +378,34 @@ describe('what a request finds', () => {
   });
 });
 
+describe('a failback after a failover that stands and never settled', () => {
+  const saved = {
+    'save:edge': { already: true, at: 1, summary: '', facts: { ttl: 300 } },
+    [`save:shop@${A}`]: { already: true, at: 1, summary: '', facts: { state: 'active' } },
+  };
+  const undosOf = (move: object) => {
+    const base = input(WORLDS['steady(B)']!(), { action: 'failover', to: A });
+    const [a, b] = base.observations.stores['orders-db']!;
+    const [seen] = WORLDS['promoted(B)']!().stores['orders-db']!;
+    const journal = { ...seen!.journal!, saved: { ...saved, ...move } };
+    const stores = { 'orders-db': [{ ...a!, journal }, b!] };
+    const plan = compilePlan({ ...base, observations: { ...base.observations, stores } });
+    const steps = plan.stages.flatMap((stage) => stage.steps);
+    const undo = (id: string) => steps.find((step) => step.id === id)?.undo;
+    return { edge: undo('prepare:edge')?.input, shop: undo(`scale:shop@${A}`) };
+  };
+
+  it('puts back the settings of routers as they were at first, and the apps as the failover left them', () => {
+    const { edge, shop } = undosOf({ move: { from: A, to: B } });
+    expect(edge).toEqual({ saved: { ttl: 300 } });
+    expect(shop).toMatchObject({ input: {}, needs: { saved: `save:shop@${A}` } });
+  });
+
+  it('puts the apps back as well where the run before went the same way and got nowhere', () => {
+    expect(undosOf({ move: { from: B, to: A } }).shop?.input).toEqual({ saved: { state: 'active' } });
+  });
+});
+
 describe('other actions', () => {
   const failback = (name: string) => {
     const base = input(WORLDS[name]!(), { action: 'failback' });

@@ -565,6 +565,21 @@ export const MUTATIONS: readonly Mutation[] = [
     patch: [{ find: 'run.holding = {\n        reason,', put: "run.holding = {\n        reason: ''," }],
   },
   {
+    name: 'originals-of-a-move-that-stands',
+    what: 'a failback that goes back gives the apps what they were before the failover',
+    focus: {
+      seed: 71988,
+      ...PLAIN,
+      actions: [...PLANNED, { type: 'failback', request: {} }],
+      people: CALM,
+      faults: [
+        { what: 'abort', region: A, ms: 3_500, when: { step: 'observe:orders-db', nth: 1, op: 2 } },
+        { what: 'cutRegion', region: B, ms: 12_000, when: { step: 'prepare:edge', nth: 2, op: 0 } },
+      ],
+    },
+    ...without('tellsMove'),
+  },
+  {
     name: 'late-look-counts',
     what: 'the last look at the source counts however late its answer is',
     // To the millisecond as it was found: the server must go away between a question and its answer.

@@ -12,6 +12,8 @@ export const RULES = {
   readBack: true,
   /** A router does not fence the region that serves its clients. */
   fenceLeavesOne: true,
+  /** A journal says from where to where its run was to go. */
+  tellsMove: true,
   /** A fence is durable: whoever starts the server gets it read-only. */
   writeSignal: true,
   /** The catch-up waits until the target has applied the final position. */

@@ -19,6 +19,7 @@ import type {
   SampleReading,
   Store,
 } from '../../../drivers/ports.ts';
+import { MOVE } from '../../../plan/adopted.ts';
 import { lossOf, noLoss } from '../../../plan/loss.ts';
 import { position } from '../world/history.ts';
 import type { Server } from '../world/server.ts';
@@ -194,7 +195,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       if (!same) record.promote = null;
       record.journal = {
         ...journal,
-        saved: { ...journal.saved, ...adopted?.saved },
+        saved: { ...(RULES.tellsMove ? journal.saved : withoutMove(journal.saved)), ...adopted?.saved },
         fencedAt: adopted?.fencedAt ?? journal.fencedAt,
         lastTouched: now(),
         open: true,
@@ -510,4 +511,8 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
     });
     if (!done) throw new RampartError('DeadlineExceeded', `${server.name} is still in recovery`);
   }
+}
+
+function withoutMove({ [MOVE]: _, ...saved }: Journal['saved']): Journal['saved'] {
+  return saved;
 }
