@@ -3,6 +3,7 @@
  * machine cannot reach or has no credential for is said, never guessed.
  */
 import type { Driver, NodeObservation } from '../drivers/ports.ts';
+import { within } from '../drivers/within.ts';
 import { classify } from '../plan/classify.ts';
 import type { Classified, CompileInput, Observations, Request } from '../plan/model.ts';
 import type { Reading } from '../plan/parts.ts';
@@ -40,7 +41,7 @@ export function componentsOf(topology: Topology, service: Service): Record<strin
 /** Observes stores, routers and workloads of a service. Never throws for what does not answer. */
 export async function lookAt(topology: Topology, service: Service, options: LookOptions): Promise<Look> {
   const { drivers, env, budgetMs, beside = NOWHERE } = options;
-  const budget = AbortSignal.timeout(budgetMs);
+  const budget = within(budgetMs);
   const signal = options.signal === undefined ? budget : AbortSignal.any([budget, options.signal]);
   const context = localContext(env, service.name, signal, beside);
   const components = componentsOf(topology, service);

@@ -3,6 +3,7 @@ import { request as plain } from 'node:http';
 import { request as encrypted } from 'node:https';
 import { isIP } from 'node:net';
 import { ApplicationFailure } from '@temporalio/common';
+import { within } from '../../drivers/within.ts';
 import { type AddressCheck, AddressRefused, checkedLookup } from './network.ts';
 
 export interface Post {
@@ -37,7 +38,7 @@ export async function post({ url, headers, body, signal, check }: Post): Promise
     if (check !== undefined && isIP(host) !== 0) check(host);
     return await new Promise<Answered>((resolve, reject) => {
       const call = request(target, {
-        ...{ method: 'POST', agent: false, signal: AbortSignal.any([signal, AbortSignal.timeout(LONGEST_MS)]) },
+        ...{ method: 'POST', agent: false, signal: within(LONGEST_MS, signal) },
         headers: { 'user-agent': 'Rampart', 'content-length': Buffer.byteLength(body), ...headers },
         ...(check === undefined ? {} : { lookup: checkedLookup(check) }),
       });

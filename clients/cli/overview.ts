@@ -1,6 +1,7 @@
 /** `rampart status`: every service on one screen. What was not observed is not shown as known. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lag, Weights } from '../../drivers/ports.ts';
+import { within } from '../../drivers/within.ts';
 import type { Classified, Plan } from '../../plan/model.ts';
 import { lockOf, type Service, type Topology } from '../../topology/model.ts';
 import { connect, runLink, type Temporal } from '../connection.ts';
@@ -100,8 +101,7 @@ async function live(
   look: () => Promise<ServiceRow[]>,
   server: () => Seen,
 ): Promise<ExitCode> {
-  const signal =
-    timeoutMs === undefined ? cli.io.signal : AbortSignal.any([cli.io.signal, AbortSignal.timeout(timeoutMs)]);
+  const signal = timeoutMs === undefined ? cli.io.signal : within(timeoutMs, cli.io.signal);
   const screen = cli.io.tty.out && !cli.json ? new Screen(cli.io) : null;
   const said = new Map<string, string>();
   const changed = (key: string, text: string): boolean => said.get(key) !== text && said.set(key, text) !== undefined;

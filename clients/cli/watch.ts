@@ -1,4 +1,6 @@
 /** `status -w` and `start --wait`: follows a run to its end, live on a terminal, as lines in a log, as JSON for programs. */
+
+import { within } from '../../drivers/within.ts';
 import type { Temporal } from '../connection.ts';
 import { follow, type View } from '../follow.ts';
 import { endedWell, queryEvidence, type RunRef } from '../runs.ts';
@@ -20,8 +22,7 @@ export interface WatchOptions {
 /** @returns done or failed as the run ended; waiting when the time is over; interrupted on Ctrl-C */
 export async function watch(cli: Cli, temporal: Temporal, run: RunRef, options: WatchOptions): Promise<ExitCode> {
   const { service, timeoutMs } = options;
-  const signal =
-    timeoutMs === undefined ? cli.io.signal : AbortSignal.any([cli.io.signal, AbortSignal.timeout(timeoutMs)]);
+  const signal = timeoutMs === undefined ? cli.io.signal : within(timeoutMs, cli.io.signal);
   const show = presenter(cli, temporal, service);
   let last: View | null = null;
   try {

@@ -6,6 +6,7 @@
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
 import { RampartError } from '../errors.ts';
 import type { DriverContext } from '../ports.ts';
+import { within } from '../within.ts';
 import { spend } from './budget.ts';
 import type { ApiCalls } from './calls.ts';
 import { awsError } from './errors.ts';
@@ -80,7 +81,7 @@ export async function awsApi<C, A extends string>(options: ApiOptions<C, A>): Pr
       const what = `${service} ${action} (${component}, ${place.region})`;
       try {
         await spend(service, place.endpoint ?? place.region, context);
-        const abortSignal = AbortSignal.any([context.signal, AbortSignal.timeout(timeoutMs)]);
+        const abortSignal = within(timeoutMs, context.signal);
         // The SDK listens to the signal only once it has credentials, and whoever gives them may never answer. What comes
         // too late is not sent any more: it looks at the signal first.
         return await orAborted(send(await client(), { abortSignal }), abortSignal);

@@ -10,6 +10,7 @@ import type { ApiCalls } from '../aws/calls.ts';
 import { RampartError } from '../errors.ts';
 import type { DriverContext } from '../ports.ts';
 import { reveal } from '../secrets.ts';
+import { within } from '../within.ts';
 import { CloudflareRefusal, cloudflareError, unclear } from './errors.ts';
 import type { ApiConfig } from './schema.ts';
 
@@ -60,7 +61,7 @@ export async function cloudflareApi<A extends string>(
     try {
       await spend(service, config.baseURL, context, budget);
       // The package's own limit ends with the headers; this one covers the body, too.
-      const signal = AbortSignal.any([context.signal, AbortSignal.timeout(config.timeout)]);
+      const signal = within(config.timeout, context.signal);
       const response = await send({ signal }).asResponse();
       text = await response.text();
     } catch (error) {

@@ -6,6 +6,7 @@ import { sendMessage } from '../../clients/messages.ts';
 import type { RunRef } from '../../clients/runs.ts';
 import { startRun } from '../../clients/start.ts';
 import type { LossStatement } from '../../drivers/ports.ts';
+import { within } from '../../drivers/within.ts';
 import type { RunRecord } from '../../evidence/record.ts';
 import type { Request } from '../../plan/model.ts';
 import type { RunStatus } from '../../workflows/contract.ts';
@@ -47,7 +48,7 @@ export async function playRun(stage: Stage, request: Request, since = Date.now()
  */
 export async function watchRun(stage: Stage, run: RunRef, since: number): Promise<RunFindings> {
   const { temporal, load, narrator } = stage;
-  const signal = AbortSignal.any([stage.signal, AbortSignal.timeout(RUN_DEADLINE_MS)]);
+  const signal = within(RUN_DEADLINE_MS, stage.signal);
   let statedAtGate: LossStatement | null = null;
   let record: RunRecord | null = null;
   let last: RunStatus | null = null;

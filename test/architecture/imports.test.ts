@@ -73,7 +73,7 @@ const RULES: Record<string, { run: string[]; types: string[]; lazy?: string[] }>
   evidence: { run: ['plan/', 'topology/', 'node:', 'zod', '@marcbachmann/cel-js'], types: ['drivers/ports.ts'] },
   clients: {
     run: [
-      'topology/', 'plan/', 'evidence/', 'metrics/', 'drivers/registry.ts', 'drivers/errors.ts', 'workflows/contract.ts',
+      'topology/', 'plan/', 'evidence/', 'metrics/', 'drivers/registry.ts', 'drivers/errors.ts', 'drivers/within.ts', 'workflows/contract.ts',
       '@temporalio/client', '@temporalio/common', '@temporalio/envconfig', '@temporalio/proto', 'commander', 'picocolors', 'yaml', 'zod',
       'hono', '@hono/node-server', 'pino', 'node:',
     ], // biome-ignore format: a list

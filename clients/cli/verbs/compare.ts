@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { WorkflowFailedError } from '@temporalio/client';
+import { within } from '../../../drivers/within.ts';
 import type { ComparisonRecord } from '../../../evidence/comparison-record.ts';
 import { duration } from '../../../evidence/format.ts';
 import { CONTROL_QUEUE } from '../../../workflows/contract.ts';
@@ -61,7 +62,7 @@ async function round(cli: Cli, temporal: Temporal, comparison: string, timeoutMs
       staticSummary: `compare ${comparison}`,
     }),
   );
-  const over = AbortSignal.timeout(timeoutMs);
+  const over = within(timeoutMs);
   const signal = AbortSignal.any([cli.io.signal, over]);
   try {
     return (await abortable(handle.result(), signal)) as ComparisonRecord;

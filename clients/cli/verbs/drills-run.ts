@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../../drivers/within.ts';
 import { renderDrill } from '../../../evidence/render.ts';
 import { lockOf } from '../../../topology/model.ts';
 import type { Temporal } from '../../connection.ts';
@@ -62,7 +63,7 @@ async function follow(
   { lock, timeoutMs }: { lock: string; timeoutMs: number | undefined },
 ): Promise<Ending | null> {
   const { signal: stopped } = cli.io;
-  const signal = timeoutMs === undefined ? stopped : AbortSignal.any([stopped, AbortSignal.timeout(timeoutMs)]);
+  const signal = timeoutMs === undefined ? stopped : within(timeoutMs, stopped);
   const lines = new ProgressLines(cli.paint);
   let trouble = '';
   while (!signal.aborted) {

@@ -1,5 +1,6 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { within } from '../../../drivers/within.ts';
 import type { Plan } from '../../../plan/model.ts';
 import { renderPlan } from '../../../plan/render.ts';
 import { CONTROL_QUEUE } from '../../../workflows/contract.ts';
@@ -42,7 +43,7 @@ export async function run(cli: Cli, args: string[], options: PlanOptions): Promi
 /** Waits for the plan; Ctrl-C, the time-out and the lack of workers cancel it. */
 async function made(cli: Cli, temporal: Temporal, run: RunRef, timeoutMs: number): Promise<Plan> {
   const handle = temporal.client.workflow.getHandle(run.workflowId, run.runId);
-  const over = AbortSignal.timeout(timeoutMs);
+  const over = within(timeoutMs);
   const unmanned = new AbortController();
   const look = setTimeout(() => {
     pollersOf(temporal, CONTROL_QUEUE, 'workflow').then(

@@ -1,4 +1,5 @@
 import { WorkflowFailedError } from '@temporalio/client';
+import { within } from '../../../drivers/within.ts';
 import { lockOf } from '../../../topology/model.ts';
 import { abortable } from '../../abortable.ts';
 import { runLink } from '../../connection.ts';
@@ -40,7 +41,7 @@ export async function run(cli: Cli, args: string[], options: ReleaseOptions): Pr
       if (!(error instanceof LockHeld)) throw error;
       throw failed('locked', `${name} is locked: a run is on (${error.holder.runId})`, `rampart status ${name} -w`);
     });
-    const over = AbortSignal.any([cli.io.signal, AbortSignal.timeout(timeoutMs)]);
+    const over = within(timeoutMs, cli.io.signal);
     const handle = temporal.client.workflow.getHandle(run.workflowId, run.runId);
     await abortable(handle.result(), over).catch((error: unknown) => {
       if (error instanceof WorkflowFailedError) return;

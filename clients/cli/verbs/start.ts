@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../../drivers/within.ts';
 import type { Request } from '../../../plan/model.ts';
 import { CONTROL_QUEUE } from '../../../workflows/contract.ts';
 import { runLink, type Temporal } from '../../connection.ts';
@@ -123,7 +124,7 @@ async function whatMayApply(temporal: Temporal, holder: RunRef, request: Request
 
 /** Waits a little for the run's first answer, so that a refusal or a gate is seen here and not minutes later. */
 async function settle(cli: Cli, temporal: Temporal, service: string, started: RunRef): Promise<ExitCode> {
-  const signal = AbortSignal.any([cli.io.signal, AbortSignal.timeout(SETTLE_MS)]);
+  const signal = within(SETTLE_MS, cli.io.signal);
   let view: View | null = null;
   for await (const seen of follow(temporal, started, { intervalMs: 200, signal })) {
     view = seen;
