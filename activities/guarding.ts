@@ -100,9 +100,15 @@ async function watchService(
     for (;;) {
       const began = context.now();
       const started = clock.monotonic();
-      const seen = await lookAt(deps, call, { ...context, watching: true }, kept);
+      let seen = await lookAt(deps, call, { ...context, watching: true }, kept);
       const look = (): Look => ({ ...call.guarded, ...seen, ...lock, topologyError });
       let judged = judgeHealth(look(), memory, context.now());
+      // What was read a while ago may be over: nothing new is said before it was looked at again.
+      if (isHealthNews(call.shown, judged.health) && [...kept.values()].some(({ at }) => at < began)) {
+        kept.clear();
+        seen = await lookAt(deps, call, { ...context, watching: true }, kept);
+        judged = judgeHealth(look(), memory, context.now());
+      }
       // Whether a run is at work decides what is said, so it is asked before anything is.
       if (lock.run !== null || isHealthNews(call.shown, judged.health) || context.now() - lockAt >= LOCK_EVERY_MS) {
         lock = await guard.lock(call.guarded.lock);
