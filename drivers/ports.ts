@@ -246,8 +246,11 @@ export type LeftBehindReceipt = Receipt;
 export interface ReplayFact {
   node: string;
   region: RegionName;
-  /** `applying`: takes changes in; `paused`: told not to; `none`: no replica; `unknown`: `detail` says why. */
-  state: 'applying' | 'paused' | 'none' | 'unknown';
+  /**
+   * `applying`: takes changes in; `pausing`: told not to, and does until it has noticed, which may take as long as what
+   * it waits for; `paused`: told not to; `none`: no replica; `unknown`: `detail` says why.
+   */
+  state: 'applying' | 'pausing' | 'paused' | 'none' | 'unknown';
   applied: Position | null;
   /** Got, and perhaps not applied: a promotion would apply it. */
   received: Position | null;
@@ -429,9 +432,12 @@ export interface Store {
   drainOutgoing?(from: RegionName): Promise<Receipt>;
   /** Reads only. Never throws for a node that does not answer. With `pausesReplay`, like the two after it. */
   readReplay?(at: At): Promise<ReplayFact[]>;
-  /** Makes replicas apply no further, read back. One that must go on (commits wait for it) is left as it is, and says so. */
+  /**
+   * Makes replicas apply no further, read back; one that has not noticed yet is `pausing`. One that must go on (commits
+   * wait for it) is left as it is, and says so.
+   */
   pauseReplay?(at: At): Promise<ReplayFact[]>;
-  /** Makes paused replicas go on, read back. */
+  /** Makes replicas that are `paused` or `pausing` go on, read back. */
   resumeReplay?(at: At): Promise<ReplayFact[]>;
   /** Reads only: from what the data of an earlier moment could be had again, as far as the system itself knows. */
   recoveryPoints?(at: At): Promise<RecoveryFact[]>;

@@ -160,7 +160,9 @@ async function tellRun(state: HaltState, by: string): Promise<void> {
 /** One sentence of what stands still. */
 function summaryOf({ run, replicas, unpaused }: HaltRecord): string {
   const paused = replicas.filter(({ pausedAt }) => pausedAt !== null).map(({ node }) => node);
-  const going = replicas.filter(({ now }) => now.state === 'applying').map(({ node, now }) => `${node}: ${now.detail}`);
+  const going = replicas
+    .filter(({ now }) => !['paused', 'none'].includes(now.state))
+    .map(({ node, now }) => `${node}: ${now.detail}`);
   return [
     run === null ? 'No run was on' : `${run.workflowId} was ${run.told}`,
     paused.length === 0 ? 'no replica is paused' : `paused: ${paused.join(', ')}`,

@@ -47,7 +47,7 @@ export async function recoveryPoints(cluster: Cluster, at: At): Promise<Recovery
 
 async function replicasOf(cluster: Cluster, at: At): Promise<RecoveryFact[]> {
   return (await readReplay(cluster, at))
-    .filter(({ state }) => state === 'paused' || state === 'applying')
+    .filter(({ state }) => state !== 'none' && state !== 'unknown')
     .map(({ node, region, state, applied, received, lastCommitAt }) => {
       const until = `to ${applied?.text ?? 'an unknown position'}${lastCommitAt === null ? '' : `, last commit ${iso(lastCommitAt)}`}`;
       const more =

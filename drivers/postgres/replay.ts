@@ -46,21 +46,24 @@ export function readReplay(cluster: Cluster, at: At): Promise<ReplayFact[]> {
 export function pauseReplay(cluster: Cluster, at: At): Promise<ReplayFact[]> {
   return onEach(cluster, at, async (node) => {
     const before = await read(cluster, node);
-    if (before.state !== 'applying') return before;
+    if (before.state !== 'applying' && before.state !== 'pausing') return before;
     const why = await whyItMustApply(cluster, node);
     if (why !== null) return { ...before, detail: why };
     await query(cluster, node, 'SELECT pg_wal_replay_pause()');
-    return confirm(cluster, node, 'paused');
+    return { ...(await confirm(cluster, node, 'paused')), changed: before.state === 'applying' };
   });
 }
 
-/** Lets every paused replica of the side go on, and reads back that it does. */
+/**
+ * Lets every replica of the side that was told to pause go on, and reads back that it does. One where the pause is not
+ * in force yet is told as well: left alone it would stop later, when nobody looks any more.
+ */
 export function resumeReplay(cluster: Cluster, at: At): Promise<ReplayFact[]> {
   return onEach(cluster, at, async (node) => {
     const before = await read(cluster, node);
-    if (before.state !== 'paused') return before;
+    if (before.state !== 'paused' && before.state !== 'pausing') return before;
     await query(cluster, node, 'SELECT pg_wal_replay_resume()');
-    return confirm(cluster, node, 'applying');
+    return { ...(await confirm(cluster, node, 'applying')), changed: true };
   });
 }
 
@@ -88,8 +91,7 @@ async function read(cluster: Cluster, node: PgNode): Promise<ReplayFact> {
   return {
     node: node.name,
     region: node.region,
-    // A pause that was only asked for is not in force: records are applied until it is.
-    state: !recovering ? 'none' : state === 'paused' ? 'paused' : 'applying',
+    state: !recovering ? 'none' : state === 'paused' ? 'paused' : state === 'pause requested' ? 'pausing' : 'applying',
     applied: positionAt(applied, timeline),
     received: positionAt(received, timeline),
     lastCommitAt: last_commit === null ? null : Math.round(last_commit),
@@ -100,19 +102,22 @@ async function read(cluster: Cluster, node: PgNode): Promise<ReplayFact> {
       : state === 'paused'
         ? 'replay is paused'
         : state === 'pause requested'
-          ? 'a pause is asked for and not in force yet'
+          ? 'a pause is asked for and not in force yet: replay looks at it when it is done with what it waits for (recovery_min_apply_delay, or a query in its way for as long as max_standby_streaming_delay)'
           : 'replay goes on',
   };
 }
 
 async function confirm(cluster: Cluster, node: PgNode, wanted: 'paused' | 'applying'): Promise<ReplayFact> {
   const { signal } = cluster.context;
+  let last: ReplayFact | undefined;
   const seen = await poll({ signal, deadlineMs: CONFIRM_MS, intervalMs: LOOK_MS, maxIntervalMs: 500 }, async () => {
-    const now = await read(cluster, node);
+    last = await read(cluster, node);
     // Promoted or restarted meanwhile: then there is nothing left to wait for, and its state says so.
-    return now.state === wanted || now.state === 'none' ? now : undefined;
+    return last.state === wanted || last.state === 'none' ? last : undefined;
   });
-  if (seen !== undefined) return { ...seen, changed: true };
+  if (seen !== undefined) return seen;
+  // The server has taken the request, and may honour it in an hour: that is known, and no failure.
+  if (wanted === 'paused' && last?.state === 'pausing') return last;
   throw new RampartError(
     'NotApplied',
     `${node.name} was told, and does not show ${wanted} after ${CONFIRM_MS / 1000} s`,

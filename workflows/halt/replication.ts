@@ -90,7 +90,7 @@ export async function resumeReplicas(state: HaltState): Promise<HaltedReplica[]>
     if (fact.detail !== replica.now.detail) state.note(`${fact.node}: ${fact.detail}${at(fact)}`);
     replica.now = fact;
   }
-  return paused.filter(({ now }) => now.state === 'paused' || now.state === 'unknown');
+  return paused.filter(({ now }) => now.state !== 'applying' && now.state !== 'none');
 }
 
 /**

@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
+import { clock } from '../../../drivers/clock.ts';
 import type { LeftBehind, SampleReading } from '../../../drivers/ports.ts';
 import { postgresIdentity } from '../../../lab/paths.ts';
 import { urlOf, withClient } from '../../../lab/postgres/pair.ts';
@@ -279,6 +280,34 @@ test('replay is paused: by a halt, read back; found before, not waited for for e
   await run.at(B).promote({ region: B }, A, proof, { timeline: 1 });
   // Everything that was received is applied by the promotion.
   expect(await pair.rows(B)).toBe(3);
+});
+
+test('a pause that is asked for and not in force yet is taken back: the replica does not stop after the halt', async () => {
+  const run = await start();
+  await pair.sql(B, "ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
+  await pair.sql(B, 'SELECT pg_reload_conf()');
+  await pair.write(A);
+  const seen = async () => (await run.at(null).readReplay!({ region: B }))[0]!;
+  const raw = async () => (await pair.sql(B, 'SELECT pg_get_wal_replay_pause_state() AS state'))[0]!.state;
+  // What was received waits for its hour: replay looks at a request only after that.
+  await expect
+    .poll(async () => {
+      await pair.sql(B, 'SELECT pg_wal_replay_resume()');
+      await pair.sql(B, 'SELECT pg_wal_replay_pause()');
+      const { applied, received } = await seen();
+      return BigInt(received!.order) > BigInt(applied!.order) ? raw() : 'nothing waits';
+    }, WAIT)
+    .toBe('pause requested');
+  // The wait for it to be in force, in a quarter of the time.
+  vi.spyOn(clock, 'monotonic').mockImplementation(() => performance.now() * 4);
+  const [asked] = await run.at(null).pauseReplay!({ region: B });
+  vi.restoreAllMocks();
+  expect(await run.at(null).resumeReplay!({ region: B })).toMatchObject([{ state: 'applying' }]);
+  expect([asked!.state, asked!.changed, await raw()]).toEqual(['pausing', false, 'not paused']);
+  await pair.sql(B, "ALTER SYSTEM SET recovery_min_apply_delay = '0'");
+  await pair.sql(B, 'SELECT pg_reload_conf()');
+  await expect.poll(() => pair.rows(B), WAIT).toBe(1);
+  expect(await seen()).toMatchObject({ state: 'applying', detail: 'replay goes on' });
 });
 
 test('a replica restarted while its primary is down: the applied position proves what the received one denies', async () => {

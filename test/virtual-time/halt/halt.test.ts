@@ -49,14 +49,29 @@ describe('a halt with nothing under way', () => {
     expect(world.told.at(-1)).toMatch(/cleared: checkout is no longer halted \(bob/);
   });
 
-  it('leaves a replica paused that somebody had paused before', async () => {
+  it('says that a pause is not in force yet, and takes it back at its end', async () => {
     await open();
-    world.replay[NODE] = 'paused';
+    world.paused = 'pausing';
+    await world.halt();
+    const record = await world.until(({ state }) => state === 'open');
+    expect(record.replicas).toMatchObject([
+      { before: { state: 'applying' }, pausedAt: null, now: { state: 'pausing' } },
+    ]);
+    expect(world.told).toEqual([expect.stringMatching(/no replica is paused; orders-db-eu-central: pausing/)]);
+    await world.say('resume', END);
+    await world.harness.workflow(HALT).runUntilClosed();
+    expect(world.touched.at(-1)).toBe(`resumeReplay ${NODE}`);
+    expect(world.harness.workflow(HALT).outcome).toMatchObject({ result: { leftover: [] } });
+  });
+
+  it.each(['paused', 'pausing'] as const)('leaves a replica %s that somebody had told so before', async (was) => {
+    await open();
+    world.replay[NODE] = was;
     await world.halt();
     await world.until(({ state }) => state === 'open');
     await world.say('resume', END);
     await world.harness.workflow(HALT).runUntilClosed();
-    expect([world.replay[NODE], world.touched]).toEqual(['paused', []]);
+    expect([world.replay[NODE], world.touched]).toEqual([was, []]);
   });
 
   it('pauses again what a restart let go on, and says so', async () => {

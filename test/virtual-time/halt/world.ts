@@ -28,6 +28,8 @@ export class HaltWorld {
   /** By node: whether its replay goes on, and what was done to it. */
   readonly replay: Record<string, ReplayFact['state']> = { 'orders-db-eu-central': 'applying' };
   readonly touched: string[] = [];
+  /** What a replica shows after it was told to pause. */
+  paused: ReplayFact['state'] = 'paused';
   /** Reads and tells every node otherwise, when set: the tests' faults. */
   fault: ((verb: string) => void) | null = null;
   run: LockSeen['run'] = null;
@@ -47,7 +49,7 @@ export class HaltWorld {
         this.fault?.(verb);
         return call.nodes.map((node) => {
           const before = this.replay[node] ?? 'none';
-          const wanted = { readReplay: before, pauseReplay: 'paused', resumeReplay: 'applying' } as const;
+          const wanted = { readReplay: before, pauseReplay: this.paused, resumeReplay: 'applying' } as const;
           const now = before === 'none' || before === 'unknown' ? before : wanted[verb];
           if (verb !== 'readReplay') this.touched.push(`${verb} ${node}`);
           this.replay[node] = now;
