@@ -2,6 +2,7 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DriverContext, StoreEscape } from '../drivers/ports.ts';
+import { notMade } from '../plan/escape-note.ts';
 import { guardNote } from '../plan/guard-note.ts';
 import type { Plan } from '../plan/model.ts';
 import type { Component } from '../topology/model.ts';
@@ -31,7 +32,11 @@ export async function writeEscapePage(
   if (guard.length > 0) lines.push(`## The guard of ${plan.service}`, '', ...guard, '');
   const later: string[] = [];
   for (const component of Object.values(plan.components).sort((a, b) => place(a) - place(b))) {
-    const commands = await commandsOf(deps, plan, component, context);
+    const commands = await commandsOf(deps, plan, component, context).catch((error: unknown) => {
+      if (context.signal.aborted) throw error;
+      // The page is for the day on which something cannot be read: the others' commands are needed then.
+      return { now: notMade(error), later: [] };
+    });
     const title = `${component.name} (${component.type})`;
     if (commands.now.length > 0) lines.push(`## ${title}`, '', ...commands.now, '');
     if (commands.later.length > 0) later.push(`## Later, when clients are served: ${title}`, '', ...commands.later, '');

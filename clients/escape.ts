@@ -5,6 +5,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Driver } from '../drivers/ports.ts';
+import { notMade } from '../plan/escape-note.ts';
 import { guardNote } from '../plan/guard-note.ts';
 import type { Component, Service, Topology } from '../topology/model.ts';
 import type { Env } from './connection.ts';
@@ -93,7 +94,7 @@ async function step(component: Component, title: string, make: () => Promise<str
   try {
     commands = await make();
   } catch (error) {
-    commands = [`# The commands could not be made: ${error instanceof Error ? error.message : String(error)}`];
+    commands = notMade(error);
   }
   return { title, component: component.name, commands };
 }
