@@ -19,15 +19,19 @@ const QUERY_MS = 3_000;
 export async function openHalt(client: Client, workflowId: string): Promise<HaltNote | null> {
   try {
     const { status, startTime, memo } = await client.workflow.getHandle(workflowId).describe();
-    if (status.name !== 'RUNNING') return null;
-    // Not there before its first workflow task; it is a halt all the same.
-    const said = memo?.halt as Partial<Pick<HaltNote, 'by' | 'reason' | 'ending'>> | undefined;
-    const { by = 'somebody', reason = 'it has just begun', ending = false } = said ?? {};
-    return { workflowId, since: startTime.getTime(), by, reason, ending };
+    return status.name === 'RUNNING' ? haltNote(workflowId, startTime.getTime(), memo) : null;
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
     throw error;
   }
+}
+
+/** @param runSince when its present run began: a halt that lasts goes through several */
+export function haltNote(workflowId: string, runSince: number, memo: Record<string, unknown> | undefined): HaltNote {
+  // Not there before its first workflow task; it is a halt all the same.
+  const said = memo?.halt as Partial<Omit<HaltNote, 'workflowId'>> | undefined;
+  const { since = runSince, by = 'somebody', reason = 'it has just begun', ending = false } = said ?? {};
+  return { workflowId, since, by, reason, ending };
 }
 
 export function createHaltDeps(client: Client, announcer: Announcer): HaltDeps {

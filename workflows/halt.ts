@@ -9,18 +9,19 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
-  continueAsNew,
   defineQuery,
   defineSignal,
   defineUpdate,
   getExternalWorkflowHandle,
   isCancellation,
+  makeContinueAsNewFunc,
   setHandler,
   sleep,
   upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { HaltRecord } from '../evidence/halt-record.ts';
+import type { HaltNote } from '../plan/model.ts';
 import type { ByInput, MessageAnswer } from './contract.ts';
 import { pauseReplicas, RESUME_PAUSE_MS, RESUME_TRIES, readReplicas, resumeReplicas } from './halt/replication.ts';
 import { HaltState } from './halt/state.ts';
@@ -56,10 +57,18 @@ async function lead(state: HaltState, input: unknown): Promise<HaltRecord> {
     await lookAfterReplicas(state);
     if (workflowInfo().continueAsNewSuggested) {
       await condition(allHandlersFinished);
-      return continueAsNew<typeof halt>(state.carry());
+      // The next run begins with the memo that it is given: what this one wrote into its own does not come along.
+      const memo = { ...workflowInfo().memo, ...memoOf(state, false) };
+      return makeContinueAsNewFunc<typeof halt>({ memo })(state.carry());
     }
   }
   return close(state);
+}
+
+/** What whoever looks this workflow up reads without asking a worker. */
+function memoOf({ record }: HaltState, ending: boolean): { halt: Omit<HaltNote, 'workflowId'> } {
+  const { startedAt: since, by, reason } = record;
+  return { halt: { since, by, reason: reason.slice(0, 500), ending } };
 }
 
 async function begin(state: HaltState, input: unknown): Promise<void> {
@@ -72,8 +81,7 @@ async function begin(state: HaltState, input: unknown): Promise<void> {
   }
   const { by, reason, service } = state.target;
   Object.assign(state.record, { by, reason, service: service.name, owner: service.owner });
-  // Whoever looks this workflow up reads these without asking a worker.
-  upsertMemo({ halt: { by, reason: reason.slice(0, 500), ending: false } });
+  upsertMemo(memoOf(state, false));
   state.note(`halted by ${by}: ${reason}`);
   await stopRun(state);
   await readReplicas(state);
@@ -119,7 +127,7 @@ async function close(state: HaltState): Promise<HaltRecord> {
   const { by, reason } = record.ended!;
   record.state = 'ending';
   // From here an attempt to pause that wakes up late is refused.
-  upsertMemo({ halt: { by: record.by, reason: record.reason.slice(0, 500), ending: true } });
+  upsertMemo(memoOf(state, true));
   state.note(`ended by ${by}: ${reason}`);
   let left = await resumeReplicas(state);
   for (let tries = 1; left.length > 0 && tries < RESUME_TRIES; tries += 1) {

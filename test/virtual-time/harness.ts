@@ -327,6 +327,11 @@ export class Workflow {
     return this.#run.memo;
   }
 
+  /** When its latest run began. */
+  get startedAt(): number {
+    return this.#run.startedAt;
+  }
+
   /** Names of the activities scheduled so far, in order; local ones are not among them. */
   get scheduled(): string[] {
     return this.names('activityTaskScheduled');

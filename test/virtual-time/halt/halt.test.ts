@@ -122,13 +122,18 @@ describe('a halt with nothing under way', () => {
   it('goes on from one run of its own to the next, and ends when it is cancelled, everything put back', async () => {
     await open({ suggestContinueAsNewAfter: 60 });
     await world.halt();
-    await world.until(({ state }) => state === 'open');
+    const { startedAt } = await world.until(({ state }) => state === 'open');
     await world.harness.advance(60 * MINUTE);
     expect(world.harness.workflow(HALT).names('workflowExecutionContinuedAsNew').length).toBeGreaterThan(0);
+    // Everything that asks whether the service is halted hears what it heard before.
+    world.look();
+    const { by, reason } = ASKED;
+    expect(world.model.halt).toEqual({ workflowId: HALT, since: startedAt, by, reason, ending: false });
     expect(await world.record()).toMatchObject({ state: 'open', replicas: [{ node: NODE }] });
     await world.harness.workflow(HALT).cancel();
     await world.harness.workflow(HALT).runUntilClosed();
     expect(world.replay[NODE]).toBe('applying');
+    expect(world.harness.workflow(HALT).memo.halt).toEqual({ since: startedAt, by, reason, ending: true });
   });
 });
 

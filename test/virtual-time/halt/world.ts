@@ -5,7 +5,7 @@ import { toFailure } from '../../../activities/perform.ts';
 import type { ReplayFact } from '../../../drivers/ports.ts';
 import type { HaltRecord } from '../../../evidence/halt-record.ts';
 import { isInsideCut } from '../../../plan/inside-cut.ts';
-import type { HaltNote } from '../../../plan/model.ts';
+import { haltNote } from '../../../workers/halt-deps.ts';
 import type { MessageAnswer, RunStatus } from '../../../workflows/contract.ts';
 import { BUNDLE, LOCK } from '../engine/run.ts';
 import { B, ModelWorld } from '../engine/world/world.ts';
@@ -95,11 +95,7 @@ export class HaltWorld {
   look(): void {
     const halt = this.#found(HALT);
     if (halt === null || halt.outcome !== null) this.model.halt = null;
-    else {
-      const said = halt.memo.halt as Partial<HaltNote> | undefined;
-      const { by = 'somebody', reason = '', ending = false } = said ?? {};
-      this.model.halt = { workflowId: HALT, since: 0, by, reason, ending };
-    }
+    else this.model.halt = haltNote(HALT, halt.startedAt, halt.memo);
   }
 
   /** Reads where the run under the lock is, for the halt's next look. */

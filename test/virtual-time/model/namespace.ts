@@ -164,7 +164,8 @@ export class Namespace {
           queue: command.taskQueue || run.spec.queue,
           args: command.arguments ?? [],
           searchAttributes: command.searchAttributes?.indexedFields ?? run.attributePayloads,
-          memo: command.memo && Object.keys(command.memo).length > 0 ? command.memo : run.memoPayloads,
+          // What the run wrote into its memo by itself does not come along, unlike its search attributes.
+          memo: command.memo && Object.keys(command.memo).length > 0 ? command.memo : run.spec.memo,
           continuedFrom: run.spec.runId,
         },
         execution.onEnd,

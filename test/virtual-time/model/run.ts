@@ -97,7 +97,7 @@ export class WorkflowRun {
   readonly #updates = new Map<string, UpdateState>();
   readonly #flags = new Set<number>();
   #counter = 0;
-  readonly #startedAt: number;
+  readonly startedAt: number;
   ending: Ending | null = null;
   outcome: Outcome | null = null;
 
@@ -110,7 +110,7 @@ export class WorkflowRun {
     this.namespace = namespace;
     this.spec = spec;
     this.#code = code;
-    this.#startedAt = namespace.clock.now;
+    this.startedAt = namespace.clock.now;
     this.#commands = new Commands(this);
     this.#pending = [{ initializeWorkflow: this.#initialization() }];
     this.record('workflowExecutionStarted', { name: spec.type, detail: spec.args.map(decode) });
@@ -131,10 +131,6 @@ export class WorkflowRun {
   /** As they stand, for the run that continues this one. */
   get attributePayloads(): Record<string, Payload> {
     return this.#commands.searchAttributes;
-  }
-
-  get memoPayloads(): Record<string, Payload> {
-    return this.#commands.memo;
   }
 
   record(event: EventName, details: TraceDetails = {}): void {
@@ -278,7 +274,7 @@ export class WorkflowRun {
   }
 
   async #replayed(): Promise<SandboxedRun> {
-    const code = await this.namespace.sandbox.create(identityOf(this.#startedAt, this.namespace, this.spec));
+    const code = await this.namespace.sandbox.create(identityOf(this.startedAt, this.namespace, this.spec));
     try {
       for (const [i, { at, jobs, patches, commands, historyLength }] of this.#activations.entries()) {
         const marked = patches.map((patchId): Job => ({ notifyHasPatch: { patchId } }));

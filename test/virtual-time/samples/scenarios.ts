@@ -421,6 +421,13 @@ export const SCENARIOS: Scenario[] = [
   },
   { name: 'messages to other workflows', workflow: 'messagesToOthers' },
   { name: 'search attributes, memo, patch', workflow: 'attributes' },
+  { name: 'notes over a continue-as-new', workflow: 'handsOver' },
+  { name: 'notes over a continue-as-new, told to', workflow: 'handsOver', args: [{ told: 'at its end' }] },
+  {
+    name: 'notes over a continue-as-new, some of them from its start',
+    workflow: 'parent',
+    args: [{ type: 'handsOver', args: [], options: { memo: { given: 'at its start', both: 'at its start' } } }],
+  },
   {
     name: 'a terminated workflow',
     workflow: 'patient',

@@ -249,3 +249,12 @@ export async function attributes(): Promise<unknown> {
   wf.setCurrentDetails('**checkout** is fine');
   return { patched, area: wf.workflowInfo().typedSearchAttributes.get(area), memo: wf.workflowInfo().memo };
 }
+
+/** What of its own notes a run hands to the one that continues it: by itself, and of what it is told to. */
+export async function handsOver(memo?: Record<string, unknown>, next = false): Promise<unknown> {
+  const info = wf.workflowInfo();
+  if (next) return { memo: Object.entries(info.memo ?? {}).sort(), area: info.typedSearchAttributes.get(area) ?? null };
+  wf.upsertSearchAttributes([{ key: area, value: 'checkout' }]);
+  wf.upsertMemo({ both: 'of the run', own: 'of the run' });
+  return wf.makeContinueAsNewFunc<typeof handsOver>({ memo })(memo, true);
+}
