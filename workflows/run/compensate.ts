@@ -122,6 +122,7 @@ function send(run: Run, entry: UndoEntry) {
   delete undoStep.attempts;
   // The deadline of the freeze does not bind an undo: it is what ends the freeze.
   const call = { ...callFor(run, undoStep, entry.given), deadline: null };
+  if (call.token !== null) call.token = run.tokens.forUndo(call.token, undoStep);
   return schedule(undo.verb, call, optionsFor(undoStep, null, { undo: true }));
 }
 

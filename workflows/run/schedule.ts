@@ -73,7 +73,7 @@ function needsToken(step: Pick<Step, 'verb' | 'effect'>): boolean {
 /** What a step's activity is called with. */
 export function callFor(
   run: Run,
-  step: Pick<Step, 'id' | 'summary' | 'verb' | 'component' | 'region' | 'nodes' | 'input' | 'effect'>,
+  step: Pick<Step, 'id' | 'summary' | 'verb' | 'component' | 'region' | 'place' | 'nodes' | 'input' | 'effect'>,
   given: Record<string, Json>,
 ): StepCall {
   const plan = run.plan!;

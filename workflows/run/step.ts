@@ -1,6 +1,6 @@
 /** One step of a plan: undo first, then the activity, then the record. */
 import { CancelledFailure } from '@temporalio/common';
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched } from '@temporalio/workflow';
 import type { CheckResult, PromoteReceipt, Receipt, Weights } from '../../drivers/ports.ts';
 import type { StageName, Step } from '../../plan/model.ts';
 import { countBake, countStep } from './counted.ts';
@@ -44,11 +44,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
   record.error = null;
   const store = step.component !== null && run.plan!.components[step.component]?.role === 'store';
   if (step.effect !== 'none') run.acted = true;
-  if (step.undo !== undefined) {
-    const needed = given(run, step.undo.needs);
-    const registered = run.undo.register(step, stage, step.undo, needed, run.record.plans.length);
-    if (registered !== null) run.record.undos.push(registered);
-  }
+  const registered = registerUndo(run, stage, step);
   try {
     if (store && step.effect === 'irreversible' && (step.verb === 'promote' || step.verb === 'switchover'))
       cross(run, step);
@@ -87,7 +83,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
     // Refused by the claim, or never taken by a worker in its only attempt: there is nothing of it to undo.
     if (neverStarted(error)) run.absentPlaces.add(step.place);
     const never = neverStarted(error) && step.attempts === 1;
-    if (never || (step.verb === 'claim' && cause.type === 'Conflict')) run.undo.withdraw(step.id);
+    if (never || (step.verb === 'claim' && cause.type === 'Conflict')) nothingToUndo(run, step, registered);
     record.state = 'failed';
     record.error = cause;
     countStep(run, step, record, since);
@@ -102,6 +98,21 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
       remedy: remedyFor(run, step),
     });
   }
+}
+
+/** @returns whether this try of the step is the one that its undo is registered for */
+function registerUndo(run: Run, stage: StageName, step: Step): boolean {
+  if (step.undo === undefined) return false;
+  const needed = given(run, step.undo.needs);
+  const record = run.undo.register(step, stage, step.undo, needed, run.record.plans.length);
+  if (record !== null) run.record.undos.push(record);
+  return record !== null;
+}
+
+/** This try did nothing. What an earlier one did, of this plan or of one before it, is still to be undone. */
+function nothingToUndo(run: Run, step: Step, registered: boolean): void {
+  if (step.verb === 'claim') run.tokens.notClaimed(step);
+  if (registered || !run.undo.has(step.id) || !patched('undo-of-an-earlier-try')) run.undo.withdraw(step.id);
 }
 
 /** On the side that is given up, a place where nobody took an earlier step is asked once more, but hardly waited for. */

@@ -2,6 +2,10 @@
 import type { Claim, ClaimReceipt, Receipt } from '../../drivers/ports.ts';
 import type { Facts, Step, StepCall } from '../../plan/model.ts';
 
+type Place = Pick<Step, 'component' | 'region' | 'place'>;
+
+const keyOf = ({ component, region, place }: Place): string => `${component}@${region} ${place}`;
+
 export class Tokens {
   private readonly runId: string;
   private epoch = 0;
@@ -9,6 +13,8 @@ export class Tokens {
   private seen = 0;
   private claimed = false;
   private claims = false;
+  /** By place: the epochs of this run's claims there, the newest last. */
+  private readonly epochs = new Map<string, number[]>();
 
   constructor(runId: string) {
     this.runId = runId;
@@ -49,11 +55,12 @@ export class Tokens {
    * The token of one scheduling. Every scheduling has its own `seq`, so that a late attempt of an earlier one is
    * refused.
    */
-  next(step: Pick<Step, 'component' | 'verb'>, stores: Facts['stores']): NonNullable<StepCall['token']> {
+  next(step: Pick<Step, 'verb'> & Place, stores: Facts['stores']): NonNullable<StepCall['token']> {
     if (!this.claimed && (step.verb === 'claim' || !this.claims)) {
       this.epoch = Math.max(this.seen, this.epoch) + 1;
       this.claimed = true;
     }
+    if (step.verb === 'claim') this.epochs.set(keyOf(step), [...(this.epochs.get(keyOf(step)) ?? []), this.epoch]);
     this.seq += 1;
     const store = step.component === null ? undefined : stores[step.component];
     return {
@@ -63,5 +70,18 @@ export class Tokens {
       runId: this.runId,
       seq: this.seq,
     };
+  }
+
+  /** A claim that was scheduled did not act: the one before it stands. */
+  notClaimed(step: Place): void {
+    this.epochs.get(keyOf(step))?.pop();
+  }
+
+  /**
+   * The token of an undo: a place that the present plan could not claim still obeys the claim under which the step was
+   * done.
+   */
+  forUndo(token: NonNullable<StepCall['token']>, step: Place): NonNullable<StepCall['token']> {
+    return { ...token, epoch: this.epochs.get(keyOf(step))?.at(-1) ?? token.epoch };
   }
 }

@@ -24,7 +24,7 @@ export class UndoStack {
 
   /** Registers once per step: a step tried again keeps the values saved before its first try. */
   register(step: Step, stage: StageName, undo: Undo, given: Record<string, Json>, plan: number): UndoRecord | null {
-    if (this.entries.some((e) => e.step.id === step.id)) return null;
+    if (this.has(step.id)) return null;
     const record: UndoRecord = {
       stepId: step.id,
       summary: undo.summary,
@@ -35,6 +35,10 @@ export class UndoStack {
     };
     this.entries.push({ step, stage, undo, given, plan, record });
     return record;
+  }
+
+  has(stepId: string): boolean {
+    return this.entries.some((e) => e.step.id === stepId);
   }
 
   /** Newest first. */
