@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { RampartError } from '../drivers/errors.ts';
 import type { RecoveryFact, Store } from '../drivers/ports.ts';
+import { withGroup } from '../topology/group.ts';
 import { haltOf, lockOf, type Topology } from '../topology/model.ts';
 import { hint } from '../topology/suggest.ts';
 import type { HaltActivities, HaltTarget, LockSeen, ObserveCall, RawRequest } from './contract.ts';
@@ -80,12 +81,13 @@ export function readHalt(raw: RawRequest, topology: Topology): Omit<HaltTarget, 
     throw new RampartError('InvalidInput', `${problems.join('; ')}. Example: ${EXAMPLE}`);
   }
   const { by, reason, replication = true } = parsed.data;
-  const service = topology.services[parsed.data.service];
-  if (service === undefined)
+  const asked = topology.services[parsed.data.service];
+  if (asked === undefined)
     throw new RampartError(
       'InvalidInput',
       `there is no service "${parsed.data.service}"${hint(parsed.data.service, Object.keys(topology.services))}`,
     );
+  const service = withGroup(topology, asked);
   const wanted = haltOf(service);
   if (raw.workflowId !== wanted)
     throw new RampartError(

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { RampartError } from '../drivers/errors.ts';
 import { resumeCommand } from '../plan/findings/finding.ts';
 import type { Action, HaltNote, Request } from '../plan/model.ts';
+import { withGroup } from '../topology/group.ts';
 import { lockOf, type Service, type Topology } from '../topology/model.ts';
 import { closest } from '../topology/suggest.ts';
 import type { RawRequest } from './contract.ts';
@@ -54,7 +55,7 @@ const shape = z.strictObject({
 });
 
 /**
- * @returns the request made whole, with its service
+ * @returns the request made whole, with its service and what moves with it
  * @throws RampartError InvalidInput, in one sentence per problem, with a right example
  */
 export function readRequest(raw: RawRequest, topology: Topology): { request: Request; service: Service } {
@@ -98,7 +99,7 @@ export function readRequest(raw: RawRequest, topology: Topology): { request: Req
   if (request.ramp?.some((p, i) => i > 0 && p <= request.ramp![i - 1]!))
     throw invalid(`"ramp" must rise, got ${request.ramp.join(', ')}`);
   assertLock(raw, service, request);
-  return { request, service };
+  return { request, service: withGroup(topology, service) };
 }
 
 /**

@@ -61,6 +61,7 @@ export function identityOf(record: RunRecord): Row[] {
   const context = record.context ?? {};
   return rows({
     Service: orNot(record.service),
+    'Moved with it': (record.movesWith ?? []).join(', '),
     Action: `${actionText(record.action)}, ${record.mode}`,
     'Test type': context.testType === undefined ? NOT_RECORDED : (TEST_TYPES[context.testType] ?? context.testType),
     Direction: direction(record.from, record.to),

@@ -266,6 +266,8 @@ export interface RunRecord {
   runId: string;
   service: string;
   owner: string;
+  /** Services of its group that moved with it; absent: none. */
+  movesWith?: string[];
   tier: string;
   action: string;
   mode: Mode;

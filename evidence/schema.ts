@@ -96,6 +96,7 @@ const fields = {
   service: text('Service'),
   owner: text('Its owner, as the topology says'),
   tier: text('Its tier'),
+  movesWith: z.array(z.string()).optional().meta({ description: 'Services of its group that moved with it' }),
   action: z.string().meta({ examples: ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence'] }),
   mode,
   from: region,

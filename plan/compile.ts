@@ -45,6 +45,7 @@ export function compilePlan(input: CompileInput): Plan {
     mode,
     resumeAt: course.resumeAt,
     nothingToDo: course.nothing,
+    ...(service.movesWith === undefined ? {} : { movesWith: service.movesWith }),
     policy: {
       // A refence that fails gives its claims back and frees the lock: a rescue must not find it held.
       onFailure: request.action === 'refence' ? 'rollback' : service.onFailure[mode],

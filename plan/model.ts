@@ -293,6 +293,8 @@ export interface Plan {
   resumeAt: StageName | null;
   /** Set when there is nothing to do, with the sentence that says so. */
   nothingToDo: string | null;
+  /** Services of its group that it moves as well; absent: none. */
+  movesWith?: string[];
   policy: PlanPolicy;
   components: Record<string, Component>;
   stages: Stage[];

@@ -60,7 +60,8 @@ function heading(plan: Plan, { bold, dim }: Palette, columns: number): string[] 
         ? `${from} is fenced, ${plan.to} stays active`
         : `${from} → ${plan.to}`;
   const resumed = plan.resumeAt === null ? '' : `, resumed at ${plan.resumeAt}`;
-  const about = `owner ${plan.owner}, tier ${plan.tier}, lock ${plan.lock}`;
+  const others = plan.movesWith === undefined ? '' : `, moves with it: ${plan.movesWith.join(', ')}`;
+  const about = `owner ${plan.owner}, tier ${plan.tier}, lock ${plan.lock}${others}`;
   return [
     bold(`${TITLE[plan.request.action]} of ${plan.service}: ${way} (${plan.mode}${resumed})`),
     ...wrap(about, columns).map(dim),

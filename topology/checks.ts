@@ -212,20 +212,46 @@ function checkSharing(drafts: Drafts, source: Source): void {
   }
 }
 
+/** One run moves all services of a group (`withGroup`), under the policies of whichever was asked for. */
 function checkGroups(drafts: Drafts, source: Source): void {
   const first = new Map<string, ServiceDraft>();
-  const places = (service: ServiceDraft) => `home ${service.home}, standby ${[...service.standby].sort().join(', ')}`;
+  const about = (service: ServiceDraft) =>
+    [
+      `home ${service.home}, standby ${[...service.standby].sort().join(', ')}`,
+      `tier ${service.tier}`,
+      `writes ${service.writes}`,
+    ] as const;
+  const steps = new Map<string, ServiceDraft>();
   for (const service of drafts.services.values()) {
-    if (service.group === undefined || service.home === undefined || service.standby.length === 0) continue;
-    const other = first.get(service.group);
-    if (other === undefined) first.set(service.group, service);
-    else if (places(service) !== places(other)) {
-      source.report(
-        ['services', service.name, 'group'],
-        'group_mismatch',
-        `services of a group move together: ${service.name} has ${places(service)}, but ${other.name} has ${places(other)}`,
-      );
+    const { name, group } = service;
+    if (group === undefined) continue;
+    for (const [i, step] of service.steps.entries()) {
+      const other = steps.get(`${group}/${step.name}`);
+      if (other === undefined) steps.set(`${group}/${step.name}`, service);
+      else if (other !== service)
+        source.report(
+          ['services', name, 'steps', i, 'name'],
+          'group_mismatch',
+          `services of a group move together: ${other.name} has a step ${step.name} as well; give one of them another name`,
+        );
     }
+    if (service.home === undefined || service.standby.length === 0) continue;
+    const other = first.get(group);
+    if (other === undefined) {
+      first.set(group, service);
+      continue;
+    }
+    const theirs = about(other);
+    const [mine, i] =
+      about(service)
+        .map((text, at) => [text, at] as const)
+        .find(([text, at]) => text !== theirs[at]) ?? [];
+    if (mine !== undefined)
+      source.report(
+        ['services', name, 'group'],
+        'group_mismatch',
+        `services of a group move together: ${name} has ${mine}, but ${other.name} has ${theirs[i!]}`,
+      );
   }
 }
 

@@ -165,6 +165,8 @@ export interface Service {
   approvals: Record<GateName, ApprovalPolicy>;
   /** Services of one group share a lock and move together. */
   group?: string;
+  /** The other services of its group, where this is what a run moves (`withGroup`). */
+  movesWith?: ServiceName[];
   /** `global`: every region's app writes through the writer endpoint; `local`: an app writes only in the active region. */
   writes: 'global' | 'local';
   /** Greatest replication lag at which a planned cut-over may begin, in milliseconds and bytes. */

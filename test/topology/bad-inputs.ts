@@ -347,6 +347,26 @@ export const BAD: BadInput[] = [
     ],
   },
   {
+    name: 'a group with two tiers',
+    change: [
+      'services:\n  checkout:\n',
+      'services:\n  copy: {group: g, tier: critical, owner: x, home: eu-west, standby: eu-central, components: [orders-db], checks: [ready]}\n  checkout:\n    group: g\n',
+    ],
+    problems: [
+      '22:12: error: services.checkout.group: services of a group move together: checkout has tier important, but copy has tier critical [group_mismatch]',
+    ],
+  },
+  {
+    name: 'a group with one step twice',
+    change: [
+      'services:\n  checkout:\n',
+      'services:\n  copy: {group: g, tier: important, owner: x, home: eu-west, standby: eu-central, components: [orders-db], checks: [ready], steps: [{name: warm, stage: prepare, summary: Warm it, kind: command, command: [/bin/warm], effect: none, deadline: 1m}]}\n  checkout:\n    group: g\n',
+    ],
+    problems: [
+      '31:15: error: services.checkout.steps.0.name: services of a group move together: copy has a step warm as well; give one of them another name [group_mismatch]',
+    ],
+  },
+  {
     name: 'ramp that falls',
     change: ['[10, 50, 100]', '[10, 50, 25, 100]'],
     problems: ['27:28: error: services.checkout.ramp.steps.2: the ramp must rise: 25 follows 50 [ramp_not_rising]'],

@@ -42,6 +42,7 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
   if (run.news !== null) run.news.follow(run);
   else if (notify !== undefined) run.news = new News(run, notify);
   Object.assign(run.record, { request, service: request.service, owner: service.owner, tier: service.tier.name });
+  if (service.movesWith !== undefined) run.record.movesWith = service.movesWith;
   run.record.context = { ...service.evidence, ...run.record.context };
   run.record.impactStartAt = request.impactStartAt ?? null;
   run.record.detectedAt = request.detectedAt ?? null;

@@ -1,4 +1,5 @@
 import { drivers } from '../../../drivers/registry.ts';
+import { withGroup } from '../../../topology/group.ts';
 import type { Topology } from '../../../topology/model.ts';
 import { type EscapePage, escapePage, escapeSteps } from '../../escape.ts';
 import { type Look, lookAt } from '../../observe.ts';
@@ -32,7 +33,7 @@ async function live(
   options: EscapeOptions,
   page: EscapePage | null,
 ): Promise<ExitCode> {
-  const service = serviceIn(topology, name);
+  const service = withGroup(topology, serviceIn(topology, name));
   checkRegion(service, '--to', options.to);
   const beside = { region: options.region ?? null, place: options.place ?? null };
   const { env } = cli.io;

@@ -305,6 +305,28 @@ describe('requests', () => {
     expect((await run.end()).outcome).toBe('completed');
   });
 
+  it('of a group move what all of its services are made of', async () => {
+    // The database is the other one's: it must not stay behind with a writer that leads to it, or the other way round.
+    const [own, others] = [
+      ['shop', 'edge'],
+      ['orders-db', 'writer'],
+    ];
+    expect([...own, ...others].sort()).toEqual([...checkout.components].sort());
+    run = await startRun({
+      workflowId: 'failover/shop',
+      world: { service: { group: 'shop', components: own } },
+      before: ({ topology }) => {
+        topology.services.billing = { ...checkout, name: 'billing', group: 'shop', components: others, checks: [] };
+      },
+    });
+    await run.approve();
+    const record = await run.end();
+    expect(record).toMatchObject({ outcome: 'completed', movesWith: ['billing'] });
+    expect(run.model.database().server(B)).toMatchObject({ role: 'primary' });
+    for (const router of ['writer', 'edge'])
+      expect(run.model.traffic.observeRouter(router).weights).toEqual({ [A]: 0, [B]: 100 });
+  });
+
   it('with the digest of another plan are refused', async () => {
     run = await startRun({ request: { service: 'checkout', to: B, digest: 'f'.repeat(64) } });
     const record = await run.end();
