@@ -1,7 +1,6 @@
 /** Everything that is not a step of a plan: reading the request, observing, compiling, and the page for bad days. */
 
 import { clock } from '../drivers/clock.ts';
-import type { SampleReading } from '../drivers/ports.ts';
 import { drivers as registered } from '../drivers/registry.ts';
 import { compilePlan } from '../plan/compile.ts';
 import { assess } from '../plan/facts.ts';
@@ -13,6 +12,7 @@ import type { ActivityDeps } from './deps.ts';
 import { writeEscapePage } from './escape-page.ts';
 import { open, perform } from './perform.ts';
 import { preflightOf } from './preflight.ts';
+import { thin } from './readings.ts';
 import { readRequest, refuseDrill } from './request.ts';
 import { samplesOf } from './samples.ts';
 import { watchFacts } from './watch.ts';
@@ -72,15 +72,6 @@ export function createPlanningActivities(deps: ActivityDeps): PlanningActivities
 /** Looked up where the plan is compiled, so that nothing in the workflow depends on when a halt began. */
 async function withHalt(deps: ActivityDeps, input: CompileInput): Promise<CompileInput> {
   return { ...input, halt: await deps.halt(input.service) };
-}
-
-/** Readings that go into a history: all of the last minute, and of the time before only enough to bound a loss. */
-const RECENT = 120;
-const OLDER_EVERY = 15;
-
-export function thin(samples: SampleReading[]): SampleReading[] {
-  const older = samples.slice(0, -RECENT).filter((_, i) => i % OLDER_EVERY === 0);
-  return [...older, ...samples.slice(-RECENT)];
 }
 
 /** The drivers of this build; a worker may be given others in tests. */

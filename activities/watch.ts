@@ -9,6 +9,7 @@ import { CONTROL_QUEUE } from '../topology/components.ts';
 import type { WatchCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open } from './perform.ts';
+import { thin } from './readings.ts';
 import { aheadMs, samplesOf } from './samples.ts';
 
 /** Between two looks, in milliseconds. */
@@ -52,7 +53,8 @@ async function look(
   await Promise.all(
     Object.entries(before.stores).map(async ([name, nodes]) => {
       const component = call.compile.components[name]!;
-      samples[name] = samplesOf(deps, name);
+      // As they will be measured once more before the promotion: what is approved here is then found again.
+      samples[name] = thin(samplesOf(deps, name));
       const { lookEveryMs = 0 } = component.capabilities;
       if (nodes.length > 0 && nodes.every((old) => context.now() - old.observedAt < lookEveryMs)) {
         stores[name] = nodes;

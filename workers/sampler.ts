@@ -4,16 +4,21 @@
  */
 import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { lastOfEach } from '../activities/readings.ts';
 import type { DriverContext, NodeObservation, SampleReading, Store } from '../drivers/ports.ts';
 import type { Component } from '../topology/model.ts';
 
-/** Readings kept per component: a quarter of an hour at one a second for two nodes. */
-const KEEP = 1_800;
+/** Readings kept of each node in each role: a quarter of an hour at one a second. */
+const KEEP = 900;
+/** What is kept is cut to that when it has grown by this many readings. */
+const CUT_AFTER = 300;
 /** The file is rewritten with what is kept when it has grown by this many readings. */
 const REWRITE_AFTER = 5_000;
 
 export class Sampler {
   private readonly readings = new Map<string, SampleReading[]>();
+  /** Readings of a component since what is kept of it was last cut. */
+  private readonly grown = new Map<string, number>();
   private readonly appended = new Map<string, number>();
   private readonly dir: string;
 
@@ -38,7 +43,7 @@ export class Sampler {
           return [];
         }
       });
-      this.readings.set(component.name, kept.slice(-KEEP));
+      this.readings.set(component.name, lastOfEach(kept, KEEP));
     }
   }
 
@@ -67,21 +72,27 @@ export class Sampler {
   }
 
   private async keep(component: string, readings: SampleReading[]): Promise<void> {
-    // Readings without a position say nothing about loss; the last one of each node that had a position stays.
+    // Readings without a position say nothing about loss.
     const useful = readings.filter((r) => r.position !== null);
     if (useful.length === 0) return;
-    const all = [...this.of(component), ...useful].slice(-KEEP);
-    this.readings.set(component, all);
-    const grown = (this.appended.get(component) ?? 0) + useful.length;
+    this.remember(component, useful);
+    const appended = (this.appended.get(component) ?? 0) + useful.length;
     const file = this.file(component);
-    if (grown < REWRITE_AFTER) {
-      this.appended.set(component, grown);
-      await appendFile(file, useful.map((r) => `${JSON.stringify(r)}\n`).join(''));
+    if (appended < REWRITE_AFTER) {
+      this.appended.set(component, appended);
+      await appendFile(file, linesOf(useful));
       return;
     }
     this.appended.set(component, 0);
-    await writeFile(`${file}.${process.pid}`, all.map((r) => `${JSON.stringify(r)}\n`).join(''));
+    await writeFile(`${file}.${process.pid}`, linesOf(this.of(component)));
     await rename(`${file}.${process.pid}`, file);
+  }
+
+  private remember(component: string, readings: SampleReading[]): void {
+    const all = [...this.of(component), ...readings];
+    const grown = (this.grown.get(component) ?? 0) + readings.length;
+    this.grown.set(component, grown < CUT_AFTER ? grown : 0);
+    this.readings.set(component, grown < CUT_AFTER ? all : lastOfEach(all, KEEP));
   }
 
   private file(component: string): string {
@@ -89,3 +100,5 @@ export class Sampler {
     return join(this.dir, `${encodeURIComponent(component)}.jsonl`);
   }
 }
+
+const linesOf = (readings: SampleReading[]): string => readings.map((r) => `${JSON.stringify(r)}\n`).join('');

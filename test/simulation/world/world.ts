@@ -3,6 +3,7 @@
  * (replicate, restart, warm up, propagate) and writes everything the judge needs into the trace. Drivers act on it
  * through `drivers/`, faults through `faults.ts`.
  */
+import { lastOfEach } from '../../../activities/readings.ts';
 import type { FenceReceipt, NodeObservation, SampleReading } from '../../../drivers/ports.ts';
 import type { Service, Topology } from '../../../topology/model.ts';
 import { type Alarm, type WatchState, judge as watch } from '../../../workers/watchdog.ts';
@@ -41,6 +42,7 @@ const START_MS = 300;
 /** A fast stop gives its standbys so long to get the rest, in milliseconds. */
 const SENDERS_MS = 3_000;
 const SAMPLE_MS = 1_000;
+/** Of each server in each role. */
 const SAMPLES_KEPT = 120;
 
 export class SimWorld {
@@ -422,12 +424,10 @@ export class SimWorld {
 
   /** The readings as the sampler beside this queue's worker has dated them. */
   samplesOf(store: string, queue: string): SampleReading[] {
-    const all = this.#samples[store]!;
-    const last = (state: string) => all.filter((one) => one.state === state).slice(-SAMPLES_KEPT);
-    const kept = new Set([...last('writable'), ...last('replica')]);
-    return all
-      .filter((one) => kept.has(one))
-      .map(({ skew, ...reading }) => ({ ...reading, at: reading.at + (skew[queue] ?? 0) }));
+    return lastOfEach(this.#samples[store]!, SAMPLES_KEPT).map(({ skew, ...reading }) => ({
+      ...reading,
+      at: reading.at + (skew[queue] ?? 0),
+    }));
   }
 
   /** The sampler's and watchdog's loop, in a process of the control place. Goes on for ever. */
