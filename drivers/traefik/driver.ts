@@ -215,9 +215,7 @@ function openTraefik(component: Component, context: DriverContext): Router {
     prepare: nothingToPrepare,
     restore: nothingToPrepare,
     async escape(to) {
-      const wanted = checkedWeights(layout, { [to]: 100 });
-      const text = await readIfThere(config.file);
-      return escapeCommands(config, changeWeights(readFileState(text ?? firstFile(wanted)).body, layout, wanted));
+      return escapeCommands(config, layout, checkedWeights(layout, { [to]: 100 }), await readIfThere(config.file));
     },
   };
 }

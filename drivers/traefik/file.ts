@@ -67,8 +67,9 @@ export function renderTraefikFile(
  */
 export function changeWeights(body: string, layout: Layout, weights: Weights): string {
   const document = parse(body);
-  const wanted = layout.kind === 'weighted' ? splitLists(layout, weights) : endpointLists(layout, weights);
-  const changes = wanted.filter(({ path, items }) => !isDeepStrictEqual(valueAt(document.toJS(), path), items));
+  const changes = listsFor(layout, weights).filter(
+    ({ path, items }) => !isDeepStrictEqual(valueAt(document.toJS(), path), items),
+  );
   // Text that already says it is returned as it is, down to its last space.
   if (changes.length === 0) return body;
   try {
@@ -83,6 +84,11 @@ export function changeWeights(body: string, layout: Layout, weights: Weights): s
 interface ListAt {
   path: string[];
   items: Array<Record<string, string | number>>;
+}
+
+/** What a file with these weights has at which place. */
+export function listsFor(layout: Layout, weights: Weights): ListAt[] {
+  return layout.kind === 'weighted' ? splitLists(layout, weights) : endpointLists(layout, weights);
 }
 
 function splitLists(layout: Layout, weights: Weights): ListAt[] {

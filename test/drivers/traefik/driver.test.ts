@@ -161,15 +161,46 @@ describe('traefik edge', { timeout: 30_000 }, () => {
     ]);
   });
 
-  test('the commands of escape work in a shell', async () => {
-    await open().setWeights(split(100));
+  test('the commands of escape work in a shell, and the run that was on the way finds that a person was there', async () => {
+    const run = token(++epoch, 'run-overtaken', 1);
+    await open({ token: run }).setWeights(split(100));
+    const claimed = readFileSync(world.file, 'utf8').split('\n', 1)[0];
     const commands = await open().escape('eu-central');
     // What reads back needs curl, which not every machine has.
     const script = commands.filter((line) => !line.startsWith('curl ')).join('\n');
     execFileSync('/bin/sh', ['-ec', script]);
     expect(readFileSync(world.file, 'utf8')).toContain('weight: 100');
+    expect(readFileSync(world.file, 'utf8').split('\n', 1)[0]).toBe(claimed);
+    await expect(open({ token: run }).setWeights(split(75))).rejects.toMatchObject({
+      type: 'Conflict',
+      message: expect.stringContaining('was changed by somebody else after run run-overtaken'),
+    });
     await open().setWeights(split(0));
     expect(await world.measure()).toEqual(split(0));
+  });
+
+  test('escape where the file is not: no command, only what to change and where', async () => {
+    const file = join(world.folder, 'elsewhere.yml');
+    for (const entryPoint of ['web', undefined]) {
+      const commands = await open({}, world.with({ file, entryPoint })).escape('eu-central');
+      expect(commands.filter((line) => !line.startsWith('#'))).toEqual([]);
+      expect(commands.join('\n').split('\n')).toEqual(commands);
+      const text = commands.join('\n');
+      expect(text).toContain(`There is no ${file} on this machine`);
+      const weights = '[{"name":"checkout-eu-west","weight":0},{"name":"checkout-eu-central","weight":100}]';
+      expect(text).toContain(`#   http.services.checkout.weighted.services: ${weights}`);
+      expect(text).toMatch(/# {3}http\.services\.checkout-eu-central\.loadBalancer\.servers: \[\{"url":"http:/);
+    }
+  });
+
+  test('escape of a file without a last line break, which says it already', async () => {
+    await open().setWeights(split(0));
+    const { mode } = statSync(world.file);
+    writeFileSync(world.file, readFileSync(world.file, 'utf8').trimEnd(), { mode });
+    const commands = await open().escape('eu-central');
+    execFileSync('/bin/sh', ['-ec', commands.filter((line) => !line.startsWith('curl ')).join('\n')]);
+    expect(readdirSync(world.folder)).not.toContain('.checkout.yml.draft');
+    expect(await open().observe()).toMatchObject({ weights: split(0), applied: true });
   });
 });
 
