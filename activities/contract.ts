@@ -300,7 +300,7 @@ export interface ComparingActivities {
   /** `null` when the topology has no such comparison. */
   resolveComparison(call: { comparison: string }): Promise<Comparison | null>;
   /** @param call.id the same for every attempt of a round */
-  compareData(call: { comparison: Comparison; id: string }): Promise<ComparisonRecord>;
+  compareData(call: { comparison: Comparison; id: string; again?: string[][] }): Promise<ComparisonRecord>;
   /** @param call.since since when it stands; @param call.news whether people are told */
   reportComparison(call: {
     record: ComparisonRecord;

@@ -29,9 +29,9 @@ export function createComparingActivities(deps: ActivityDeps, comparing: Compari
   return {
     resolveComparison: ({ comparison }) =>
       perform(deps, nobody(''), null, async () => (await deps.topology()).divergence?.[comparison] ?? null),
-    compareData: ({ comparison, id }) =>
+    compareData: ({ comparison, id, again }) =>
       perform(deps, nobody(comparison.service), null, async (context) => {
-        const record = await compareOnce(comparison, id, context);
+        const record = await compareOnce(comparison, id, context, again);
         await keep(join(deps.stateDir, 'divergence'), record);
         comparing.publish(record);
         return record;
@@ -50,12 +50,14 @@ export async function compareOnce(
   comparison: Comparison,
   id: string,
   context: Pick<DriverContext, 'signal' | 'secret' | 'now' | 'heartbeat'>,
+  again: string[][] = [],
 ): Promise<ComparisonRecord> {
   const startedAt = context.now();
   const [left, right] = await Promise.all(comparison.sides.map((side) => sourceOf(comparison, side, context)));
   try {
     const result = await compare(left!, right!, {
       ...comparison,
+      again,
       signal: context.signal,
       now: context.now,
       sleep: (ms) => clock.sleep(ms, context.signal),
@@ -116,7 +118,9 @@ export function alertsOf(
   since: { diverged: number | null; lagging: number | null },
   now: number,
 ): Alert[] {
-  const { comparison, service, lagAtLeastMs, lagSloMs, complete } = record;
+  const { comparison, service, lagAtLeastMs, lagSloMs, complete, limited = !complete } = record;
+  // What stands is not resolved by a round that did not look at it.
+  const calm = (stood: number | null): Alert['status'] => (stood === null && !limited ? 'resolved' : 'unknown');
   const alert = (
     what: string,
     alertname: string,
@@ -132,17 +136,11 @@ export function alertsOf(
   const differs = record.keys.length > 0;
   const lagging = lagAtLeastMs !== null && lagAtLeastMs > lagSloMs;
   return [
-    alert(
-      'divergence',
-      'Divergence',
-      differs ? 'firing' : complete ? 'resolved' : 'unknown',
-      since.diverged,
-      textOf(record),
-    ),
+    alert('divergence', 'Divergence', differs ? 'firing' : calm(since.diverged), since.diverged, textOf(record)),
     alert(
       'replicationLag',
       'ReplicationLag',
-      lagging ? 'firing' : complete ? 'resolved' : 'unknown',
+      lagging ? 'firing' : calm(since.lagging),
       since.lagging,
       lagAtLeastMs === null
         ? 'not known without a timestamp'
@@ -151,16 +149,27 @@ export function alertsOf(
   ];
 }
 
-export function textOf({ comparison, regions: [a, b], counts, keys, complete, notes }: ComparisonRecord): string {
+export function textOf({
+  comparison,
+  regions: [a, b],
+  counts,
+  keys,
+  complete,
+  notes,
+  again,
+}: ComparisonRecord): string {
   const { missing, firstWriteWins, conflict } = counts;
   const parts = [
     ...[a, b].filter((one) => missing[one]! > 0).map((one) => `${missing[one]} missing in ${one}`),
     ...[a, b].filter((one) => firstWriteWins[one]! > 0).map((one) => `${firstWriteWins[one]} written first in ${one}`),
     ...(conflict > 0 ? [`${conflict} in conflict`] : []),
   ];
+  const mended = again === undefined || again === 0 ? '' : `; ${again} keys that differed are the same now`;
   const found =
     keys.length === 0
-      ? `${a} and ${b} hold the same`
+      ? complete
+        ? `${a} and ${b} hold the same`
+        : `nothing that differs was found between ${a} and ${b}${mended}`
       : `${keys.length} keys differ between ${a} and ${b}: ${parts.join(', ')}`;
   return `${comparison}: ${found}${complete ? '' : `; not everything was looked at: ${notes.join('; ')}`}`;
 }

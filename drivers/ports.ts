@@ -289,8 +289,12 @@ export interface KeyVerdict {
 
 export interface ComparisonResult {
   regions: [string, string];
-  /** False: not everything that should be was looked at; `notes` say why. */
+  /** False: not everything was looked at, or something changed at every look; `notes` say why. */
   complete: boolean;
+  /** Something that differs was not read: a bound was met. Absent in records of older builds: as `complete` says. */
+  limited?: boolean;
+  /** So many of the keys that differed before were looked at again. Absent in records of older builds: none. */
+  again?: number;
   notes: string[];
   /** Of the key ranges, how many were looked at, and differed. */
   ranges: { looked: number; of: number; different: number };

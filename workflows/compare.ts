@@ -23,6 +23,11 @@ import { causeOf } from './run/errors.ts';
 /** After a round that failed the next one comes no later, in milliseconds. */
 const AGAIN_MS = 60_000;
 
+/** Keys that are looked at again: no more go into the history of a round. */
+const MOST_AGAIN = 500;
+/** A longer value of a key is told shortened, and cannot be looked for. */
+const WHOLE_KEY = 200;
+
 const control = proxyActivities<ComparingActivities>({
   taskQueue: CONTROL_QUEUE,
   startToCloseTimeout: '20s',
@@ -54,6 +59,8 @@ interface Memory {
   /** Since when something differs for good, and since when one side is too far behind; `null`: it does not. */
   since: { diverged: number | null; lagging: number | null };
   text: string;
+  /** What differs as far as rounds have said; `null`: not all of it is listed, so only a whole look can clear it. */
+  differing?: string[][] | null;
 }
 
 /** Compares. Input: {"comparison":"orders"}; with "once":true one round. */
@@ -98,17 +105,23 @@ async function round(comparison: Comparison, memory: Memory, once: boolean): Pro
   memory.rounds += 1;
   const id = `${workflowInfo().workflowId}/${workflowInfo().firstExecutionRunId}/${memory.rounds}`;
   try {
-    const record = await comparer.compareData({ comparison, id });
     const { diverged, lagging } = memory.since;
-    const { keys, complete, lagAtLeastMs, lagSloMs } = record;
+    const before = diverged === null ? [] : memory.differing === undefined ? listOf(memory.last) : memory.differing;
+    const record = await comparer.compareData({
+      ...{ comparison, id },
+      ...(before === null || before.length === 0 ? {} : { again: before }),
+    });
+    const { keys, complete, limited = !complete, again = 0, counts, lagAtLeastMs, lagSloMs } = record;
     // What was not looked at may still differ.
-    const stands = (now: boolean, since: number | null) =>
-      now ? (since ?? record.startedAt) : complete ? null : since;
+    const stands = (now: boolean, since: number | null, seen: boolean) =>
+      now ? (since ?? record.startedAt) : seen ? null : since;
+    const all = before !== null && again === before.length && !limited;
     const since = {
-      diverged: stands(keys.length > 0, diverged),
-      lagging: stands(lagAtLeastMs !== null && lagAtLeastMs > lagSloMs, lagging),
+      diverged: stands(keys.length > 0, diverged, complete || (all && counts.changing === 0)),
+      lagging: stands(lagAtLeastMs !== null && lagAtLeastMs > lagSloMs, lagging, !limited),
     };
     memory.last = record;
+    if (keys.length > 0) memory.differing = complete || all ? listOf(record, counts.changing > 0 ? before : []) : null;
     const turned = (diverged === null) !== (since.diverged === null);
     const news = !turned ? null : since.diverged === null ? 'cleared' : 'opened';
     say(memory, `${keys.length} keys differ${complete ? '' : '; not everything was looked at'}`);
@@ -121,6 +134,14 @@ async function round(comparison: Comparison, memory: Memory, once: boolean): Pro
     say(memory, `the round failed: ${causeOf(error).message}`);
     return null;
   }
+}
+
+/** Keys that can be looked at by name, with those of before that were changing; `null`: not all of them can. */
+function listOf(record: ComparisonRecord | null, more: string[][] | null = []): string[][] | null {
+  const named = (record?.keys ?? []).map(({ key }) => key);
+  const known = new Set(named.map((key) => JSON.stringify(key)));
+  const list = [...named, ...(more ?? []).filter((key) => !known.has(JSON.stringify(key)))];
+  return list.length > MOST_AGAIN || list.some((key) => key.some((value) => value.length > WHOLE_KEY)) ? null : list;
 }
 
 function say(memory: Memory, text: string): void {

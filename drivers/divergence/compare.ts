@@ -29,6 +29,8 @@ export interface CompareOptions {
   sleep(ms: number): Promise<void>;
   /** Which ranges a sample takes: at least 0, less than 1. */
   random(): number;
+  /** Keys that differed in an earlier round: looked at whatever the sample takes. */
+  again?: readonly Key[];
   progress(facts: Record<string, Json>): void;
 }
 
@@ -41,7 +43,7 @@ interface Suspect {
 }
 
 /**
- * @returns what was found; `complete: false` says that not everything that should be was looked at, and why
+ * @returns what was found; `complete: false` says that not everything was looked at, and why
  * @throws RampartError InvalidInput when the two cannot be compared, ProviderUnavailable when one does not answer
  */
 export async function compare(left: RowSource, right: RowSource, options: CompareOptions): Promise<ComparisonResult> {
@@ -50,13 +52,22 @@ export async function compare(left: RowSource, right: RowSource, options: Compar
   await sameColumns(left, right);
   const look = new Look(left, right, options);
   await look.all();
+  const again = await look.again(options.again ?? []);
   const verdicts = await settle(left, right, look, options);
-  const { ranges, rows, notes } = look;
+  const { ranges, rows } = look;
+  const limits = look.limits();
+  const notes = [
+    ...limits,
+    ...(ranges.looked < ranges.of ? [`a sample of ${ranges.looked} of ${ranges.of} ranges`] : []),
+    ...(verdicts.changing > 0 ? [`${verdicts.changing} keys changed at every look`] : []),
+  ];
   const found = verdicts.keys;
   const count = (fits: (one: KeyVerdict) => boolean): number => found.filter(fits).length;
   return {
     regions: [a, b],
     complete: notes.length === 0,
+    limited: limits.length > 0,
+    again,
     notes,
     ranges,
     rows: { [a]: rows.left, [b]: rows.right, read: rows.read },
@@ -108,7 +119,6 @@ async function sameColumns(left: RowSource, right: RowSource): Promise<void> {
 class Look {
   readonly ranges = { looked: 0, of: 0, different: 0 };
   readonly rows = { left: 0, right: 0, read: 0 };
-  readonly notes: string[] = [];
   readonly suspects: Suspect[] = [];
   private unread = { ranges: 0, rows: 0 };
   private reserved = 0;
@@ -130,13 +140,31 @@ class Look {
     const every = partsOf(whole, bounds);
     this.ranges.of = every.length;
     await this.work(chosen(every, this.options).map((range) => ({ range, top: true })));
+  }
+
+  /**
+   * Looks at keys of an earlier round that no range of this one has found to differ.
+   * @returns how many of all these keys were looked at
+   */
+  async again(keys: readonly Key[]): Promise<number> {
+    const known = new Set(this.suspects.map(({ key }) => keyText(key)));
+    const asked = keys.filter((key) => !known.has(keyText(key)));
+    if (asked.length === 0) return keys.length;
+    const seenAt = this.options.now();
+    const [l, r] = await Promise.all([this.left.find(asked), this.right.find(asked)]);
+    this.differing(l, r, seenAt);
+    return keys.length;
+  }
+
+  /** What differs and was not read, a sentence each. */
+  limits(): string[] {
     const { ranges, rows } = this.unread;
-    if (ranges > 0)
-      this.notes.push(
-        `${ranges} ranges that differ, with about ${rows} rows, were not read: maxRows is ${this.options.maxRows}`,
-      );
-    if (this.beyond > 0)
-      this.notes.push(`${this.beyond} keys more differ and were not looked at again: ${MOST_KEYS} are`);
+    return [
+      ...(ranges > 0
+        ? [`${ranges} ranges that differ, with about ${rows} rows, were not read: maxRows is ${this.options.maxRows}`]
+        : []),
+      ...(this.beyond > 0 ? [`${this.beyond} keys more differ and were not looked at again: ${MOST_KEYS} are`] : []),
+    ];
   }
 
   /** Depth first, so that the budget finds keys and does not only part ranges. */
@@ -201,6 +229,10 @@ class Look {
   private async read(range: Range, most: number, mostRight: number): Promise<void> {
     const seenAt = this.options.now();
     const [l, r] = await Promise.all([this.left.rows(range, most), this.right.rows(range, mostRight)]);
+    this.differing(l, r, seenAt);
+  }
+
+  private differing(l: readonly Row[], r: readonly Row[], seenAt: number): void {
     this.rows.read += l.length + r.length;
     const rows = new Map<string, Suspect>();
     for (const row of l) rows.set(keyText(row.key), { key: row.key, left: row, right: null, seenAt });

@@ -146,6 +146,20 @@ describe('what differs', () => {
     expect(found.notes).toEqual([expect.stringMatching(/^1500 keys more differ/)]);
   });
 
+  test('is looked at again by its key, whatever a sample takes, and no sample says that both hold the same', async () => {
+    const [left, right] = [new Side(rows(5_000)), new Side(rows(5_000))];
+    right.rows.delete('4711');
+    // The first range only, which holds no such key.
+    const sampled = (again: string[][]) =>
+      compare(left.source('a'), right.source('b'), options({ samplePercent: 1, random: () => 0.99, again }));
+    expect(await sampled([])).toMatchObject({ keys: [], complete: false, limited: false, again: 0 });
+    const found = await sampled([['4711']]);
+    expect(found).toMatchObject({ keys: [{ key: ['4711'], kind: 'missing', region: 'b' }], complete: false, again: 1 });
+    expect(found.notes).toEqual(['a sample of 1 of 64 ranges']);
+    right.rows.set('4711', left.rows.get('4711')!);
+    expect(await sampled([['4711']])).toMatchObject({ keys: [], complete: false, again: 1 });
+  });
+
   test('in a sample of the ranges is found in that sample; over rounds everything is looked at', async () => {
     const [left, right] = [new Side(rows(640)), new Side(rows(640))];
     for (let id = 0; id < 640; id += 10) right.rows.set(String(id), { value: 'other', at: 1 });

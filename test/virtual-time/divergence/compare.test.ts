@@ -24,6 +24,8 @@ class Rounds {
   /** What the next rounds find; the last one goes on. */
   found: Array<Partial<ComparisonRecord> | Error> = [{}];
   readonly ids: string[] = [];
+  /** Keys that each round was asked to look at again. */
+  readonly again: unknown[] = [];
   /** Reports that fail from here on: triggers or people are away. */
   reportsFail = false;
   readonly reports: Array<{ news: string | null; alerts: string[]; since: object }> = [];
@@ -41,7 +43,10 @@ class Rounds {
     return this;
   }
 
-  answer(type: string, given: { id: string; record: ComparisonRecord; since: never; news: string | null }): unknown {
+  answer(
+    type: string,
+    given: { id: string; again?: unknown; record: ComparisonRecord; since: never; news: string | null },
+  ): unknown {
     if (type === 'resolveComparison') return this.comparison;
     if (type === 'reportComparison') {
       if (this.reportsFail) throw ApplicationFailure.nonRetryable('the pager is away');
@@ -49,6 +54,7 @@ class Rounds {
       return void this.reports.push({ news: given.news, alerts, since: given.since });
     }
     this.ids.push(given.id);
+    this.again.push(given.again);
     const next = this.found.length > 1 ? this.found.shift()! : this.found[0]!;
     if (next instanceof Error) throw next;
     const record: ComparisonRecord = {
@@ -96,6 +102,28 @@ it('tells triggers each round, and people when something turns; what was not loo
   ]);
   expect(rounds.reports[2]!.since).toEqual({ diverged: began + 15 * MINUTE, lagging: null });
   expect(new Set(rounds.ids).size).toBe(6);
+});
+
+it('looks again at what differed, and a sample clears only what it has looked at', async () => {
+  const sample = { complete: false, limited: false, notes: ['a sample of 6 of 64 ranges'] };
+  await open([{ ...sample, keys: [KEY] }, sample, { ...sample, again: 1 }, sample]);
+  await rounds.harness.advance(46 * MINUTE);
+  expect(rounds.again).toEqual([undefined, [['7']], [['7']], undefined]);
+  expect(rounds.reports.map(({ news, alerts }) => [news, alerts[0]])).toEqual([
+    ['opened', 'divergence/orders firing'],
+    // A worker of an older build, which does not look again.
+    [null, 'divergence/orders unknown'],
+    ['cleared', 'divergence/orders resolved'],
+    [null, 'divergence/orders resolved'],
+  ]);
+});
+
+it('a sample clears nothing of which it does not know every key', async () => {
+  const sample = { complete: false, limited: false, notes: ['a sample'] };
+  await open([{ ...sample, limited: true, keys: [KEY] }, { ...sample, again: 1 }, {}]);
+  await rounds.harness.advance(31 * MINUTE);
+  expect(rounds.again).toEqual([undefined, undefined, undefined]);
+  expect(rounds.reports.map(({ news }) => news)).toEqual(['opened', null, 'cleared']);
 });
 
 it('goes on after a round that failed, and says why meanwhile; goes on in a next run of its own', async () => {
