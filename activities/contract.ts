@@ -2,6 +2,7 @@
 import type {
   CheckResult,
   Finding,
+  Millis,
   NodeObservation,
   Receipt,
   RecoveryFact,
@@ -137,7 +138,14 @@ export interface GuardingActivities {
   resolveGuarded(call: { service: string }): Promise<Guarded | null>;
   /** Runs on its own task queue: it lasts, and must not take the room of steps. */
   watchService(call: WatchServiceCall): Promise<WatchServiceAnswer>;
-  tellPeople(call: { service: string; opened: HealthFinding[]; cleared: HealthFinding[] }): Promise<void>;
+  /** Tells all it can before it fails. Told again, only those hear of it who did not take it before. */
+  tellPeople(call: { service: string; opened: HealthNews[]; cleared: HealthNews[] }): Promise<void>;
+}
+
+/** A finding that has opened, or is over. */
+export interface HealthNews extends HealthFinding {
+  /** When that was seen: the same for every attempt to tell it. Absent in calls of older builds. */
+  at?: Millis;
 }
 
 /** What a watch asks: its part of the topology. */

@@ -7,7 +7,7 @@ import type { Health, HealthFinding, LastProof, LiveRun, Look, Memory } from '..
 import type { Alert } from '../topology/alerts.ts';
 import { type Component, lockOf, type Service, type Topology } from '../topology/model.ts';
 import { GUARD_SOURCE } from '../topology/watches.ts';
-import type { Guarded, GuardingActivities, WatchServiceAnswer, WatchServiceCall } from './contract.ts';
+import type { Guarded, GuardingActivities, HealthNews, WatchServiceAnswer, WatchServiceCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open, perform } from './perform.ts';
 
@@ -19,10 +19,13 @@ export interface GuardDeps {
   lock(workflowId: string): Promise<{ run: LiveRun | null; lastProof: LastProof | null }>;
   /** Shows the health in the process's metrics; `null`: this process no longer watches the service. */
   publish(service: string, health: Health | null, look: { ms: number; everyMs: number }): void;
-  /** Tells triggers. @throws when Temporal or the topology is away: worth another try */
+  /** Tells triggers. @throws when Temporal is away: worth another try */
   tellTriggers(alerts: Alert[]): Promise<void>;
-  /** Tells people. @throws when the notify command failed */
-  tell(finding: HealthFinding, about: { service: string; state: 'opened' | 'cleared' }): Promise<void>;
+  /**
+   * Tells people. With the same `at` it is the same word again: who has heard it is left alone.
+   * @throws when the notify command failed, or a channel did not take it
+   */
+  tell(finding: HealthFinding, about: { service: string; state: 'opened' | 'cleared'; at: Millis }): Promise<void>;
 }
 
 /** An edited topology is noticed within this time, in milliseconds. */
@@ -43,22 +46,29 @@ export function createGuardingActivities(deps: ActivityDeps, guard: GuardDeps): 
     tellPeople: ({ service, opened, cleared }) =>
       perform(deps, nobody(service), null, async (context) => {
         const now = context.now();
-        await guard.tellTriggers([
-          ...opened.map((one) => alertOf(service, one, 'firing', now)),
-          ...cleared.map((one) => alertOf(service, one, 'resolved', now)),
+        const tell = ({ at = now, ...one }: HealthNews, state: 'opened' | 'cleared') =>
+          guard.tell(one, { service, state, at });
+        // Whoever cannot be told keeps nobody else from hearing, and no other finding from being heard.
+        const told = await Promise.allSettled([
+          guard.tellTriggers([
+            ...opened.map((one) => alertOf(service, one, 'firing', now)),
+            ...cleared.map((one) => alertOf(service, one, 'resolved', now)),
+          ]),
+          ...opened.map((one) => tell(one, 'opened')),
+          ...cleared.map((one) => tell(one, 'cleared')),
         ]);
-        for (const one of opened) await guard.tell(one, { service, state: 'opened' });
-        for (const one of cleared) await guard.tell(one, { service, state: 'cleared' });
+        const failed = told.find((one): one is PromiseRejectedResult => one.status === 'rejected');
+        if (failed !== undefined) throw failed.reason;
       }),
   };
 }
 
-/** A finding as any other source would tell it. A repeated attempt has another time: the trigger knows the state. */
-export function alertOf(service: string, finding: HealthFinding, status: 'firing' | 'resolved', now: Millis): Alert {
-  const { code, severity, component, region, message, remedy, since } = finding;
+/** A finding as any other source would tell it. A repeated attempt is the same delivery: a trigger counts it once. */
+export function alertOf(service: string, finding: HealthNews, status: 'firing' | 'resolved', now: Millis): Alert {
+  const { code, severity, component, region, message, remedy, since, at = now } = finding;
   const key = [service, code, component ?? '', region ?? '', severity].join('/');
   return {
-    ...{ source: GUARD_SOURCE, key, delivery: `${key}/${status}/${now}`, status, startsAt: since, severity },
+    ...{ source: GUARD_SOURCE, key, delivery: `${key}/${status}/${at}`, status, startsAt: since, severity },
     labels: {
       ...{ alertname: code, service, severity },
       ...(component === null ? {} : { component }),

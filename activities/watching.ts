@@ -6,7 +6,7 @@ import type { ActivityDeps } from './deps.ts';
 import { perform } from './perform.ts';
 
 export interface WatchingDeps {
-  /** Hands alerts to triggers. @throws Error when Temporal or the topology is away: worth another try */
+  /** Hands alerts to triggers. @throws Error when Temporal is away: worth another try */
   tellTriggers(alerts: Alert[]): Promise<void>;
   /** Tells people. @throws Error when that failed and is worth another try */
   tell(notice: { watch: string; service: string; state: 'opened' | 'cleared'; text: string }): Promise<void>;

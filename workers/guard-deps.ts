@@ -15,9 +15,11 @@ const LOOK_BACK = 5;
 const FRESH_MS = 60_000;
 const OF_THE_WATCH = ['rampart_guard_look_seconds', 'rampart_last_proof_timestamp_seconds'] as const;
 
+/** @param lastTopology the one that could last be read: whom to tell is known while an edited one is broken */
 export function createGuardDeps(
   client: Client,
   readTopology: () => Promise<Topology>,
+  lastTopology: () => Promise<Topology>,
   announcer: Announcer,
 ): GuardDeps {
   const proofs = new Map<string, { latest: string; proof: LastProof | null }>();
@@ -35,9 +37,9 @@ export function createGuardDeps(
       return { run: latest.open ? latest.run : null, lastProof: proof };
     },
     publish,
-    tellTriggers: async (alerts) => tellTriggers(client, await readTopology(), alerts),
-    tell: ({ code, since: _, ...finding }, about) =>
-      announcer.tell({ ...finding, ...about, kind: code, source: 'guard' }, Date.now()),
+    tellTriggers: async (alerts) => tellTriggers(client, await lastTopology(), alerts),
+    tell: ({ code, since: _, ...finding }, { at, ...about }) =>
+      announcer.tell({ ...finding, ...about, kind: code, source: 'guard' }, at),
   };
 }
 

@@ -35,6 +35,7 @@ import { createGuardDeps } from './guard-deps.ts';
 import { keepGuards } from './guards.ts';
 import { createHaltDeps, openHalt } from './halt-deps.ts';
 import { serveHealth } from './health.ts';
+import { lastReadable } from './last-topology.ts';
 import { createLog } from './log.ts';
 import { exporterAddress, exporterOptions, serveMetrics } from './metrics-server.ts';
 import { keepReports, temporalOf } from './reports.ts';
@@ -121,7 +122,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     namespace,
     ui: process.env.RAMPART_UI ?? null,
   };
-  const topology = await deps.topology();
+  const lastTopology = lastReadable(deps.topology);
+  const topology = await lastTopology();
   if (place.region !== null && topology.regions[place.region] === undefined)
     throw new RampartError(
       'InvalidInput',
@@ -130,15 +132,15 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   if (place.region === null) await ensureSearchAttributes(connection, namespace, log.own);
 
   await mkdir(deps.stateDir, { recursive: true });
-  const channels = new ChannelTeller({ topology: deps.topology, secret: resolveSecret, count: countNotification });
+  const channels = new ChannelTeller({ topology: lastTopology, secret: resolveSecret, count: countNotification });
   const announcer = new Announcer(log.own, notifyCommand(), place.region === null ? channels : null);
-  const guardDeps = createGuardDeps(client, deps.topology, announcer);
+  const guardDeps = createGuardDeps(client, deps.topology, lastTopology, announcer);
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
   const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;
   const drilling =
     place.region === null ? createDrillActivities(deps, createDrillDeps(client, deps.topology, log.own)) : null;
   const watched =
-    place.region === null ? createWatchingActivities(deps, createWatchingDeps(client, deps.topology, announcer)) : null;
+    place.region === null ? createWatchingActivities(deps, createWatchingDeps(client, lastTopology, announcer)) : null;
   const activities = {
     ...createPlanningActivities(deps),
     ...createStepActivities(deps),
@@ -146,7 +148,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     ...triggering,
     ...drilling,
     ...(place.region === null
-      ? createComparingActivities(deps, createComparingDeps(client, deps.topology, announcer))
+      ? createComparingActivities(deps, createComparingDeps(client, lastTopology, announcer))
       : null),
     // A region's worker pauses the replicas beside it.
     ...createHaltActivities(deps, createHaltDeps(client, announcer)),
