@@ -10,6 +10,7 @@ import {
   defineQuery,
   isCancellation,
   log,
+  patched,
   proxyActivities,
   setHandler,
   sleep,
@@ -22,6 +23,7 @@ import { CONTROL_QUEUE, GUARD_QUEUE, type GuardStatus, guardOf } from './contrac
 import { considerRefence, untilNextTry } from './guard/refence.ts';
 import { showHealth } from './guard/show.ts';
 import { type GuardInput, GuardState } from './guard/state.ts';
+import { afterFailure, isUntold, NONE_UNTOLD, untilToldAgain, withNews } from './guard/untold.ts';
 import { causeOf } from './run/errors.ts';
 import { observeStore } from './run/measure.ts';
 
@@ -55,6 +57,15 @@ const teller = proxyActivities<GuardingActivities>({
   retry: { initialInterval: 1_000, maximumAttempts: 3 },
 });
 
+/** One try: the next comes by itself, and the guard watches nothing meanwhile. */
+const again = proxyActivities<GuardingActivities>({
+  taskQueue: CONTROL_QUEUE,
+  summary: 'tell people again',
+  startToCloseTimeout: '20s',
+  scheduleToCloseTimeout: '25s',
+  retry: { maximumAttempts: 1 },
+});
+
 /** Guards a service until the topology no longer has it, or wants no guard. Input: {"service":"checkout"} */
 export async function guard(input: GuardInput): Promise<string> {
   const state = new GuardState(input);
@@ -71,8 +82,9 @@ export async function guard(input: GuardInput): Promise<string> {
     // Also after an edit: the policy may have changed while an old primary is back.
     if (guarded !== 'failed') await considerRefence(state, guarded);
     const answer = guarded === 'failed' ? null : await watch(state, guarded);
-    if (answer === null || guarded === 'failed') await sleep(PAUSE_MS);
-    else await takeIn(state, guarded, answer);
+    const news = answer !== null && guarded !== 'failed' && (await takeIn(state, guarded, answer));
+    await tellPeople(state, news);
+    if (answer === null) await sleep(PAUSE_MS);
     if (workflowInfo().continueAsNewSuggested) return continueAsNew<typeof guard>(state.carry());
     // The watch itself looks whether the topology still says the same.
     if (answer?.why !== 'changed' && answer?.why !== 'time') guarded = await resolve(state);
@@ -101,8 +113,9 @@ async function watch(state: GuardState, guarded: Guarded): Promise<WatchServiceA
     const stores = Object.values(guarded.components).filter(({ role }) => role === 'store');
     const seen = await Promise.all(stores.map((store) => observeStore(store, identity)));
     const local: Record<string, NodeObservation[]> = Object.fromEntries(stores.map(({ name }, i) => [name, seen[i]!]));
-    const { health: shown, memory } = state;
-    return await watcher.watchService({ guarded, shown, memory, local, forMs: untilNextTry(state, WATCH_MS) });
+    const { health: shown, memory, untold } = state;
+    const forMs = untilToldAgain(untold, Date.now(), untilNextTry(state, WATCH_MS));
+    return await watcher.watchService({ guarded, shown, memory, local, forMs });
   } catch (error) {
     if (isCancellation(error)) throw error;
     state.note(`the watch failed: ${causeOf(error).message}`);
@@ -110,17 +123,32 @@ async function watch(state: GuardState, guarded: Guarded): Promise<WatchServiceA
   }
 }
 
-/** The old primary first: every second in which it takes writes makes more of them that nobody will find. */
-async function takeIn(state: GuardState, guarded: Guarded, answer: WatchServiceAnswer): Promise<void> {
+/**
+ * The old primary first: every second in which it takes writes makes more of them that nobody will find.
+ * @returns whether there is news for people
+ */
+async function takeIn(state: GuardState, guarded: Guarded, answer: WatchServiceAnswer): Promise<boolean> {
   const { opened, cleared } = changes(state.health, answer.health);
   state.takeIn(answer);
+  state.untold = withNews(state.untold, { opened, cleared }, answer.health.at);
   await considerRefence(state, guarded);
   showHealth(state, guarded.searchAttributes);
-  if (opened.length === 0 && cleared.length === 0) return;
+  return opened.length > 0 || cleared.length > 0;
+}
+
+/** What not everybody could be told is told again, after a while or with the next news: a short break loses no word. */
+async function tellPeople(state: GuardState, news: boolean): Promise<void> {
+  const { opened, cleared, notBefore } = state.untold;
+  if (!isUntold(state.untold)) return;
+  if (!news && (Date.now() < notBefore || !patched('guard-tells-again'))) return;
   try {
-    await teller.tellPeople({ service: state.service, opened, cleared });
+    await (news ? teller : again).tellPeople({ service: state.service, opened, cleared });
+    state.untold = NONE_UNTOLD;
   } catch (error) {
     if (isCancellation(error)) throw error;
-    log.warn(`people could not be told: ${causeOf(error).message}`);
+    state.untold = afterFailure(state.untold, Date.now());
+    const text = `people could not be told, it is tried again: ${causeOf(error).message}`;
+    state.text = text;
+    log.warn(text);
   }
 }

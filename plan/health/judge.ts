@@ -51,7 +51,8 @@ const RUNS_WORK: readonly HealthCode[] = [
 
 export const EMPTY_MEMORY: Memory = { since: {}, lastProof: null };
 
-const keyOf = ({ code, component, region }: Pick<HealthFinding, 'code' | 'component' | 'region'>): string =>
+/** The same for one finding as long as it lasts. */
+export const keyOf = ({ code, component, region }: Pick<HealthFinding, 'code' | 'component' | 'region'>): string =>
   [code, component ?? '', region ?? ''].join('/');
 
 /** Judges one look. @returns what to say, and what to remember for the next look */

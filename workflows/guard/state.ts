@@ -6,6 +6,7 @@ import type { Millis } from '../../drivers/ports.ts';
 import { EMPTY_MEMORY } from '../../plan/health/judge.ts';
 import type { Health, Memory } from '../../plan/health/model.ts';
 import type { GuardStatus } from '../contract.ts';
+import { NONE_UNTOLD, type Untold } from './untold.ts';
 
 /** Tries to fence the old primary that is back now. */
 export interface Refencing {
@@ -19,7 +20,7 @@ export interface Refencing {
 export interface GuardInput {
   service: string;
   /** From the run before, after a continue-as-new. */
-  carried?: { health: Health | null; memory: Memory; refencing: Refencing };
+  carried?: { health: Health | null; memory: Memory; refencing: Refencing; untold?: Untold };
 }
 
 export const NO_REFENCING: Refencing = { tries: 0, lastAt: null, notBefore: 0, text: '' };
@@ -29,6 +30,7 @@ export class GuardState {
   health: Health | null;
   memory: Memory;
   refencing: Refencing;
+  untold: Untold;
   text = 'watching';
   /** Search attributes as last upserted. */
   shown: Record<string, string> = {};
@@ -42,6 +44,7 @@ export class GuardState {
     this.health = input.carried?.health ?? null;
     this.memory = input.carried?.memory ?? EMPTY_MEMORY;
     this.refencing = input.carried?.refencing ?? NO_REFENCING;
+    this.untold = input.carried?.untold ?? NONE_UNTOLD;
   }
 
   takeIn({ health, memory }: WatchServiceAnswer): void {
@@ -62,7 +65,8 @@ export class GuardState {
   }
 
   carry(): GuardInput {
-    return { service: this.service, carried: { health: this.health, memory: this.memory, refencing: this.refencing } };
+    const { service, health, memory, refencing, untold } = this;
+    return { service, carried: { health, memory, refencing, untold } };
   }
 
   status(): GuardStatus {

@@ -56,7 +56,7 @@ describe('a guard', () => {
   });
 
   it('goes on when people cannot be told', async () => {
-    await start({ deaf: true });
+    await start({ deaf: () => true });
     await run.until(() => true);
     run.model.traffic.routers.writer!.weights = { [A]: 0, [B]: 100 };
     await run.until(({ verdict }) => verdict === 'critical');
@@ -64,6 +64,73 @@ describe('a guard', () => {
     await run.until(({ verdict }) => verdict === 'well');
     expect(run.guard.scheduled).toContain('tellPeople');
     expect([run.told, run.guard.outcome]).toEqual([[], null]);
+  });
+
+  it('tells later, and once, what could not be told', async () => {
+    let deaf = true;
+    await start({ deaf: () => deaf });
+    await run.until(() => true);
+    run.model.traffic.routers.writer!.weights = { [A]: 0, [B]: 100 };
+    await run.until(({ verdict }) => verdict === 'critical');
+    await run.harness.advance(30_000);
+    expect([run.told, (await run.status()).text]).toEqual([[], expect.stringMatching(/people could not be told/)]);
+    deaf = false;
+    await run.harness.advance(60_000);
+    expect(run.told).toEqual(['opened writerAstray']);
+    await run.harness.advance(3_600_000);
+    expect([run.told, (await run.status()).text]).toEqual([['opened writerAstray'], 'watching']);
+  });
+
+  it('tells the end of what could not be told, and not its beginning any more', async () => {
+    let deaf = true;
+    await start({ deaf: () => deaf });
+    await run.until(() => true);
+    run.model.traffic.routers.writer!.weights = { [A]: 0, [B]: 100 };
+    await run.until(({ verdict }) => verdict === 'critical');
+    run.model.traffic.routers.writer!.weights = { [A]: 100, [B]: 0 };
+    await run.until(({ verdict }) => verdict === 'well');
+    await run.harness.advance(30_000);
+    deaf = false;
+    await run.harness.advance(900_000);
+    expect(run.told).toEqual(['cleared writerAstray']);
+  });
+
+  it('tries ever more rarely while people cannot be told, and hands on to its next run what they have not heard', async () => {
+    let deaf = true;
+    await start({ deaf: () => deaf, harness: { suggestContinueAsNewAfter: 60 } });
+    await run.until(() => true);
+    run.model.traffic.routers.writer!.weights = { [A]: 0, [B]: 100 };
+    await run.until(({ verdict }) => verdict === 'critical');
+    await run.harness.advance(6 * 3_600_000);
+    const tries = run.guard.scheduled.filter((name) => name === 'tellPeople').length;
+    expect(tries).toBeGreaterThan(20);
+    expect(tries).toBeLessThan(32);
+    expect(new Set(run.guard.trace.map(({ runId }) => runId)).size).toBeGreaterThan(1);
+    deaf = false;
+    await run.harness.advance(960_000);
+    expect(run.told).toEqual(['opened writerAstray']);
+  });
+
+  it('tells what could not be told also when it cannot watch any more', async () => {
+    let deaf = true;
+    let broken = false;
+    await start({
+      deaf: () => deaf,
+      watch: async (call, input, guarded) => {
+        if (broken) throw ApplicationFailure.nonRetryable('this worker knows no driver "redis"', 'InvalidInput');
+        await call.sleep(12_000);
+        const judged = judgeHealth(await look(guarded, input), input.memory, call.now());
+        return { why: isHealthNews(input.shown, judged.health) ? 'changed' : 'time', ...judged };
+      },
+    });
+    await run.until(() => true);
+    run.model.traffic.routers.writer!.weights = { [A]: 0, [B]: 100 };
+    await run.until(({ verdict }) => verdict === 'critical');
+    broken = true;
+    await run.harness.advance(30_000);
+    deaf = false;
+    await run.harness.advance(180_000);
+    expect(run.told).toEqual(['opened writerAstray']);
   });
 
   it('is moved to another worker with what it remembers', async () => {

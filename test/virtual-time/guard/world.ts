@@ -16,8 +16,8 @@ export interface GuardOptions {
   harness?: Partial<WorldOptions>;
   /** In place of the watch that looks at the world. */
   watch?: (call: ActivityCall, input: WatchServiceCall, guarded: GuardRun) => unknown;
-  /** Whether the notify command works. */
-  deaf?: boolean;
+  /** Whether the notify command fails now. */
+  deaf?: () => boolean;
   before?: (model: ModelWorld) => void;
 }
 
@@ -137,7 +137,7 @@ export function guardActivities<W extends Watched>(
   options: {
     searchAttributes: string[];
     watch?: (call: ActivityCall, input: WatchServiceCall, watched: W) => unknown;
-    deaf?: boolean;
+    deaf?: () => boolean;
   },
 ): (call: ActivityCall) => unknown {
   const { model } = watched;
@@ -155,7 +155,7 @@ export function guardActivities<W extends Watched>(
     watchService: (call, input: WatchServiceCall) =>
       options.watch === undefined ? watch(watched, call, input) : options.watch(call, input, watched),
     tellPeople: (_call, { opened, cleared }: Parameters<GuardingActivities['tellPeople']>[0]) => {
-      if (options.deaf) throw new Error('the notify command ended with 1');
+      if (options.deaf?.()) throw new Error('the notify command ended with 1');
       watched.told.push(...opened.map(({ code }) => `opened ${code}`), ...cleared.map(({ code }) => `cleared ${code}`));
     },
   };
