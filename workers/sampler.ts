@@ -2,10 +2,10 @@
  * Samples every store's positions and roles, with no Temporal call in its path: what the primary's last readings
  * were, kept outside its region, bounds the loss when it dies. Kept in memory and in a file of this worker's place.
  */
-import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { lastOfEach } from '../activities/readings.ts';
-import type { DriverContext, NodeObservation, SampleReading, Store } from '../drivers/ports.ts';
+import type { DriverContext, DriverLog, NodeObservation, SampleReading, Store } from '../drivers/ports.ts';
 import type { Component } from '../topology/model.ts';
 
 /** Readings kept of each node in each role: a quarter of an hour at one a second. */
@@ -20,6 +20,8 @@ export class Sampler {
   /** Readings of a component since what is kept of it was last cut. */
   private readonly grown = new Map<string, number>();
   private readonly appended = new Map<string, number>();
+  /** Components whose file cannot be written now. */
+  private readonly unwritten = new Set<string>();
   private readonly dir: string;
 
   constructor(stateDir: string) {
@@ -33,7 +35,6 @@ export class Sampler {
 
   /** Reads what an earlier process of this place has kept; a broken line (a crash while writing) is left out. */
   async load(components: Component[]): Promise<void> {
-    await mkdir(this.dir, { recursive: true });
     for (const component of components) {
       const text = await readFile(this.file(component.name), 'utf8').catch(() => '');
       const kept = text.split('\n').flatMap((line): SampleReading[] => {
@@ -60,32 +61,54 @@ export class Sampler {
       }),
     );
     const nodes = sides.flat();
-    await this.keep(
-      component.name,
-      nodes.map(({ node, region, position, state, observedAt, sync }) => ({
+    // Readings without a position say nothing about loss.
+    const useful = nodes
+      .filter(({ position }) => position !== null)
+      .map(({ node, region, position, state, observedAt, sync }) => ({
         ...{ node, region, position, state, at: observedAt },
         // Only the source's setting tells what its acknowledgements were worth.
         ...(state === 'writable' && sync !== null ? { sync } : {}),
-      })),
-    );
+      }));
+    if (useful.length === 0) return nodes;
+    this.remember(component.name, useful);
+    await this.keep(component.name, useful, context.log);
     return nodes;
   }
 
-  private async keep(component: string, readings: SampleReading[]): Promise<void> {
-    // Readings without a position say nothing about loss.
-    const useful = readings.filter((r) => r.position !== null);
-    if (useful.length === 0) return;
-    this.remember(component, useful);
-    const appended = (this.appended.get(component) ?? 0) + useful.length;
+  /** On disk, for the next process of this place. What the disk does not take is in memory all the same. */
+  private async keep(component: string, readings: SampleReading[], log: DriverLog): Promise<void> {
+    const failing = this.unwritten.has(component);
+    try {
+      if (failing || !this.appended.has(component)) await mkdir(this.dir, { recursive: true });
+      await this.write(component, readings, failing);
+      this.unwritten.delete(component);
+      if (failing) log.info(`readings of ${component} are kept on disk again`);
+    } catch (error) {
+      this.unwritten.add(component);
+      if (failing) return;
+      log.warn(`readings of ${component} are kept in memory only: a restart of this worker loses them`, {
+        error: String(error),
+      });
+    }
+  }
+
+  private async write(component: string, readings: SampleReading[], afterFailure: boolean): Promise<void> {
+    const appended = (this.appended.get(component) ?? 0) + readings.length;
     const file = this.file(component);
+    this.appended.set(component, appended < REWRITE_AFTER ? appended : 0);
     if (appended < REWRITE_AFTER) {
-      this.appended.set(component, appended);
-      await appendFile(file, linesOf(useful));
+      // A disk that filled up has taken half a line.
+      await appendFile(file, `${afterFailure ? '\n' : ''}${linesOf(readings)}`);
       return;
     }
-    this.appended.set(component, 0);
-    await writeFile(`${file}.${process.pid}`, linesOf(this.of(component)));
-    await rename(`${file}.${process.pid}`, file);
+    const whole = `${file}.${process.pid}`;
+    try {
+      await writeFile(whole, linesOf(this.of(component)));
+      await rename(whole, file);
+    } catch (error) {
+      await rm(whole, { force: true }).catch(() => undefined);
+      throw error;
+    }
   }
 
   private remember(component: string, readings: SampleReading[]): void {

@@ -1,5 +1,5 @@
 /** What the sampler keeps of a primary that died, in memory and on disk, and what of it goes into a history. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -94,4 +94,27 @@ test('what a primary last said stays while it is not read, over a rewrite of the
     expect(samples.length).toBeGreaterThanOrEqual(100 + 3 * 900);
     expect(samples.length).toBeLessThan(100 + 3 * 900 + 1_000);
   }
+});
+
+test('a disk that takes nothing keeps nobody from looking; it is said once, and what follows is written', async () => {
+  const watched = components()['orders-db']!;
+  const said: string[] = [];
+  const log = { ...quiet, warn: (text: string) => said.push(text), info: (text: string) => said.push(text) };
+  const state = join(dir, 'state');
+  writeFileSync(state, 'no folder');
+  const sampler = new Sampler(state);
+  await sampler.load([watched]);
+  let at = 0;
+  const store = storeOf(() => ({ at, roles: [PRIMARY, TARGET] }));
+  for (; at < 3; at++) expect(await sampler.sample(watched, store, { log })).toHaveLength(2);
+  expect(sampler.of('orders-db')).toEqual(looks(0, 3, PRIMARY, TARGET));
+  expect(said).toEqual([expect.stringMatching(/readings .*orders-db.* are kept in memory only/)]);
+
+  rmSync(state);
+  for (; at < 5; at++) await sampler.sample(watched, store, { log });
+  expect(said[1]).toMatch(/orders-db.* kept on disk again/);
+  expect(said).toHaveLength(2);
+  const again = new Sampler(state);
+  await again.load([watched]);
+  expect(again.of('orders-db')).toEqual(looks(3, 5, PRIMARY, TARGET));
 });
