@@ -26,26 +26,49 @@ const FRESH_MS = 15_000;
 
 /** Runs until the signal aborts; an error in one look never ends the loop. */
 export async function watchLoop(options: WatchLoopOptions): Promise<void> {
-  const { deps, sampler, announcer, intervalMs, signal } = options;
+  const { deps, sampler, intervalMs, signal } = options;
   const state: WatchState = { noneSince: {} };
-  let topology: Topology | null = null;
-  let readAt = 0;
+  const stores = storesNow(deps, sampler);
   while (!signal.aborted) {
     const began = Date.now();
-    try {
-      if (topology === null || began - readAt > RELOAD_MS) {
-        topology = await deps.topology();
-        if (readAt === 0) await sampler.load(storesOf(topology).map(({ component }) => component));
-        readAt = began;
-      }
-      await Promise.all(storesOf(topology).map((store) => lookAt(store, options, state)));
-    } catch (error) {
-      deps.log.warn('a look at the stores failed', { error: error instanceof Error ? error.message : String(error) });
-    }
+    const looks = (await stores(began)).map((store) =>
+      lookAt(store, options, state).catch((error: unknown) =>
+        deps.log.warn(`a look at ${store.component.name} failed`, { error: messageOf(error) }),
+      ),
+    );
+    await Promise.all(looks);
     await sleep(Math.max(intervalMs - (Date.now() - began), 50), undefined, { signal }).catch(() => undefined);
   }
-  void announcer;
 }
+
+/**
+ * The stores of the topology, read again now and then. While its file cannot be read (somebody has saved a broken one),
+ * those it named before are watched: that is when nobody may go blind.
+ */
+function storesNow({ topology, log }: ActivityDeps, sampler: Sampler): (now: number) => Promise<WatchedStore[]> {
+  let stores: WatchedStore[] | null = null;
+  let readAt = 0;
+  let trouble: string | null = null;
+  return async (now) => {
+    if (stores !== null && now - readAt <= RELOAD_MS) return stores;
+    readAt = now;
+    try {
+      const read = storesOf(await topology());
+      if (stores === null) await sampler.load(read.map(({ component }) => component));
+      stores = read;
+      if (trouble !== null) log.info('the topology can be read again');
+      trouble = null;
+    } catch (error) {
+      const message = messageOf(error);
+      const watched = stores === null ? 'no store is watched' : 'its stores are watched as it was';
+      if (message !== trouble) log.warn(`the topology cannot be read: ${watched}`, { error: message });
+      trouble = message;
+    }
+    return stores ?? [];
+  };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 interface WatchedStore {
   watched: Watched;
