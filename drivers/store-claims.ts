@@ -3,7 +3,7 @@
  * what it is given; where the record lives is the driver's.
  */
 import { RampartError } from './errors.ts';
-import type { Claim, DriverContext, Journal, Millis, Token } from './ports.ts';
+import type { Claim, DriverContext, Journal, Json, Millis, Token } from './ports.ts';
 
 /** What a place remembers of the runs that touch it. */
 export interface ClaimedRecord {
@@ -109,13 +109,27 @@ export function takeClaim(
     claim: same ? { ...wanted, seq: Math.max(previous.seq, wanted.seq) } : wanted,
     journal: {
       ...journal,
-      saved: { ...journal.saved, ...adopted?.saved },
+      saved: originals(journal.saved, adopted?.saved),
       fencedAt: adopted?.fencedAt ?? journal.fencedAt,
       lastTouched: now,
       open: true,
     },
   };
   return { save, previous, already: false, anew: !same, adopted };
+}
+
+/**
+ * What a journal keeps of the open one that it goes on with: values saved earlier are older and therefore the originals,
+ * but for what the sides (ids with `@`) were before a move that this run leads away from again. The move is this run's.
+ */
+export function originals(own: Journal['saved'], adopted: Journal['saved'] = {}): Journal['saved'] {
+  const away = placeIn(adopted, 'to') !== undefined && placeIn(adopted, 'to') === placeIn(own, 'from');
+  const older = Object.entries(adopted).filter(([id]) => id !== 'move' && !(away && id.includes('@')));
+  return { ...own, ...Object.fromEntries(older) };
+}
+
+function placeIn({ move }: Journal['saved'], end: 'from' | 'to'): Json | undefined {
+  return typeof move === 'object' && move !== null && !Array.isArray(move) ? move[end] : undefined;
 }
 
 /**

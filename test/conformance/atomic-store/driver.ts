@@ -21,6 +21,7 @@ import type {
   StoreEscape,
   Token,
 } from '../../../drivers/ports.ts';
+import { originals } from '../../../drivers/store-claims.ts';
 import type { Component, RegionName } from '../../../topology/model.ts';
 import { secretSchema } from '../../../topology/scalars.ts';
 import type { ClusterState } from './system.ts';
@@ -116,7 +117,7 @@ class AtomicStore implements Store {
       const adopted = present?.open === true && present.runId !== journal.runId ? present : null;
       const next = {
         ...journal,
-        saved: { ...journal.saved, ...adopted?.saved },
+        saved: originals(journal.saved, adopted?.saved),
         lastTouched: this.#context.now(),
         open: true,
       };

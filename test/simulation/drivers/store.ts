@@ -19,6 +19,7 @@ import type {
   SampleReading,
   Store,
 } from '../../../drivers/ports.ts';
+import { originals } from '../../../drivers/store-claims.ts';
 import { MOVE } from '../../../plan/adopted.ts';
 import { lossOf, noLoss } from '../../../plan/loss.ts';
 import { position } from '../world/history.ts';
@@ -195,7 +196,9 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       if (!same) record.promote = null;
       record.journal = {
         ...journal,
-        saved: { ...(RULES.tellsMove ? journal.saved : withoutMove(journal.saved)), ...adopted?.saved },
+        saved: RULES.tellsMove
+          ? originals(journal.saved, adopted?.saved)
+          : withoutMove({ ...journal.saved, ...adopted?.saved }),
         fencedAt: adopted?.fencedAt ?? journal.fencedAt,
         lastTouched: now(),
         open: true,

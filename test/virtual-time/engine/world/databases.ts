@@ -15,6 +15,7 @@ import type {
   SampleReading,
   Token,
 } from '../../../../drivers/ports.ts';
+import { originals } from '../../../../drivers/store-claims.ts';
 import { lossOf } from '../../../../plan/loss.ts';
 
 const SYSTEM_ID = '7571';
@@ -222,7 +223,8 @@ export class Database {
     const already = same && server.journal?.open === true;
     server.claim = { ...wanted, seq: Math.max(wanted.seq, same ? previous.seq : 0) };
     if (!same) server.promoteBegun = null;
-    if (!already) server.journal = { ...journal, saved: { ...journal.saved, ...server.journal?.saved }, open: true };
+    const adopted = server.journal?.open === true ? server.journal.saved : undefined;
+    if (!already) server.journal = { ...journal, saved: originals(journal.saved, adopted), open: true };
     if (!already) this.#changed(`${server.name} claimed`);
     return { ...this.#receipt('claimed', {}, already), claim: { region, previous, current: server.claim } };
   }

@@ -9,6 +9,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { NotifyCall, PlanningActivities } from '../../../../activities/contract.ts';
 import { ERROR_TYPES, RampartError } from '../../../../drivers/errors.ts';
 import type { FenceReceipt, Finding, Json, Receipt, Weights } from '../../../../drivers/ports.ts';
+import { MOVE } from '../../../../plan/adopted.ts';
 import type { HaltNote, StepCall } from '../../../../plan/model.ts';
 import type { Notifications } from '../../../../topology/channels.ts';
 import type { Service, Topology } from '../../../../topology/model.ts';
@@ -245,9 +246,12 @@ export class ModelWorld {
           epoch: token.epoch,
           service: step.run.service,
           component: name,
-          saved: Object.fromEntries(
-            Object.entries(step.given).filter(([key, value]) => key.startsWith('save:') && value !== null),
-          ),
+          saved: {
+            ...Object.fromEntries(
+              Object.entries(step.given).filter(([key, value]) => key.startsWith('save:') && value !== null),
+            ),
+            [MOVE]: (input.move as Json | undefined) ?? { from: step.from, to: step.to },
+          },
           fencedAt: null,
           freezeBudgetMs: Number(input.freezeBudgetMs),
           lastTouched: this.now,
