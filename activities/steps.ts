@@ -96,7 +96,7 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
         epoch: token.epoch,
         service: call.run.service,
         component: componentOf(call).name,
-        saved: { ...saved, [MOVE]: { from: call.from, to: call.to } },
+        saved: { ...saved, [MOVE]: call.input.move ?? { from: call.from, to: call.to } },
         fencedAt: null,
         freezeBudgetMs: Number(call.input.freezeBudgetMs),
         lastTouched: context.now(),

@@ -4,27 +4,49 @@
  */
 import type { Json } from '../drivers/ports.ts';
 import type { Undo } from './model.ts';
-import { isOpen } from './sides.ts';
+import { isOpen, sideState } from './sides.ts';
 import type { Situation } from './situation.ts';
 
 /** Where a journal says, beside the settings, from where to where the run that read them was to go. */
 export const MOVE = 'move';
 
 /** The facts that the save step `id` found in the run whose journal is still open, or `null`. The newest claim counts. */
-export function adopted({ parts, from }: Situation, id: string): Record<string, Json> | null {
-  const journals = parts.stores
-    .flatMap((view) => view.nodes.filter(isOpen).map((node) => node.seen!.journal!))
-    .sort((a, b) => b.epoch - a.epoch);
-  for (const { saved } of journals) {
+export function adopted(situation: Situation, id: string): Record<string, Json> | null {
+  for (const saved of savedIn(situation)) {
     const move = saved[MOVE];
     // That move stands, this one leads away from where it led: what its sides were before it is nothing to go back to.
-    if (id.includes('@') && isObject(move) && move.to === from) continue;
+    if (id.includes('@') && isObject(move) && move.to === situation.from && !cameToNothing(situation, move)) continue;
     const receipt = saved[id];
     if (!isObject(receipt)) continue;
     // A journal keeps the whole receipt of the save step.
     return isObject(receipt.facts) ? receipt.facts : receipt;
   }
   return null;
+}
+
+/**
+ * The move of an open journal that never came about: the side it was to leave is still the one that accepts writes.
+ * What its run changed on the way there is changed still, and nobody else puts it back.
+ */
+export function unmade(situation: Situation): Record<string, Json> | null {
+  const [newest] = savedIn(situation);
+  const move = newest?.[MOVE];
+  return isObject(move) && cameToNothing(situation, move) ? move : null;
+}
+
+/** A side that is fenced was writable before: what was to come there had come. */
+function cameToNothing({ parts }: Situation, { from, to }: Record<string, Json>): boolean {
+  const one = (region: Json | undefined, states: readonly string[]) =>
+    parts.stores.some((view) => states.includes(sideState(view, region as string)));
+  return one(from, ['writable']) && !one(to, ['writable', 'fenced']);
+}
+
+/** What the open journals hold, the newest claim's first. */
+function savedIn({ parts }: Situation): Array<Record<string, Json>> {
+  return parts.stores
+    .flatMap((view) => view.nodes.filter(isOpen).map((node) => node.seen!.journal!))
+    .sort((a, b) => b.epoch - a.epoch)
+    .map(({ saved }) => saved);
 }
 
 /** Where a step or an undo that puts settings back has them from: the open journal, else this run's own save step. */

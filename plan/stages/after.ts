@@ -1,6 +1,6 @@
 /** drain, reprotect and settle: the source is emptied, protected again as far as it can be, and the run cleans up. */
 import type { RegionName } from '../../topology/model.ts';
-import { adopted, savedBy } from '../adopted.ts';
+import { adopted, savedBy, unmade } from '../adopted.ts';
 import type { Step } from '../model.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { isStaged, type Situation, targetNode } from '../situation.ts';
@@ -160,6 +160,7 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
       }),
     );
   }
+  restored.push(...workloadsAsBefore(situation, had));
   const seen = parts.stores.flatMap((view) => finalReadings(situation, view));
   const before = [...restored, ...seen].map((one) => one.id);
   const closes = earlier
@@ -180,6 +181,30 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
       }),
     );
   return [...restored, ...seen, ...closes];
+}
+
+/** Apps that a run changed for a move that never came about; those that this run sets otherwise are its own. */
+function workloadsAsBefore(situation: Situation, had: (id: string) => boolean): Step[] {
+  const { parts, regions } = situation;
+  if (unmade(situation) === null) return [];
+  return parts.workloads.flatMap((workload) =>
+    regions
+      .filter((region) => workload.sides[region] !== undefined)
+      .filter((region) => !had(`scale:${workload.name}@${region}`) && !had(`drain:${workload.name}@${region}`))
+      .filter((region) => adopted(situation, `save:${workload.name}@${region}`) !== null)
+      .map((region) =>
+        step(situation, 'settle', 'restoreWorkload', {
+          id: `settle:${workload.name}@${region}`,
+          summary: `Put ${workload.name} in ${region} back to its former size and state`,
+          component: workload.name,
+          region,
+          place: queueOf(workload, region),
+          ...savedBy(situation, `save:${workload.name}@${region}`),
+          effect: 'reversible',
+          ...givenUp(situation, region),
+        }),
+      ),
+  );
 }
 
 /**

@@ -1,15 +1,19 @@
 /** The data cut: quiesce, switch or fence, catch up, promote, verify, route. What nobody can write in between. */
 import type { RegionName } from '../../topology/model.ts';
-import { savedBy } from '../adopted.ts';
+import { adopted, savedBy } from '../adopted.ts';
 import type { Step } from '../model.ts';
 import { nodesAt, type PlaceGroup, placeGroups, queueOf, type StoreView, sideState } from '../sides.ts';
 import { ahead, atomicMoving, movesStores, type Situation, stagedMoving, targetNode, toFence } from '../situation.ts';
 import { crosses, givenUp, step } from './step.ts';
 
-/** Writers of services that write locally are stopped; the others go on through the writer endpoint. */
+/**
+ * Writers of services that write locally are stopped; the others go on through the writer endpoint. Where an earlier
+ * run has done that and fenced, it is done again: only so the way back lets them write as well.
+ */
 export function quiesceSteps(situation: Situation): Step[] {
-  const { from, input, parts, course, mode } = situation;
-  if (!movesStores(situation) || !ahead(situation, 'quiesce')) return [];
+  const { from, input, parts, course, mode, reading } = situation;
+  const again = course.entry === 'fence' && !course.past && reading.fromSource !== 'none';
+  if (!movesStores(situation) || !(ahead(situation, 'quiesce') || again)) return [];
   if (from === null || input.service.writes !== 'local') return [];
   return parts.workloads
     .filter((workload) => workload.sides[from] !== undefined)
@@ -27,7 +31,7 @@ export function quiesceSteps(situation: Situation): Step[] {
               undo: {
                 summary: `Let ${workload.name} in ${from} write again`,
                 // An unplanned run does not wait to read what the source was: it was serving.
-                ...(mode === 'unplanned'
+                ...(mode === 'unplanned' && adopted(situation, `save:${workload.name}@${from}`) === null
                   ? { verb: 'scaleWorkload' as const, input: {} }
                   : { verb: 'restoreWorkload' as const, ...savedBy(situation, `save:${workload.name}@${from}`) }),
               },

@@ -1,6 +1,6 @@
 /** prepare: claims, saved settings, capacity at the target, and at last the convergence that keeps the freeze short. */
 import type { RegionName } from '../../topology/model.ts';
-import { savedBy } from '../adopted.ts';
+import { savedBy, unmade } from '../adopted.ts';
 import type { Step } from '../model.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { ahead, movesStores, type Situation } from '../situation.ts';
@@ -31,6 +31,10 @@ export function claimSteps(situation: Situation, saves: readonly Step[]): Step[]
       ...givenUp(situation, region),
     }),
   );
+  // Who does not leave that side in turn goes nowhere: what the journals hold stays the originals of that one's move.
+  const move = unmade(situation);
+  const about: Step['input'] = { freezeBudgetMs: input.service.tier.freezeBudgetMs };
+  if (move !== null && !(movesStores(situation) && move.from === situation.from)) about.move = move;
   const claims = places.map(({ view: { store }, region, group }) =>
     step(situation, 'prepare', 'claim', {
       id: `claim:${store.name}@${region}${group.suffix}`,
@@ -39,7 +43,7 @@ export function claimSteps(situation: Situation, saves: readonly Step[]): Step[]
       region,
       nodes: group.nodes,
       place: group.queue,
-      input: { freezeBudgetMs: input.service.tier.freezeBudgetMs },
+      input: about,
       needs: Object.fromEntries(saves.map((save) => [save.id, save.id])),
       after: [...reads, ...saves].map((earlier) => earlier.id),
       effect: 'reversible',

@@ -406,6 +406,56 @@ describe('a failback after a failover that stands and never settled', () => {
   });
 });
 
+describe('a service whose apps write locally, after a run that is gone', () => {
+  const id = `save:shop@${A}`;
+  const saved = { [id]: { already: true, at: 1, summary: '', facts: { state: 'active' } }, move: { from: A, to: B } };
+  const stepsOf = (world: string, request: Partial<CompileInput['request']>, change: object = {}) => {
+    const base = input(WORLDS[world]!(), request, { writes: 'local' });
+    const [a, b] = base.observations.stores['orders-db']!;
+    const journal = { ...WORLDS['fenced(A)']!().stores['orders-db']![0]!.journal!, saved, ...change };
+    const observations = { ...base.observations, stores: { 'orders-db': [{ ...a!, journal }, b!] } };
+    return compilePlan({ ...base, observations }).stages.flatMap((stage) => stage.steps);
+  };
+  const step = (steps: ReturnType<typeof stepsOf>, wanted: string) => steps.find((one) => one.id === wanted);
+
+  it.each(['planned', 'unplanned'] as const)('fenced, %s: its writers are stopped again, for the way back', (mode) => {
+    const quiesce = step(stepsOf('fenced(A)', { mode }), `quiesce:shop@${A}`);
+    expect(quiesce?.undo).toMatchObject({ verb: 'restoreWorkload', input: { saved: { state: 'active' } } });
+  });
+
+  it('fenced by a run that read nothing: they were serving', () => {
+    const quiesce = step(stepsOf('fenced(A)', { mode: 'unplanned' }, { saved: {} }), `quiesce:shop@${A}`);
+    expect(quiesce?.undo).toMatchObject({ verb: 'scaleWorkload' });
+  });
+
+  it('fenced, with no way back left: nothing to stop', () => {
+    expect(step(stepsOf('promoted(B)', {}), `quiesce:shop@${A}`)).toBeUndefined();
+  });
+
+  it.each([
+    ['reprotect', { action: 'reprotect' as const, to: A }],
+    ['failover to the side that still writes', { to: A }],
+  ])('not fenced: a %s puts its app back and claims for no other move', (_, request) => {
+    const steps = stepsOf('steady(A)', request);
+    expect(step(steps, `settle:shop@${A}`)).toMatchObject({
+      verb: 'restoreWorkload',
+      input: { saved: { state: 'active' } },
+    });
+    expect(step(steps, `claim:orders-db@${A}`)?.input).toMatchObject({ move: { from: A, to: B } });
+  });
+
+  it('a run that makes the move after all is about its own', () => {
+    const steps = stepsOf('steady(A)', {});
+    expect(step(steps, `claim:orders-db@${A}`)?.input).not.toHaveProperty('move');
+    expect(step(steps, `settle:shop@${A}`)?.verb).toBe('quiesceWorkload');
+  });
+
+  it('a reprotect after a move that stands leaves the apps as they are', () => {
+    const steps = stepsOf('unsettled(B)', { action: 'reprotect', to: B });
+    expect(steps.filter(({ verb }) => verb === 'restoreWorkload')).toEqual([]);
+  });
+});
+
 describe('other actions', () => {
   const failback = (name: string) => {
     const base = input(WORLDS[name]!(), { action: 'failback' });

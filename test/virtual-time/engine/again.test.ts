@@ -3,7 +3,7 @@
  * a run skips every undo; so does the loss of the Temporal server with its history.
  */
 import { afterAll, describe, expect, it } from 'vitest';
-import { type EngineRun, PLANNED, startRun } from './run.ts';
+import { type EngineRun, PLANNED, type RunOptions, startRun } from './run.ts';
 import { A, B } from './world/world.ts';
 
 const STEPS = [
@@ -17,8 +17,8 @@ const CROSSED = STEPS.slice(STEPS.indexOf('promote:orders-db'));
 const runs: EngineRun[] = [];
 afterAll(() => Promise.all(runs.map((run) => run.dispose())));
 
-async function until(step: string): Promise<EngineRun> {
-  const run = await startRun();
+async function until(step: string, options: RunOptions = {}): Promise<EngineRun> {
+  const run = await startRun(options);
   runs.push(run);
   await run.approve();
   await run.until(step);
@@ -168,6 +168,80 @@ describe('every history lost once the settings were lowered: the originals come 
     await run.workflow.runUntilClosed();
     expect((await run.record()).outcome).toBe('completed');
     expect(ttls(run)).toEqual([30, 60]);
+  });
+});
+
+/** Apps that write where they run are stopped for the cut: what they were is in the journals alone as well. */
+describe('every history lost, of a service whose apps write locally', () => {
+  const LOCAL: RunOptions = { world: { service: { writes: 'local' } } };
+  const QUIESCE = `quiesce:shop@${A}`;
+  const BEFORE = [...STEPS.slice(STEPS.indexOf('prepare:writer'), STEPS.indexOf('promote:orders-db')), QUIESCE];
+  const apps = (run: EngineRun) =>
+    [A, B].map((region) => {
+      const { state, size } = run.model.traffic.workload('shop', region);
+      return `${state} ${size}`;
+    });
+
+  /** What was under way when the history was lost has acted. */
+  async function lost(step: string): Promise<EngineRun> {
+    const run = await until(step, LOCAL);
+    await run.workflow.terminate();
+    await run.harness.advance(60_000);
+    return run;
+  }
+
+  async function go(run: EngineRun, type: string, request: object): Promise<void> {
+    await run.harness.start(type, { workflowId: run.workflow.workflowId, args: [request] });
+  }
+
+  it.each(BEFORE)('at %s: the same run, aborted before its promotion, leaves everything as it was', async (step) => {
+    const run = await lost(step);
+    const tries = run.model.attempts.filter((id) => id === 'catchUp:orders-db').length;
+    await go(run, 'failover', PLANNED);
+    await run.approve();
+    await run.until('catchUp:orders-db', tries + 1);
+    await run.send('abort', { by: 'bob' });
+    expect((await run.end()).outcome).toBe('rolledBack');
+  });
+
+  // Whoever writes in one region is ramped in one step.
+  const JUMPED = STEPS.filter((step) => !/^(weight|bake|observed)/.test(step));
+  it.each([...JUMPED, QUIESCE, 'weight:edge@100', 'bake@100'])(
+    'at %s: the same run, completed, leaves the app of the old side as standby',
+    async (step) => {
+      const run = await lost(step);
+      await again(run);
+      expectArrived(run);
+      expect(apps(run)).toEqual(['standby 4', 'active 4']);
+    },
+  );
+
+  it.each([QUIESCE, 'converge:orders-db'])('at %s: a reprotect leaves everything as it was', async (step) => {
+    const run = await lost(step);
+    expect(JSON.stringify(run.model.state())).not.toEqual(JSON.stringify(run.before));
+    await go(run, 'reprotect', { service: 'checkout' });
+    expect((await run.end()).outcome).toBe('completed');
+    expect(run.model.state()).toEqual(run.before);
+    expect(run.model.openJournals).toEqual([]);
+  });
+
+  it('a failover to the side that still writes lets its app write again', async () => {
+    const run = await lost(QUIESCE);
+    expect(apps(run)).toEqual(['standby 4', 'active 4']);
+    expect((await again(run, { ...PLANNED, to: A })).outcome).toBe('completed');
+    expect(apps(run)).toEqual(['active 4', 'standby 4']);
+    expect(run.model.openJournals).toEqual([]);
+  });
+
+  it('also when that one is lost before it does, and begun again', async () => {
+    const run = await lost(QUIESCE);
+    await go(run, 'failover', { ...PLANNED, to: A });
+    await run.approve();
+    await run.until(`drain:shop@${B}`);
+    await run.workflow.terminate();
+    await run.harness.advance(60_000);
+    expect((await again(run, { ...PLANNED, to: A })).outcome).toBe('completed');
+    expect(apps(run)).toEqual(['active 4', 'standby 4']);
   });
 });
 
