@@ -2,10 +2,11 @@
  * Findings on the channels of the topology. It needs no Temporal: a watchdog has something to say above all when that is
  * away. Only control workers have it, because only they hold the channels' secrets.
  */
-import { type Finding, subjectOf, tellFinding, wantsFinding } from '../activities/notify/finding.ts';
+import { type Finding, tellFinding, wantsFinding } from '../activities/notify/finding.ts';
 import { withoutSecrets } from '../activities/notify/post.ts';
 import type { Channel } from '../topology/channels.ts';
 import type { Topology } from '../topology/model.ts';
+import { AGAIN_MS, Heard } from './heard.ts';
 
 export interface ChannelTellerOptions {
   topology(): Promise<Topology>;
@@ -14,8 +15,6 @@ export interface ChannelTellerOptions {
   count(channel: string, result: 'sent' | 'failed'): void;
 }
 
-/** What failed on one channel is sent again; the others, which took it within this time, are left alone, in milliseconds. */
-const AGAIN_MS = 60_000;
 /** Every control worker has a watchdog, and says so long as there is something to say: again after so long, in milliseconds. */
 const ALARM_AGAIN_MS = 3_600_000;
 /** Of one message, in milliseconds. */
@@ -23,14 +22,17 @@ const LONGEST_MS = 12_000;
 
 export class ChannelTeller {
   readonly #options: ChannelTellerOptions;
-  /** When a channel took what was last told of a finding. */
-  readonly #taken = new Map<string, { state: Finding['state']; at: number }>();
+  /** What each channel took. */
+  readonly #taken = new Map<string, Heard>();
 
   constructor(options: ChannelTellerOptions) {
     this.#options = options;
   }
 
-  /** @throws Error when a channel did not take it, after all others were told: then it is worth another try */
+  /**
+   * What failed on one channel is sent again; the others, which took it, are left alone.
+   * @throws Error when a channel did not take it, after all others were told: then it is worth another try
+   */
   tell(finding: Finding): Promise<void> {
     return this.#all(finding, AGAIN_MS, () => true);
   }
@@ -55,11 +57,9 @@ export class ChannelTeller {
   }
 
   async #one(channel: Channel, finding: Finding, quietMs: number): Promise<void> {
-    // What a trigger says is told apart by its words: the next time within a minute is another try.
-    const words = finding.source === 'trigger' ? ` ${finding.message}` : '';
-    const key = `${channel.name} ${subjectOf(finding)}${words}`;
-    const before = this.#taken.get(key);
-    if (before?.state === finding.state && finding.at - before.at < quietMs) return;
+    const taken = this.#taken.get(channel.name) ?? new Heard();
+    this.#taken.set(channel.name, taken);
+    if (taken.has(finding, quietMs)) return;
     const used: string[] = [];
     const secret = async (reference: string): Promise<string> => {
       const value = await this.#options.secret(reference);
@@ -74,7 +74,6 @@ export class ChannelTeller {
       throw new Error(`${channel.name} was not told of ${finding.kind}: ${message}`);
     }
     this.#options.count(channel.name, 'sent');
-    for (const [old, { at }] of this.#taken) if (finding.at - at > ALARM_AGAIN_MS) this.#taken.delete(old);
-    this.#taken.set(key, { state: finding.state, at: finding.at });
+    taken.add(finding);
   }
 }

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import type { Finding } from '../activities/notify/finding.ts';
 import type { DriverLog, NodeObservation } from '../drivers/ports.ts';
 import type { ChannelTeller } from './channel-teller.ts';
+import { AGAIN_MS, Heard } from './heard.ts';
 
 /** What people are told, by the watchdog or by a guard: this JSON is what the notify command reads. */
 export interface Notice {
@@ -86,20 +87,18 @@ export function judge(watched: Watched, nodes: NodeObservation[], state: WatchSt
 
 const ALARM = { source: 'watchdog', severity: 'critical', state: 'opened', region: null } as const;
 
-/** The same is not said again within this time, in milliseconds. */
-const QUIET_MS = 60_000;
 /** Longest time a notify command may take, in milliseconds. */
 const COMMAND_MS = 15_000;
 
 /**
- * Says what people must know: always in the log; by the notify command at most once a minute per kind and component; on
+ * Says what people must know: always in the log; by the notify command, an alarm that stands at most once a minute; on
  * the channels of the topology.
  */
 export class Announcer {
   private readonly log: DriverLog;
   private readonly command: string[] | null;
   private readonly channels: ChannelTeller | null;
-  private readonly said = new Map<string, number>();
+  private readonly heard = new Heard();
 
   /**
    * @param command argument list that gets the alarm as JSON on standard input; no shell
@@ -112,35 +111,39 @@ export class Announcer {
   }
 
   announce(alarm: Alarm, now: number): void {
-    const key = `${alarm.kind}/${alarm.component}`;
-    if (now - (this.said.get(key) ?? 0) < QUIET_MS) return;
-    this.said.set(key, now);
-    this.log.error(`ALARM ${alarm.kind}: ${alarm.message}`, { ...alarm });
     const finding: Finding = { ...alarm, ...ALARM, at: now };
+    if (this.heard.has(finding, AGAIN_MS)) return;
+    this.heard.add(finding);
+    this.log.error(`ALARM ${alarm.kind}: ${alarm.message}`, { ...alarm });
     for (const saying of [this.send(alarm), this.channels?.alarm(finding)])
       void saying?.catch((error: Error) => this.log.error(error.message));
   }
 
   /**
    * Says a guard's finding. The command does not hear again of what the watchdog of this process has just alarmed.
+   * @param now a guard says the same time with every attempt: who has heard the word is left alone
    * @throws Error when the notify command ended with an error, or a channel did not take it: then it is worth another try
    */
   async tell(notice: GuardNotice, now: number): Promise<void> {
-    const key = `${notice.kind}/${notice.component}`;
+    const finding: Finding = { ...notice, at: now };
     const text = `${notice.source}: ${notice.kind} ${notice.state}: ${notice.message}`;
     if (notice.severity === 'critical' && notice.state === 'opened') this.log.error(text, { ...notice });
     else this.log.warn(text, { ...notice });
-    const alarmed = notice.state === 'opened' && now - (this.said.get(key) ?? 0) < QUIET_MS;
-    if (notice.state === 'opened' && !alarmed) this.said.set(key, now);
-    const sent = alarmed
-      ? null
-      : this.send(notice).catch((error: unknown) => {
-          this.said.delete(key);
-          throw error;
-        });
-    const told = await Promise.allSettled([sent, this.channels?.tell({ ...notice, at: now })]);
+    const told = await Promise.allSettled([this.once(finding, notice), this.channels?.tell(finding)]);
     const failed = told.find((one): one is PromiseRejectedResult => one.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
+  }
+
+  /** Another attempt, because a channel failed, does not run the command again. */
+  private async once(finding: Finding, notice: Notice): Promise<void> {
+    if (this.heard.has(finding, AGAIN_MS)) return;
+    this.heard.add(finding);
+    try {
+      await this.send(notice);
+    } catch (error) {
+      this.heard.forget(finding);
+      throw error;
+    }
   }
 
   private send(notice: Notice): Promise<void> {

@@ -77,9 +77,20 @@ describe('a finding of a guard', () => {
   it('is tried again where it was not taken, and nowhere else', async () => {
     slack.next.push({ status: 503 });
     await expect(announcer.tell(NOTICE, AT)).rejects.toThrow('talk was not told of twoWritable: Slack answers 503');
-    await announcer.tell(NOTICE, AT + 1_000);
+    await announcer.tell(NOTICE, AT);
     expect([slack.messages.size, duty.received.length, hook.received.length]).toEqual([1, 1, 1]);
     expect(counted.sort()).toEqual(['duty sent', 'hook sent', 'talk failed', 'talk sent']);
+  });
+
+  it('is tried again there however late, and is another one when it comes again', async () => {
+    slack.next.push({ status: 503 });
+    await expect(announcer.tell(NOTICE, AT)).rejects.toThrow('talk was not told');
+    await announcer.tell({ ...NOTICE, kind: 'noWeights' }, AT + 7_200_000);
+    await announcer.tell(NOTICE, AT);
+    expect([slack.messages.size, duty.received.length, hook.received.length]).toEqual([2, 2, 2]);
+    // Its end went by way of another control worker.
+    await announcer.tell(NOTICE, AT + 20_000);
+    expect([slack.messages.size, duty.received.length, hook.received.length]).toEqual([3, 3, 3]);
   });
 
   it('goes to the channels of its service, and to those that want its severity', async () => {
@@ -119,7 +130,7 @@ it('the notify command is not run again because a channel failed', async () => {
     announcer = new Announcer(log, [process.execPath, '-e', script], teller);
     slack.next.push({ status: 503 });
     await expect(announcer.tell(NOTICE, AT)).rejects.toThrow('talk was not told');
-    await announcer.tell(NOTICE, AT + 2_000);
+    await announcer.tell(NOTICE, AT);
     expect([readFileSync(file, 'utf8'), slack.messages.size]).toEqual(['said ', 1]);
   } finally {
     rmSync(dir, { recursive: true, force: true });
