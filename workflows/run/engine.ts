@@ -16,7 +16,7 @@ import { resolve } from './prepare.ts';
 import { showProgress } from './progress.ts';
 import { isWanted, runStage } from './stage.ts';
 import type { Run } from './state.ts';
-import { type End, endWithoutPlan, settleTrouble } from './trouble.ts';
+import { type End, endWithoutPlan, goBack, settleTrouble } from './trouble.ts';
 
 /**
  * Runs to a closed record. Cancelling the workflow is an abort; nothing else leaves this function early. A workflow
@@ -57,7 +57,7 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
     try {
       const planned = await makePlan(run, why);
       if (planned === null) return close(run, 'nothingToDo', run.plan!.nothingToDo!);
-      end = await follow(run, planned);
+      end = planned.back ? await goBack(run, staysActive(why, planned.plan)) : await follow(run, planned);
     } catch (error) {
       if (!(error instanceof Interrupted)) throw error;
       end = await endWithoutPlan(run, error.interrupt);
@@ -68,6 +68,8 @@ async function lead(run: Run, raw: RawRequest): Promise<void> {
     run.tell('run-escalated', why);
   }
 }
+
+const staysActive = (why: string, { to }: Plan): string => `${why}; ${to} is the active side, nothing was promoted`;
 
 /** Follows a plan stage by stage; trouble is settled where it arises. */
 async function follow(run: Run, { plan, observations }: Planned): Promise<End> {

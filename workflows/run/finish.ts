@@ -1,4 +1,5 @@
 /** The end of a run: settings that are still to be put back, the debt it leaves, and the record closed. */
+import { patched } from '@temporalio/workflow';
 import type { Outcome } from '../../evidence/record.ts';
 import { countUndo } from './counted.ts';
 import { causeOf } from './errors.ts';
@@ -12,7 +13,11 @@ import type { UndoEntry } from './undo.ts';
  * whatever the new plan read. Tried once each: what fails is debt, never a reason to hold a safe service.
  */
 export async function restoreSettings(run: Run): Promise<void> {
-  for (const entry of run.undo.settingsLeft(run.record.plans.length)) {
+  const { discarded, pending } = run.undo.settingsLeft(run.record.plans.length);
+  // A service that keeps no data never crosses the point of no return: nothing of it is ever discarded.
+  const kept = pending.length > 0 && patched('settings-of-earlier-plans') ? pending : [];
+  for (const entry of [...discarded, ...kept]) {
+    run.undo.settled(entry);
     try {
       await putBack(run, entry);
       entry.record.state = 'done';

@@ -1,16 +1,32 @@
 /** From a request to a plan that may be followed: observe, compile, and settle what speaks against it. */
-import { isCancellation } from '@temporalio/workflow';
+import { isCancellation, patched } from '@temporalio/workflow';
 import type { Observations, Plan, Request } from '../../plan/model.ts';
 import { checklistOf } from './card.ts';
 import { causeOf, type Interrupt, Interrupted, RefusedRun } from './errors.ts';
 import { hold } from './hold.ts';
 import { reasonToHold } from './let-go.ts';
-import { preparePlan, refreshEscapePage } from './prepare.ts';
+import { type Prepared, preparePlan, refreshEscapePage } from './prepare.ts';
+import { revokeCrossing } from './promote.ts';
 import { identityOf, lossOfAll, type Run } from './state.ts';
 
 export interface Planned {
   plan: Plan;
   observations: Observations;
+  /** There is nothing to move to where people want to be now, only to undo what the run has done. */
+  back: boolean;
+}
+
+/**
+ * Whether people want to be at the side that the run was to leave, and that is the active one still: a plan to go there
+ * would find what the run itself has left open, take it for a promotion of an earlier run, and never undo it. Of a
+ * promotion that was scheduled in vain it must be proven first that it has not begun.
+ */
+async function leadsBack(run: Run, { to, nothingToDo, pastPointOfNoReturn, facts }: Plan): Promise<boolean> {
+  const stays = nothingToDo !== null || (pastPointOfNoReturn === true && facts.classified.region === to);
+  const left = run.record.plans.some(({ from }) => from === to);
+  if (!stays || !left || !run.acted || !patched('escalated-back')) return false;
+  if (run.pastPointOfNoReturn) return revokeCrossing(run);
+  return !run.undo.empty;
 }
 
 /** Escalation turns a run into an unplanned one; `from` comes from the observation, never from the old plan. */
@@ -55,7 +71,8 @@ async function tryPlan(run: Run, why: string): Promise<Planned | null> {
     run.phase = 'planning';
     const planned = await observeAndCompile(run);
     if (planned === null) continue;
-    begin(run, planned, why);
+    const back = await leadsBack(run, planned.plan);
+    begin(run, { ...planned, back }, why);
     const p = planned.plan;
     const asked = run.record.request.digest;
     if (run.record.plans.length === 1 && asked !== undefined && asked !== p.digest)
@@ -64,9 +81,10 @@ async function tryPlan(run: Run, why: string): Promise<Planned | null> {
         `the plan compiled now has digest ${p.digest}, not ${asked}: look at it again with \`rampart plan\``,
       );
     if (p.nothingToDo !== null && run.undo.empty) return null;
+    if (back) return { ...planned, back };
     const final = p.facts.blockers.filter((b) => b.override === undefined);
     const unknown = p.facts.classified.state === 'unknown';
-    if (!unknown && final.length === 0) return planned;
+    if (!unknown && final.length === 0) return { ...planned, back };
     const text =
       final.map((b) => `${b.message.replace(/\.$/, '')}. ${b.remedy}`).join('\n') ||
       `${p.facts.classified.text}; missing: ${p.facts.classified.missing.join(', ')}`;
@@ -77,7 +95,7 @@ async function tryPlan(run: Run, why: string): Promise<Planned | null> {
 }
 
 /** @returns `null` when it failed, people were asked, and they said retry */
-async function observeAndCompile(run: Run): Promise<Planned | null> {
+async function observeAndCompile(run: Run): Promise<Prepared | null> {
   try {
     return await run.interruptible(() => preparePlan(run.resolved!, identityOf(run)));
   } catch (error) {
@@ -90,7 +108,7 @@ async function observeAndCompile(run: Run): Promise<Planned | null> {
   }
 }
 
-function begin(run: Run, { plan: p, observations }: Planned, why: string): void {
+function begin(run: Run, { plan: p, observations, back }: Planned, why: string): void {
   run.plan = p;
   run.stores = { ...p.facts.stores };
   run.receipts = new Map();
@@ -119,7 +137,7 @@ function begin(run: Run, { plan: p, observations }: Planned, why: string): void 
   const { assertions = [] } = run.resolved!.service;
   const about = assertions.filter(({ actions }) => actions === undefined || actions.includes(p.request.action));
   if (about.length > 0) run.record.asserted = about;
-  if (p.pastPointOfNoReturn && !run.pastPointOfNoReturn) {
+  if (p.pastPointOfNoReturn && !run.pastPointOfNoReturn && !back) {
     // An earlier run promoted: nothing of the data is ever undone by this one either.
     Object.assign(run.record.pointOfNoReturn, { stepId: null, crossedAt: Date.now(), revokedAt: null });
     run.note('the point of no return was crossed before this run');

@@ -49,14 +49,7 @@ function isReported(trouble: unknown): boolean {
 export async function endWithoutPlan(run: Run, interrupt: Interrupt): Promise<End> {
   const text = wordOf(interrupt);
   if (!run.acted) return ended(run, interrupt, text);
-  if (!run.pastPointOfNoReturn) {
-    try {
-      return await rollBack(run, 'rolledBack', text);
-    } catch (again) {
-      if (again instanceof Interrupted) return { kind: 'escalate', interrupt: again.interrupt };
-      throw again;
-    }
-  }
+  if (!run.pastPointOfNoReturn) return goBack(run, text);
   run.freeze.end();
   close(
     run,
@@ -64,6 +57,16 @@ export async function endWithoutPlan(run: Run, interrupt: Interrupt): Promise<En
     `${text}. A promotion was scheduled and there is no plan now: start the same failover again, it resumes.`,
   );
   return { kind: 'closed' };
+}
+
+/** Undoes everything where there is no plan to follow. */
+export async function goBack(run: Run, why: string): Promise<End> {
+  try {
+    return await rollBack(run, 'rolledBack', why);
+  } catch (again) {
+    if (again instanceof Interrupted) return { kind: 'escalate', interrupt: again.interrupt };
+    throw again;
+  }
 }
 
 function wordOf(interrupt: Interrupt): string {

@@ -68,9 +68,10 @@ export class UndoStack {
     this.discarded = [];
   }
 
-  /** Settings of routers that a plan before the present one changed, and whose undo the crossing discarded. */
-  settingsLeft(plan: number): UndoEntry[] {
-    return this.discarded.filter((e) => e.undo.verb === 'restoreRouter' && e.plan < plan);
+  /** Settings of routers that a plan before the present one changed: whose undo the crossing discarded, and others. */
+  settingsLeft(plan: number): { discarded: UndoEntry[]; pending: UndoEntry[] } {
+    const left = (e: UndoEntry): boolean => e.undo.verb === 'restoreRouter' && e.plan < plan;
+    return { discarded: this.discarded.filter(left), pending: this.entries.filter(left) };
   }
 
   /** A step that never began leaves nothing to undo. */
