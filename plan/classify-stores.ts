@@ -1,6 +1,6 @@
 /** The rows of the observation table for services that keep data. Pure. */
 import type { RegionName } from '../topology/model.ts';
-import { sourceWhenNoneWritable } from './classify-source.ts';
+import { type Source, sourceWhenNoneWritable } from './classify-source.ts';
 import type { Classified, CompileInput } from './model.ts';
 import { defaultTo, type Parts, type Reading, regionsOf, weightsOf } from './parts.ts';
 import { follows, isOpen, nodesAt, readable, type StoreView, sideState } from './sides.ts';
@@ -124,11 +124,12 @@ function someWritable(input: CompileInput, stores: readonly StoreView[], region:
   const names = list(rest.map((view) => view.store.name));
   if (rest.every((view) => sideState(view, region) === 'replica')) {
     const to = input.request.to ?? region;
-    const from =
-      to === region ? (input.request.from ?? regionsOf(input).find((other) => other !== region) ?? null) : region;
+    // The rest is on its way from a side that is to be fenced; which one is told by the rest alone.
+    const source: Source =
+      to === region ? sourceWhenNoneWritable(input, rest, to) : { from: region, fromSource: 'observed' };
     const done = list(stores.filter((view) => view.writable.length > 0).map((view) => view.store.name));
     const text = `${region} is writable for ${done}, but not yet for ${names}.`;
-    return verdict('partlyPromoted', region, text, { from, fromSource: 'observed', to });
+    return verdict('partlyPromoted', region, text, { ...source, to });
   }
   return lostOrFenced(stores, { from: region, fromSource: 'observed', to: defaultTo(input, region) });
 }
@@ -138,8 +139,8 @@ function split(input: CompileInput, stores: readonly StoreView[], writers: reado
   // A service that is split was on its way from its home, more often than not; only the request can say otherwise.
   const away = writers.filter((region) => region !== input.service.home);
   const to = defaultTo(input, null) ?? (away.length === 1 ? away[0]! : null);
-  const from =
-    (input.request.from !== to ? input.request.from : undefined) ?? writers.find((region) => region !== to) ?? null;
+  const left = writers.filter((region) => region !== to);
+  const from = left.find((region) => region === input.request.from) ?? left[0] ?? null;
   const where = stores.map(
     (view) => `${view.store.name} in ${list(view.writable.map((n) => n.region)) || 'no region'}`,
   );
@@ -150,7 +151,7 @@ function split(input: CompileInput, stores: readonly StoreView[], writers: reado
 
 /** Nothing accepts writes anywhere. */
 function noneWritable(input: CompileInput, stores: readonly StoreView[]): Verdict {
-  const { from, fromSource } = sourceWhenNoneWritable(input, stores);
+  const { from, fromSource } = sourceWhenNoneWritable(input, stores, input.request.to);
   const to = defaultTo(input, from);
   const source = from === to ? (regionsOf(input).find((region) => region !== to) ?? null) : from;
   return lostOrFenced(stores, { from: source, fromSource: from === to ? 'none' : fromSource, to });

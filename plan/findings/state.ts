@@ -1,7 +1,8 @@
 /** What the row of the observation table refuses, by mode. Pure. */
 import type { Finding } from '../../drivers/ports.ts';
-import { nodesAt, sideState } from '../sides.ts';
-import type { Situation } from '../situation.ts';
+import { sourceWhenNoneWritable } from '../classify-source.ts';
+import { nodesAt, type StoreView, sideState } from '../sides.ts';
+import { movesStores, type Situation } from '../situation.ts';
 import { blocker, escapeCommand, reprotectCommand, unplannedCommand, warning } from './finding.ts';
 import { refenceFindings } from './refence.ts';
 
@@ -31,7 +32,8 @@ function splitBrain({ reading, mode, from, to, parts, input }: Situation): Findi
       0,
       ...(dual?.writable.filter((node) => node.region === region).map((node) => node.seen?.timeline ?? 0) ?? []),
     );
-  if (lineOf(to) >= lineOf(from)) return [];
+  // What is writable beside the two sides of this run is told by its own finding.
+  if (elsewhere(dual, from, to).length > 0 || lineOf(to) >= lineOf(from)) return [];
   const message = `${to} is on timeline ${lineOf(to)}, ${from} on the higher ${lineOf(from)}: the lower one is to be fenced.`;
   return [blocker('lowerTimeline', message, `Go to ${from}, or accept it by name.`, { override: 'lowerTimeline' })];
 }
@@ -46,6 +48,7 @@ function moveFindings(situation: Situation): Finding[] {
     const message = `${classified.text} Missing: ${missing}.`;
     found.push(blocker('unknownState', message, 'Mend the reading named here and plan again.'));
   }
+  if (movesStores(situation)) found.push(...parts.stores.flatMap((view) => otherSource(situation, view)));
   const unclear = parts.stores.flatMap((view) => nodesAt(view, from).filter((node) => node.state === 'unknown'));
   if (classified.state === 'sourceLost' && unclear.length > 0) {
     const which = unclear.map((node) => `${node.name} in ${from} (${node.detail || 'no clear answer'})`).join(', ');
@@ -99,6 +102,36 @@ function moveFindings(situation: Situation): Finding[] {
     );
   }
   return found;
+}
+
+/** Regions besides the two of a run where a store accepts writes. */
+const elsewhere = (view: StoreView | undefined, from: string, to: string): string[] => [
+  ...new Set(view?.writable.map((node) => node.region).filter((region) => region !== from && region !== to)),
+];
+
+/** A plan leaves one side and fences that one alone: a store that may be written at a third one must not be promoted. */
+function otherSource({ input, reading, mode, from, to }: Situation, view: StoreView): Finding[] {
+  if (from === null) return [];
+  const { name } = view.store;
+  const rest = { component: name };
+  const way = `this run leaves ${from} for ${to}: it would not be fenced`;
+  const byHand = `fence it by hand: ${escapeCommand(input.service.name)}`;
+  const writers = elsewhere(view, from, to);
+  if (writers.length > 0) {
+    const message = `${name} accepts writes in ${writers.join(' and ')}, and ${way}.`;
+    return [blocker('otherSource', message, `Name it with --from or --to, or ${byHand}.`, rest)];
+  }
+  const source = view.writable.length > 0 ? null : sourceWhenNoneWritable(input, [view], to).from;
+  if (source === null || source === from || sideState(view, source) === 'replica') return [];
+  const message = `${name} was active in ${source} as far as can be told (now ${sideState(view, source)}), and ${way}.`;
+  const { state, region } = reading.classified;
+  const begun = state === 'partlyPromoted' && region !== null && region !== to;
+  const first = begun
+    ? `Finish the way to ${region} first: ${unplannedCommand(input.service.name, region)}`
+    : `Bring that side back, or ${byHand}`;
+  if (mode === 'planned') return [blocker('otherSource', message, `${first}.`, rest)];
+  const remedy = `${first}; or accept by name that it may still be alive.`;
+  return [blocker('otherSource', message, remedy, { ...rest, override: 'sourceUnclear' })];
 }
 
 function statelessHealthy({ input, parts, from }: Situation): boolean {

@@ -8,10 +8,19 @@ import { approvals, checkout, component, NOW, nodeSeen, position, samplesOf } fr
 const REGIONS = ['r1', 'r2', 'r3', 'r4'];
 const STATES: NodeState[] = ['writable', 'replica', 'fenced', 'stopped', 'unreachable', 'unknown'];
 
+/** A move that was cut short: the side it left does not accept writes any more, the store may be promoted already. */
+interface Cut {
+  to: string;
+  left: NodeState;
+  promoted: boolean;
+}
+
 /** Mostly a plausible world (one writable side, replicas that follow), with some nodes in any state at all. */
-function nodeStates(store: Component, active: string | null): fc.Arbitrary<NodeObservation[]> {
+function nodeStates(store: Component, active: string | null, cut: Cut | null): fc.Arbitrary<NodeObservation[]> {
   const nodes = Object.values(store.sides).flatMap((side) => side.nodes.map((node) => ({ node, region: side.region })));
-  const primary = nodes.find(({ region }) => region === active)?.node.name ?? null;
+  const first = (wanted: string | null) => nodes.find(({ region }) => region === wanted)?.node.name ?? null;
+  const primary = first(active);
+  const writer = cut === null ? primary : cut.promoted ? first(cut.to) : null;
   return fc.tuple(
     ...nodes.map(({ node, region }) =>
       fc
@@ -25,7 +34,8 @@ function nodeStates(store: Component, active: string | null): fc.Arbitrary<NodeO
           open: fc.boolean(),
         })
         .map(({ odd, order, timeline, streaming, lag, age, open }) => {
-          const state = odd ?? (node.name === primary ? 'writable' : 'replica');
+          const left = cut !== null && region === active ? cut.left : 'replica';
+          const state = odd ?? (node.name === writer ? 'writable' : left);
           const dark = state === 'unreachable' || state === 'unknown';
           const plain = odd === null;
           return nodeSeen(node.name, region, state, {
@@ -132,14 +142,30 @@ const topology = fc
     unplanned: fc.constantFrom('ramp' as const, 'jump' as const),
     required: fc.integer({ min: 0, max: 2 }),
     own: fc.integer({ min: 0, max: 3 }),
-    active: fc.option(fc.constantFrom('r1', 'r2'), { freq: 6 }),
+    cut: fc.option(
+      fc.record({
+        to: fc.nat({ max: 3 }),
+        left: fc.constantFrom<NodeState>('fenced', 'unreachable', 'stopped'),
+        promoted: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
+      }),
+      { freq: 1 },
+    ),
+    active: fc.option(fc.nat({ max: 3 }), { freq: 6 }),
   })
   .chain((shape) =>
     fc.tuple(...Array.from({ length: shape.own }, (_, i) => ownStep(i))).map((steps) => ({ ...shape, steps })),
   );
 
 export const inputs: fc.Arbitrary<CompileInput> = topology.chain((shape) => {
-  const { regions, active } = shape;
+  const { regions } = shape;
+  const active = shape.active === null ? null : regions[shape.active % regions.length]!;
+  const cutOf = (i: number): Cut | null => {
+    const { cut } = shape;
+    const to = regions[(cut?.to ?? 0) % regions.length]!;
+    return cut === null || active === null || to === active ? null : { ...cut, to, promoted: cut.promoted[i]! };
+  };
+  // Whoever sends the same request again wants to go where the first one went.
+  const begun = cutOf(0)?.to;
   const stores = shape.stores.map(({ nodes, atomic }, i) =>
     component(`store-${i}`, 'store', regions, { cutover: atomic === 0 ? 'atomic' : 'staged' }, nodes),
   );
@@ -164,7 +190,7 @@ export const inputs: fc.Arbitrary<CompileInput> = topology.chain((shape) => {
   };
   return fc
     .record({
-      stores: fc.tuple(...stores.map((store) => nodeStates(store, active))),
+      stores: fc.tuple(...stores.map((store, i) => nodeStates(store, active, cutOf(i)))),
       routers: fc.tuple(...routers.map(() => weights(regions, active))),
       well: fc.integer({ min: 0, max: 5 }),
       samples: fc.boolean(),
@@ -178,7 +204,7 @@ export const inputs: fc.Arbitrary<CompileInput> = topology.chain((shape) => {
       ),
       mode: fc.constantFrom('planned' as const, 'unplanned' as const, undefined),
       from: fc.option(fc.constantFrom(...regions), { nil: undefined, freq: 4 }),
-      to: fc.option(fc.constantFrom(...regions, 'nowhere'), { nil: undefined, freq: 1 }),
+      to: begun ? fc.constant(begun) : fc.option(fc.constantFrom(...regions, 'nowhere'), { nil: undefined, freq: 1 }),
       percent: fc.option(fc.integer({ min: 0, max: 101 }), { nil: undefined, freq: 4 }),
       override: fc.subarray(['healthySource', 'lagAboveObjective', 'sourceUnclear', 'lowerTimeline', 'targetCheck']),
     })
@@ -218,7 +244,10 @@ export const inputs: fc.Arbitrary<CompileInput> = topology.chain((shape) => {
         places: { rampart: { build: drawn.absent === 0 ? null : 'b1', at: NOW } },
         preflight: {},
         samples: Object.fromEntries(
-          stores.map((store) => [store.name, drawn.samples ? samplesOf(`${store.name}-r1`, 'r1', NOW, 3, 1005) : []]),
+          stores.map((store) => [
+            store.name,
+            drawn.samples ? samplesOf(`${store.name}-${active ?? 'r1'}`, active ?? 'r1', NOW, 3, 1005) : [],
+          ]),
         ),
       };
       return {

@@ -7,6 +7,7 @@ import { digestOf } from '../../plan/digest.ts';
 import { assess } from '../../plan/facts.ts';
 import { type CompileInput, FROZEN, type Plan, STAGES, type Stage, type Step } from '../../plan/model.ts';
 import { renderPlan } from '../../plan/render.ts';
+import { FRESHNESS_MS } from '../../plan/sides.ts';
 import { inputs } from './arbitrary.ts';
 
 /** Raised by hand when the compiler changes: `RAMPART_PROPERTY_RUNS=5000 npx vitest run test/plan`. */
@@ -189,6 +190,34 @@ describe('every plan', () => {
     });
   });
 
+  it('promotes no store that is seen to accept writes at a side the plan does not leave', () => {
+    check((plan, input) => {
+      if (plan.facts.blockers.length > 0) return;
+      for (const { component } of stepsOf(plan).filter((one) => ['promote', 'switchover'].includes(one.verb))) {
+        const nodes = input.observations.stores[component!]!;
+        const writing = nodes.filter((node) => node.state === 'writable' && fresh(input, node));
+        expect(writing.map((node) => node.region).filter((region) => region !== plan.from)).toEqual([]);
+      }
+    });
+  });
+
+  it('leaves the one side that is not in recovery, unless what the target follows or a person says otherwise', () => {
+    check((plan, input) => {
+      if (plan.facts.blockers.length > 0) return;
+      const told = ['sample', 'request'].includes(plan.fromSource) && (plan.facts.asks ?? []).length > 0;
+      for (const { component } of stepsOf(plan).filter((one) => one.verb === 'promote')) {
+        const nodes = input.observations.stores[component!]!;
+        const elsewhere = nodes.filter((node) => node.region !== plan.to);
+        const open = elsewhere.filter((node) => node.state !== 'replica' || !fresh(input, node));
+        const sides = new Set(open.map((node) => node.region));
+        const upstreams = nodes
+          .filter((node) => node.region === plan.to && node.state === 'replica')
+          .map((node) => nodes.find((one) => one.node === node.upstream?.node)?.region);
+        if (sides.size === 1 && !told && !upstreams.includes(plan.from!)) expect([...sides]).toEqual([plan.from]);
+      }
+    });
+  });
+
   it('knows its point of no return', () => {
     check((plan) => {
       const first = stepsOf(plan).find((step) => step.verb === 'promote' || step.verb === 'switchover');
@@ -287,6 +316,8 @@ describe('every plan', () => {
     });
   });
 });
+
+const fresh = (input: CompileInput, node: { observedAt: number }) => input.now - node.observedAt <= FRESHNESS_MS;
 
 /** An undo's or a step's need: a step of an earlier stage, or one that this step waits for. */
 function expectEarlier(plan: Plan, step: Step, id: string): void {
