@@ -18,6 +18,12 @@ export function queueOf(region: string, place?: string): string {
   return place === undefined ? `${CONTROL_QUEUE}.${region}` : `${CONTROL_QUEUE}.${region}.${place}`;
 }
 
+/** Task queues that the workers of a place poll; of no region: the control workers. */
+export function queuesOfPlace({ region, place }: { region: string | null; place: string | null }): string[] {
+  if (region === null) return [CONTROL_QUEUE];
+  return place === null ? [queueOf(region)] : [queueOf(region), queueOf(region, place)];
+}
+
 /** Made once for each schema: zod compiles a schema when it is first used. */
 const closedSchemas = new WeakMap<z.ZodType, z.ZodType>();
 

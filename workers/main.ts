@@ -23,11 +23,12 @@ import { RampartError } from '../drivers/errors.ts';
 import type { Driver } from '../drivers/ports.ts';
 import { drivers as builtIn } from '../drivers/registry.ts';
 import { metrics } from '../metrics/process.ts';
+import { queuesOfPlace } from '../topology/components.ts';
 import { loadTopology } from '../topology/load.ts';
 import { haltOf } from '../topology/model.ts';
 import { formatProblems } from '../topology/problem.ts';
 import { CONTROL_POINT } from '../topology/watches.ts';
-import { CONTROL_QUEUE, GUARD_QUEUE, watchQueueOf } from '../workflows/contract.ts';
+import { GUARD_QUEUE, watchQueueOf } from '../workflows/contract.ts';
 import { ChannelTeller } from './channel-teller.ts';
 import { createComparingDeps } from './comparing-deps.ts';
 import { createDrillDeps } from './drill-deps.ts';
@@ -157,7 +158,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   };
   const identity = `${process.pid}@${hostname()} ${placeName}`;
   const workers = await Promise.all(
-    queuesOf(place).map((taskQueue) =>
+    queuesOfPlace(place).map((taskQueue) =>
       Worker.create({
         connection,
         namespace,
@@ -238,7 +239,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     options.metricsAddress === undefined || exporter === null
       ? null
       : await serveMetrics({ address: options.metricsAddress, registry: metrics, exporter, log: log.own });
-  log.own.info('worker started', { queues: queuesOf(place), build: deps.build, namespace });
+  log.own.info('worker started', { queues: queuesOfPlace(place), build: deps.build, namespace });
   try {
     await Promise.all(workers.map((worker) => worker.run()));
   } finally {
@@ -248,13 +249,6 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     await Promise.all([watching, keeping, reading, filing]);
     await connection.close();
   }
-}
-
-/** Task queues a place polls. */
-export function queuesOf(place: { region: string | null; place: string | null }): string[] {
-  if (place.region === null) return [CONTROL_QUEUE];
-  const region = `${CONTROL_QUEUE}.${place.region}`;
-  return place.place === null ? [region] : [region, `${region}.${place.place}`];
 }
 
 /** Where claims, samples and escape pages of this machine's workers live. */

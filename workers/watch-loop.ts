@@ -5,10 +5,12 @@ import { open } from '../activities/perform.ts';
 import { resolveSecret } from '../activities/secrets.ts';
 import type { DriverContext, NodeObservation, SampleReading } from '../drivers/ports.ts';
 import { metrics } from '../metrics/process.ts';
+import { queuesOfPlace } from '../topology/components.ts';
 import type { Component, Topology } from '../topology/model.ts';
+import { Journals } from './journals.ts';
 import { lagOf } from './lag.ts';
 import type { Sampler } from './sampler.ts';
-import { type Announcer, judge, type Watched, type WatchState } from './watchdog.ts';
+import { type Announcer, isOverdue, judge, type Watched, type WatchState } from './watchdog.ts';
 
 export interface WatchLoopOptions {
   deps: ActivityDeps;
@@ -29,16 +31,18 @@ export async function watchLoop(options: WatchLoopOptions): Promise<void> {
   const { deps, sampler, intervalMs, signal } = options;
   const state: WatchState = { noneSince: {} };
   const stores = storesNow(deps, sampler);
+  const journals = new Journals(queuesOfPlace(deps.place), signal);
   while (!signal.aborted) {
     const began = Date.now();
     const looks = (await stores(began)).map((store) =>
-      lookAt(store, options, state).catch((error: unknown) =>
+      lookAt(store, options, state, journals).catch((error: unknown) =>
         deps.log.warn(`a look at ${store.component.name} failed`, { error: messageOf(error) }),
       ),
     );
     await Promise.all(looks);
     await sleep(Math.max(intervalMs - (Date.now() - began), 50), undefined, { signal }).catch(() => undefined);
   }
+  await journals.end();
 }
 
 /**
@@ -91,9 +95,10 @@ async function lookAt(
   { watched, component }: WatchedStore,
   options: WatchLoopOptions,
   state: WatchState,
+  journals: Journals,
 ): Promise<void> {
-  const { deps, sampler, announcer, signal } = options;
-  const context: DriverContext = {
+  const { deps, sampler, announcer } = options;
+  const context = (signal: AbortSignal): DriverContext => ({
     signal,
     heartbeat: () => undefined,
     now: () => Date.now(),
@@ -103,12 +108,17 @@ async function lookAt(
     stateDir: `${deps.stateDir}/claims`,
     run: { workflowId: 'sampler', runId: 'sampler', service: watched.service },
     watching: true,
-  };
-  const store = open(deps, component, 'store', context);
-  const nodes = await sampler.sample(component, store, context);
+  });
+  const store = (signal: AbortSignal) => open(deps, component, 'store', context(signal));
+  const nodes = await sampler.sample(component, store(options.signal), deps);
   const now = Date.now();
   publish(watched, nodes, sampler.of(component.name), now);
-  const alarms = judge(watched, nodes, state, now);
+  // Only when nothing was writable for too long: the freeze of a run at work is left alone.
+  const fenced =
+    nodes.every((n) => n.state !== 'writable') && isOverdue(watched, state, now)
+      ? journals.of(component, now, async (at, signal) => store(signal).observe(at))
+      : [];
+  const alarms = judge(watched, nodes, state, now, fenced.length > 0 ? fenced : nodes);
   for (const kind of ['noneWritable', 'twoWritable', 'fenceForgotten'] as const)
     metrics.set(
       'rampart_alarm',

@@ -43,18 +43,31 @@ export interface WatchState {
   noneSince: Record<string, number>;
 }
 
+/** Whether nothing was writable for longer than the budget, as of the looks before. */
+export function isOverdue({ component, freezeBudgetMs }: Watched, { noneSince }: WatchState, now: number): boolean {
+  const since = noneSince[component];
+  return since !== undefined && now - since > freezeBudgetMs;
+}
+
 /**
  * @param nodes this moment's readings of every node of the component
  * @param state carried from one look to the next; changed
+ * @param withJournals readings that show journals, made a while ago perhaps: each is judged as of then
  */
-export function judge(watched: Watched, nodes: NodeObservation[], state: WatchState, now: number): Alarm[] {
+export function judge(
+  watched: Watched,
+  nodes: NodeObservation[],
+  state: WatchState,
+  now: number,
+  withJournals: NodeObservation[] = nodes,
+): Alarm[] {
   const alarms: Alarm[] = [];
   const { service, component } = watched;
   const writable = nodes.filter((n) => n.state === 'writable');
   if (writable.length > 0) delete state.noneSince[component];
   else state.noneSince[component] ??= now;
   const since = state.noneSince[component];
-  if (since !== undefined && now - since > watched.freezeBudgetMs)
+  if (since !== undefined && isOverdue(watched, state, now))
     alarms.push({
       kind: 'noneWritable',
       service,
@@ -70,15 +83,16 @@ export function judge(watched: Watched, nodes: NodeObservation[], state: WatchSt
       message: `${writable.length} writable sides of ${component}: ${writable.map((n) => `${n.node} in ${n.region} on timeline ${n.timeline ?? '?'}`).join(', ')}`,
       remedy: `fence the lower timeline at once: rampart escape ${service} prints the commands`,
     });
-  for (const node of nodes) {
+  for (const node of withJournals) {
     const j = node.journal;
     if (j === null || !j.open || j.fencedAt === null) continue;
-    if (now - j.lastTouched > j.freezeBudgetMs && writable.length === 0)
+    const untouchedMs = node.observedAt - j.lastTouched;
+    if (untouchedMs > j.freezeBudgetMs && writable.length === 0)
       alarms.push({
         kind: 'fenceForgotten',
         service,
         component,
-        message: `${node.node} in ${node.region} was fenced by ${j.workflowId} at ${new Date(j.fencedAt).toISOString()} and nobody has touched its journal for ${Math.round((now - j.lastTouched) / 1000)} s`,
+        message: `${node.node} in ${node.region} was fenced by ${j.workflowId} at ${new Date(j.fencedAt).toISOString()} and nobody has touched its journal for ${Math.round(untouchedMs / 1000)} s`,
         remedy: `rampart status ${service}; if its run is gone, start the same failover again: it resumes; without Temporal: rampart escape ${service}`,
       });
   }

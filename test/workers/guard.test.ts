@@ -20,6 +20,7 @@ import type { Service, Topology } from '../../topology/model.ts';
 import { Sampler } from '../../workers/sampler.ts';
 import { watchLoop } from '../../workers/watch-loop.ts';
 import { Announcer } from '../../workers/watchdog.ts';
+import { Run } from '../conformance/store/run.ts';
 import { A, B, type Pair, startPair } from '../drivers/postgres/pair.ts';
 import { checkout } from '../plan/world.ts';
 
@@ -170,4 +171,30 @@ test('the watchdog alarms where no guard and no Temporal is', async () => {
   const shown = metrics.render();
   expect(shown).toContain('rampart_alarm{kind="twoWritable",service="checkout",component="orders-db"} 1\n');
   expect(shown).toContain('rampart_writable_sides{service="checkout",component="orders-db"} 2\n');
+});
+
+test('the watchdog beside a fence that a run has left says whose it is', async () => {
+  const run = new Run(pair.world, 1);
+  const at = { region: A };
+  await run.at(A).claim(at, run.journal({ freezeBudgetMs: 1_000 }));
+  await run.at(A).fence(at);
+  await killPostgres(pair.nodes[B]!.data);
+  const said: string[] = [];
+  const log = { ...quiet, error: (message: string) => said.push(message) };
+  const stop = new AbortController();
+  const looping = watchLoop({
+    deps: { ...deps(), place: { region: A, place: null }, log },
+    sampler: new Sampler(stateDir),
+    announcer: new Announcer(log, null, null),
+    intervalMs: 50,
+    signal: stop.signal,
+  });
+  await expect
+    .poll(() => said.join('\n'), { timeout: 20_000 })
+    .toMatch(/ALARM fenceForgotten: eu-west in eu-west was fenced by failover\/checkout/);
+  stop.abort();
+  await looping;
+  expect(metrics.render()).toContain(
+    'rampart_alarm{kind="fenceForgotten",service="checkout",component="orders-db"} 1\n',
+  );
 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ActivityDeps } from '../../activities/deps.ts';
-import type { Driver, NodeObservation, Store } from '../../drivers/ports.ts';
+import type { At, Driver, Journal, NodeObservation, Store } from '../../drivers/ports.ts';
 import { metrics } from '../../metrics/process.ts';
 import type { Topology } from '../../topology/model.ts';
 import { Sampler } from '../../workers/sampler.ts';
@@ -132,4 +132,78 @@ test('a store that cannot even be looked at keeps nobody from looking at another
   shown[B] = [nodeSeen(DB_B, B, 'writable')];
   await watching(() => expect.poll(() => said.error.join('\n'), { timeout: 10_000 }).toMatch(/ALARM twoWritable/));
   expect(said.warn[0]).toMatch(/other-db.*knows no driver/);
+});
+
+const journal = (lastTouched: number): Journal => ({
+  ...{ runId: 'r', workflowId: 'failover/checkout', epoch: 3, service: 'checkout', component: 'orders-db', saved: {} },
+  ...{ fencedAt: lastTouched, freezeBudgetMs: BUDGET_MS, lastTouched, open: true },
+});
+
+/** The source is fenced by a run that nobody goes on with, and its sample does not show the journal. */
+function fenceLeft(untouchedMs: () => number): { reads: At[] } {
+  const reads: At[] = [];
+  shown[A] = [nodeSeen(DB_A, A, 'stopped')];
+  store.observe = async (at) => {
+    reads.push(at);
+    const now = Date.now();
+    return [nodeSeen(DB_A, A, 'fenced', { observedAt: now, journal: journal(now - untouchedMs()) })];
+  };
+  return { reads };
+}
+
+test('a fence that nobody goes on with is said with its run, by the worker beside it, and at no more cost than needed', async () => {
+  let untouchedMs = 60_000;
+  const { reads } = fenceLeft(() => untouchedMs);
+  deps.place = { region: A, place: null };
+  await watching(async () => {
+    await looked(4);
+    expect(alarm('noneWritable')).toBe('0');
+    // The freeze of a run at work is left alone.
+    expect(reads).toEqual([]);
+    later(BUDGET_MS + 1);
+    await expect.poll(() => alarm('fenceForgotten'), { timeout: 10_000 }).toBe('1');
+    expect(said.error.join('\n')).toMatch(/ALARM fenceForgotten: .* fenced by failover\/checkout .* for 60 s/);
+    await looked(6);
+    expect(reads).toEqual([{ region: A, nodes: [DB_A] }]);
+
+    untouchedMs = 1_000;
+    later(10_001);
+    await expect.poll(() => alarm('fenceForgotten'), { timeout: 10_000 }).toBe('0');
+    expect(alarm('noneWritable')).toBe('1');
+    // Nothing is made of how long ago it was read.
+    later(9_000);
+    await looked(4);
+    expect(alarm('fenceForgotten')).toBe('0');
+    expect(reads).toHaveLength(2);
+  });
+});
+
+test('a journal that cannot be read any more is no reason for an alarm', async () => {
+  fenceLeft(() => 60_000);
+  deps.place = { region: A, place: null };
+  await watching(async () => {
+    await looked(1);
+    later(BUDGET_MS + 1);
+    await expect.poll(() => alarm('fenceForgotten'), { timeout: 10_000 }).toBe('1');
+    store.observe = async () => {
+      throw new Error('the disk is gone');
+    };
+    later(10_001);
+    await expect.poll(() => alarm('fenceForgotten'), { timeout: 10_000 }).toBe('0');
+    expect(alarm('noneWritable')).toBe('1');
+  });
+});
+
+test('a worker elsewhere leaves it to the one beside it', async () => {
+  const { reads } = fenceLeft(() => 60_000);
+  deps.place = { region: B, place: null };
+  store.observe = async () => [nodeSeen(DB_B, B, 'replica')];
+  await watching(async () => {
+    await looked(1);
+    later(BUDGET_MS + 1);
+    await expect.poll(() => alarm('noneWritable'), { timeout: 10_000 }).toBe('1');
+    await looked(4);
+    expect(alarm('fenceForgotten')).toBe('0');
+    expect(reads).toEqual([]);
+  });
 });
