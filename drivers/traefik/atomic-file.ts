@@ -4,7 +4,22 @@
  * and outside what the watcher reads.
  */
 import { randomUUID } from 'node:crypto';
-import { chmod, chown, link, mkdir, open, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  chown,
+  constants,
+  link,
+  mkdir,
+  open,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { RampartError } from '../errors.ts';
@@ -45,6 +60,29 @@ export async function changeFile(
       return true;
     } finally {
       if ((await readIfThere(lock)) === owner) await unlink(lock);
+    }
+  } catch (error) {
+    throw translated(error, path);
+  }
+}
+
+/**
+ * Whether this text could be written, as far as that can be told without leaving anything behind.
+ * @throws what `changeFile` would
+ */
+export async function tryChange(path: string, text: string): Promise<void> {
+  try {
+    const target = await realpath(path).catch(() => path);
+    // Here the rename writes, and here the folder for drafts is made; only the real right counts, which a mount can take.
+    await access(dirname(target), constants.R_OK | constants.W_OK | constants.X_OK);
+    const trial = join(dirname(target), '.rampart', `${basename(target)}.trial`);
+    try {
+      await writeFile(trial, text);
+    } catch (error) {
+      // Nothing has been written here yet: the folder for drafts is made with the first change.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    } finally {
+      await rm(trial, { force: true }).catch(() => undefined);
     }
   } catch (error) {
     throw translated(error, path);

@@ -17,6 +17,14 @@ export function assertOurs(path: string, base: string | null, present: string | 
   });
 }
 
+/** A file belongs to one component. @throws Conflict */
+export function assertOwnFile(path: string, component: string, claim: FileState['claim']): void {
+  if (claim === null || claim.component === component) return;
+  throw new RampartError('Conflict', `${path} belongs to the component ${claim.component}`, {
+    remedy: 'Give each component a file of its own.',
+  });
+}
+
 /**
  * By the rules of claims.ts; and a file belongs to one component.
  * @param fits whether the file already says what is wanted
@@ -24,11 +32,7 @@ export function assertOurs(path: string, base: string | null, present: string | 
  */
 export function assertMayWrite(path: string, component: string, state: FileState, fits: boolean, caller: Caller): void {
   const { claim, edited } = state;
-  if (claim !== null && claim.component !== component) {
-    throw new RampartError('Conflict', `${path} belongs to the component ${claim.component}`, {
-      remedy: 'Give each component a file of its own.',
-    });
-  }
+  assertOwnFile(path, component, claim);
   assertCurrent(path, claim, caller);
   assertUnedited(path, claim, { edited, fits }, caller);
 }

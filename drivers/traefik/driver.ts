@@ -13,6 +13,7 @@ import { assertMayWrite, assertOurs, nextClaim } from './claim.ts';
 import { configSchema, nodeSchema, serversOf, type TraefikConfig, validateTraefik } from './config.ts';
 import { escapeCommands } from './escape.ts';
 import { changeWeights, readFileState, renderTraefikFile, weightsInFile, withClaim } from './file.ts';
+import { preflight } from './preflight.ts';
 import { checkedWeights, type Layout, type Reading, sameWeights, showWeights } from './weights.ts';
 
 /** Pause between two looks at the API, in milliseconds. A switch of the writer endpoint is part of the freeze. */
@@ -35,6 +36,7 @@ export const traefik: Driver<'router'> = {
       resolutionPercent: endpoint ? 100 : 1,
       ttlMs: 0,
       verify: sample === undefined ? 'readback' : 'sampled',
+      preflight: true,
       unverifiable: [
         ...(endpoint ? ['connections that were open before a switch stay at the old region until it closes them'] : []),
         ...(!endpoint && sample === undefined ? ['the split as clients see it: no `sample` is configured'] : []),
@@ -214,6 +216,12 @@ function openTraefik(component: Component, context: DriverContext): Router {
     save: nothingToPrepare,
     prepare: nothingToPrepare,
     restore: nothingToPrepare,
+    preflight: (mode, _from, to) =>
+      preflight({ component: component.name, file: config.file }, mode, async () => {
+        const wanted = checkedWeights(layout, { [to]: 100 });
+        const state = readFileState((await readIfThere(config.file)) ?? firstFile(wanted));
+        return withClaim(changeWeights(state.body, layout, wanted), state.claim);
+      }),
     async escape(to) {
       return escapeCommands(config, layout, checkedWeights(layout, { [to]: 100 }), await readIfThere(config.file));
     },
