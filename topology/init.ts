@@ -69,6 +69,7 @@ ${sides}
   # What sends the clients to the active side; \`rampart schema\` lists every type and field.
   # writer:
   #   type: traefik
+  #   # With \`place: { region: … }\`, unless every control worker's machine has the file (docs/traefik.md).
   #   kind: endpoint
   #   file: /etc/traefik/dynamic/${service}-writer.yml
   #   api: http://127.0.0.1:8080

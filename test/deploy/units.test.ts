@@ -50,6 +50,15 @@ describe('systemd units', () => {
     for (const seconds of grace) expect(seconds).toBeGreaterThan(Number(force));
   });
 
+  it('let a worker write where the documented Traefik reads', () => {
+    const folder = /directory=(\S+)/.exec(file('docs/traefik.md'))![1]!;
+    expect(folder).toMatch(/^\/etc\//);
+    for (const { name, service } of workers) {
+      const writable = (service.ReadWritePaths ?? []).map((path) => path.replace(/^-/, ''));
+      expect([name, service.ProtectSystem === undefined || writable.includes(folder)]).toEqual([name, true]);
+    }
+  });
+
   it('can run side by side, and restart a worker without its database', () => {
     const ports = workers.flatMap(({ service }) => service.ExecStart![0]!.match(/127\.0\.0\.1:\d+/g)!);
     const hooks = serve.service.ExecStart![0]!.match(/127\.0\.0\.1:\d+/g)!;
