@@ -15,12 +15,13 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   makeContinueAsNewFunc,
+  patched,
   setHandler,
   sleep,
   upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { HaltRecord } from '../evidence/halt-record.ts';
+import type { HaltedRun, HaltRecord } from '../evidence/halt-record.ts';
 import type { HaltNote } from '../plan/model.ts';
 import type { ByInput, MessageAnswer } from './contract.ts';
 import { pauseReplicas, RESUME_PAUSE_MS, RESUME_TRIES, readReplicas, resumeReplicas } from './halt/replication.ts';
@@ -31,8 +32,10 @@ import { type MessageVerb, type Parsed, parseBy } from './run/parse.ts';
 
 /** Whether replicas are still paused is looked at this often, in milliseconds. */
 const LOOK_MS = 60_000;
-/** A run inside its cut is looked at this often, in milliseconds: replication is left to it until it is through. */
+/** A run inside its cut is looked at this often at first, in milliseconds: replication is left to it until it is through. */
 const CUT_MS = 2_000;
+/** Later ever more rarely: once per this part of the time that the halt has lasted. A run may hold there overnight. */
+const CUT_PART = 10;
 
 /**
  * Halts a service. Input: {"service":"checkout","by":"you@example.com","reason":"orders show wrong amounts"}
@@ -52,7 +55,7 @@ export async function halt(input: unknown): Promise<HaltRecord> {
 async function lead(state: HaltState, input: unknown): Promise<HaltRecord> {
   if (state.target === null) await begin(state, input);
   while (state.record.ended === null) {
-    await condition(() => state.record.ended !== null, LOOK_MS);
+    await condition(() => state.record.ended !== null, state.inCut ? cutPause(state) : LOOK_MS);
     if (state.record.ended !== null) break;
     await lookAfterReplicas(state);
     if (workflowInfo().continueAsNewSuggested) {
@@ -85,7 +88,7 @@ async function begin(state: HaltState, input: unknown): Promise<void> {
   state.note(`halted by ${by}: ${reason}`);
   await stopRun(state);
   await readReplicas(state);
-  await Promise.all([keepEvidence(state), pauseWhenOutOfTheCut(state)]);
+  await Promise.all([keepEvidence(state), pauseFirst(state)]);
   if (state.record.ended !== null) return;
   state.record.state = 'open';
   await tellPeople(
@@ -97,21 +100,40 @@ async function begin(state: HaltState, input: unknown): Promise<void> {
 }
 
 /** A run whose writes are stopped waits for its replica to catch up: pausing that would keep the service down. */
-async function pauseWhenOutOfTheCut(state: HaltState): Promise<void> {
-  for (let run = state.record.run; run?.cut === true && state.record.ended === null; ) {
-    state.note(`${run.workflowId} is inside its cut: its replica is paused afterwards`);
-    await condition(() => state.record.ended !== null, CUT_MS);
-    const now = await runAtWork(state);
-    run = now === null ? null : { ...now, told: '' };
+async function pauseFirst(state: HaltState): Promise<void> {
+  if (state.record.run?.cut === true) {
+    // People are told before that wait: the run may hold there until they come.
+    if (patched('halt-open-inside-a-cut')) return leaveToCut(state, state.record.run);
+    await outOfTheCut(state, state.record.run);
   }
   if (state.record.ended === null) await pauseReplicas(state);
 }
 
+/** As halts that began before the patch did it. */
+async function outOfTheCut(state: HaltState, first: HaltedRun): Promise<void> {
+  for (let run: HaltedRun | null = first; run?.cut === true && state.record.ended === null; ) {
+    state.note(`${run.workflowId} is inside its cut: its replica is paused afterwards`);
+    await condition(() => state.record.ended !== null, CUT_MS);
+    run = await runAtWork(state);
+  }
+}
+
+function leaveToCut(state: HaltState, { workflowId }: Pick<HaltedRun, 'workflowId'>): void {
+  state.inCut = true;
+  state.note(`${workflowId} is inside its cut: its replica is paused afterwards`);
+}
+
+function cutPause({ record }: HaltState): number {
+  return Math.min(LOOK_MS, Math.max(CUT_MS, Math.round((Date.now() - record.startedAt) / CUT_PART)));
+}
+
 /** A restart forgets the pause. A run that a person lets go on in spite of the halt needs its replica. */
 async function lookAfterReplicas(state: HaltState): Promise<void> {
+  state.inCut = false;
   if (state.record.replicas.length === 0) return;
   try {
     const run = await runAtWork(state);
+    if (run?.cut === true && patched('halt-open-inside-a-cut')) return leaveToCut(state, run);
     if (run !== null && !run.paused && run.gate === null)
       return state.note(`${run.workflowId} is at work in spite of the halt: replication is left to it`);
     await readReplicas(state);

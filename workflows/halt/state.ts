@@ -19,6 +19,8 @@ export interface HaltInput {
 export class HaltState {
   record: HaltRecord;
   target: HaltTarget | null;
+  /** The run under the lock was inside its cut at the last look. */
+  inCut = false;
 
   constructor(input: unknown) {
     const given = (typeof input === 'object' && input !== null ? input : {}) as Partial<HaltInput>;

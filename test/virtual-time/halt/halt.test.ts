@@ -3,6 +3,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LOCK, PLANNED } from '../engine/run.ts';
+import { A, B } from '../engine/world/world.ts';
 import { ASKED, HALT, HaltWorld, MINUTE } from './world.ts';
 
 const NODE = 'orders-db-eu-central';
@@ -171,10 +172,52 @@ describe('a run', () => {
     await world.halt();
     const record = await world.until(({ state }) => state === 'open');
     expect(record.run).toMatchObject({ cut: true, told: expect.stringContaining('goes on to the other side of it') });
+    expect(world.touched).toEqual([]);
+    await world.until(({ replicas }) => replicas[0]!.pausedAt !== null, MINUTE);
     const status = await world.untilRun(({ paused, phase }) => paused !== null && phase !== 'fence');
     expect(status.paused!.by).toBe(HALT);
     expect(status.pointOfNoReturn.crossedAt).not.toBeNull();
     expect(status.trafficPercent ?? 0).toBe(0);
+  });
+
+  /** Its step fails once, for good, and it holds in the stage of it. */
+  async function holdAt(step: string): Promise<void> {
+    world.model.topology.services.checkout!.onFailure = { planned: 'hold', unplanned: 'hold' };
+    world.model.on(step, () => Promise.reject(ApplicationFailure.nonRetryable('no', 'PreconditionFailed')));
+    const run = await world.harness.start('failover', { workflowId: LOCK, args: [PLANNED] });
+    const { gate } = await world.untilRun((status) => status.gate !== null);
+    await run.update('decide', { gate: gate!.id, decision: 'approve', by: 'bob' });
+    await world.untilRun(({ phase }) => phase === 'holding');
+  }
+
+  it('that holds and has let writes go on is not inside its cut: its replica is paused at once', async () => {
+    await open();
+    await holdAt('catchUp:orders-db');
+    expect(world.model.database().writable).toEqual([A]);
+    await world.halt();
+    const record = await world.until(({ state }) => state === 'open', MINUTE);
+    expect(record).toMatchObject({ run: { cut: false }, replicas: [{ node: NODE, now: { state: 'paused' } }] });
+    expect(world.told).toEqual([expect.stringMatching(/opened: .*paused: orders-db-eu-central/)]);
+  });
+
+  it('that holds inside its cut for hours: people are told at once, and the halt lasts as long as that', async () => {
+    await open({ suggestContinueAsNewAfter: 300 });
+    await holdAt('verify:orders-db');
+    expect(world.model.database().writable).toEqual([B]);
+    await world.halt();
+    const record = await world.until(({ state }) => state === 'open', MINUTE);
+    expect(record).toMatchObject({ run: { cut: true, told: expect.stringContaining('inside its cut') } });
+    expect(world.told).toEqual([expect.stringMatching(/opened: .*no replica is paused/)]);
+    await world.seeRun();
+    await world.harness.advance(120 * MINUTE);
+    expect(world.touched).toEqual([]);
+    expect(await world.record()).toMatchObject({ state: 'open' });
+    const halt = world.harness.workflow(HALT);
+    expect(halt.names('workflowExecutionContinuedAsNew').length).toBeGreaterThan(0);
+    await world.harness.workflow(LOCK).update('retry', { by: 'bob' });
+    const after = await world.until(({ replicas }) => replicas[0]!.pausedAt !== null, 3 * MINUTE);
+    expect(after.replicas).toMatchObject([{ node: NODE, now: { state: 'paused' } }]);
+    expect((await world.untilRun(({ paused }) => paused !== null)).phase).not.toBe('holding');
   });
 
   it('that a person starts has a blocker that names who and why; only an override passes it', async () => {
