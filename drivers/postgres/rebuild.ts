@@ -15,15 +15,17 @@ import { orphanOf, withLock } from '../lock.ts';
 import { poll } from '../poll.ts';
 import type { At, Json, Receipt } from '../ports.ts';
 import { query } from '../sql/session.ts';
+import { readStatus } from '../sql/status.ts';
 import { tokenOf } from '../store-claims.ts';
 import { withClaim } from './claim.ts';
-import { type Cluster, nodesAt } from './config.ts';
+import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { endGroup, readControlData } from './control-data.ts';
 import { syncFolder } from './files.ts';
 import { awaitStreaming, conninfoFor, readAutoConf, writeAutoConf } from './follow.ts';
-import { readFiles, readNode } from './reading.ts';
+import { asFailure, readFiles, readNode } from './reading.ts';
 import { type Primary, primaryOf, settle, startAsReplica } from './rejoin.ts';
 import { basebackup, copyAside, restoreConfiguration, rewind, swapIn } from './repair.ts';
+import { endRepair, goOnWith } from './repair-resume.ts';
 import { chooseKeptDir, forgetKept, keptDirs, type Repair, readRepair, saveRepair } from './repair-state.ts';
 import {
   awaitStarted,
@@ -80,14 +82,13 @@ async function rebuildNode(cluster: Cluster, node: LocalNode, primary: Primary):
   // A worker that was killed leaves its pg_rewind or pg_basebackup behind; two at once would ruin the directory.
   endGroup(await orphanOf(folder).catch(() => undefined));
   return withLock(folder, { signal: context.signal, waitMs: 30_000 }, async (lock) => {
-    const present = await alreadyFollows(cluster, node, primary);
-    let repair = await readRepair(node);
-    if (repair?.phase === 'done') repair = null;
-    if (present && repair === null) return done(cluster, node, primary, null);
-    repair ??= await begin(cluster, node, primary);
-    repair = await repaired(cluster, node, primary, repair, lock.extendTo);
-    await saveRepair(node, { ...repair, phase: 'done', conninfo: '' });
-    return done(cluster, node, primary, repair);
+    const { runId } = tokenOf(context);
+    if (await alreadyFollows(cluster, node, primary)) {
+      const ours = await readRepair(node);
+      return done(cluster, node, primary, ours?.runId === runId && ours.phase === 'start' ? ours : null);
+    }
+    const repair = (await goOnWith(node, runId, context.signal)) ?? (await begin(cluster, node, primary));
+    return done(cluster, node, primary, await repaired(cluster, node, primary, repair, lock.extendTo));
   });
 }
 
@@ -291,6 +292,12 @@ async function done(cluster: Cluster, node: LocalNode, primary: Primary, repair:
   };
 }
 
+/** In use without the rest of its repair: it streams, or is a primary again. */
+async function serves(cluster: Cluster, node: PgNode): Promise<boolean> {
+  const status = await readStatus(cluster, node).catch(asFailure);
+  return !(status instanceof RampartError) && (!status.inRecovery || status.receiver?.status === 'streaming');
+}
+
 /** Deletes what repairs have kept aside. @throws PreconditionFailed while a repair is under way */
 export async function release(cluster: Cluster, at: At): Promise<Receipt> {
   const released: string[] = [];
@@ -298,12 +305,12 @@ export async function release(cluster: Cluster, at: At): Promise<Receipt> {
     if (node.dataDir === null) continue;
     const here = local(node);
     const repair = await readRepair(here);
-    if (repair !== null && repair.phase !== 'done') {
+    if (repair !== null && repair.phase !== 'done' && !(await serves(cluster, node))) {
       throw new RampartError('PreconditionFailed', `the repair of ${node.name} is not finished (${repair.phase})`, {
-        remedy: 'Finish it first: run `rebuild` again.',
+        remedy: 'Finish it first: `rampart reprotect` goes on with it.',
       });
     }
-    await withClaim(cluster, here, { systemId: null, timeline: null }, async () => {});
+    await withClaim(cluster, here, { systemId: null, timeline: null }, () => endRepair(here));
     for (const folder of await keptDirs(here)) {
       cluster.context.heartbeat({ node: node.name, doing: `deleting ${folder}` });
       await rm(folder, { recursive: true, force: true });

@@ -15,6 +15,7 @@ import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { writableNode } from './converge.ts';
 import { awaitStreaming, conninfoFor, readAutoConf, repointRunning, repointStopped } from './follow.ts';
 import { known, type NodeFiles, type NodeReading, readNode } from './reading.ts';
+import { endRepair, unfinished } from './repair-resume.ts';
 import { awaitStarted, hasSignal, type LocalNode, local, requestStart, writeSignal } from './server.ts';
 import { changeSetting, readSetting } from './settings.ts';
 import { dropLeftSlots, dropSlot, ensureSlot } from './slots.ts';
@@ -87,9 +88,12 @@ async function rejoinNode(cluster: Cluster, node: PgNode, primary: Primary): Pro
     );
   }
   const identity: Identity = { systemId, timeline: null };
-  if (server === null && files === null) throw unreadable(node, reading);
+  const cutOff =
+    server === null && node.here && node.dataDir !== null ? await cutOffRepair(cluster, local(node)) : null;
+  if (server === null && files === null && cutOff === null) throw unreadable(node, reading);
   // First of all: slots on the primary are changed before anything of the node itself.
   await withClaim(cluster, node, identity, async () => {});
+  if (cutOff !== null) return { node: node.name, outcome: 'diverged', summary: cutOff };
   if (server !== null && !server.inRecovery) return writable(node, reading);
   const diverged = divergence(reading, primary);
   if (diverged !== null) return { node: node.name, outcome: 'diverged', summary: diverged };
@@ -128,10 +132,11 @@ async function rejoinNode(cluster: Cluster, node: PgNode, primary: Primary): Pro
   };
 }
 
-/** A node that streams is no fenced side any more. */
+/** A node that streams is no fenced side any more, and no repair of it is under way. */
 export async function settle(cluster: Cluster, node: PgNode, identity: Identity): Promise<void> {
   await withClaim(cluster, node, identity, async ({ record, save }) => {
     if (record.fence !== null) await save({ fence: null });
+    if (node.here && node.dataDir !== null) await endRepair(local(node));
   });
 }
 
@@ -141,6 +146,13 @@ export async function startAsReplica(cluster: Cluster, node: LocalNode, conninfo
   await repointStopped(node, conninfo);
   await requestStart(cluster, node);
   return true;
+}
+
+/** Its directory is half rewound, missing, or has the primary's configuration: only the repair itself may start it. */
+async function cutOffRepair(cluster: Cluster, node: LocalNode): Promise<string | null> {
+  const repair = await unfinished(node, cluster.context.signal);
+  if (repair === null || ['keep', 'start'].includes(repair.phase)) return null;
+  return `the repair of ${node.name} that run ${repair.runId} began was cut off (${repair.phase})`;
 }
 
 async function presentConninfo(cluster: Cluster, node: PgNode, reading: NodeReading): Promise<string> {

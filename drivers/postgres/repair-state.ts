@@ -18,6 +18,8 @@ export interface Repair {
   phase: Phase;
   /** Where the old data is kept. */
   kept: string;
+  /** Where the directory goes that another run has left half done; absent = it is thrown away, `kept` has all of it. */
+  aside?: string;
   /** `primary_conninfo` of the node before the repair: its own role, TLS and name. */
   conninfo: string;
 }

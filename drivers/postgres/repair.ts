@@ -143,9 +143,12 @@ async function ownerOfNode(node: LocalNode): Promise<Owner | undefined> {
 /** Puts the fresh directory in the old one's place; the old one is kept, unless a copy of it is. */
 export async function swapIn(node: LocalNode, repair: Repair): Promise<void> {
   const fresh = newDirOf(node);
-  const broken = `${node.dataDir}.broken-${repair.runId.replaceAll(/[^A-Za-z0-9._-]/g, '_')}`;
+  // With a copy of it kept, this is what pg_rewind has left half done, or what it made and did not stream.
+  const broken = `${repair.kept}.broken`;
   if (await exists(fresh)) {
-    if (await exists(node.dataDir)) await rename(node.dataDir, (await exists(repair.kept)) ? broken : repair.kept);
+    await rm(broken, { recursive: true, force: true });
+    if (await exists(node.dataDir))
+      await rename(node.dataDir, (await exists(repair.kept)) ? (repair.aside ?? broken) : repair.kept);
     await rename(fresh, node.dataDir);
     await syncFolder(dirname(node.dataDir));
   }
