@@ -5,7 +5,8 @@
 # worker can prove the fence and later bring it back. Workers are what runs for ever; one that ends is started again,
 # and when the container is stopped the workers are stopped first and the database after them.
 #
-# Environment: REGION, HOME_REGION (where the first primary is made), PEER (host of the other region's database),
+# Environment: REGION, HOME_REGION (where the first primary is made), FIRST_START (1: there is no database yet in either
+# region, so the home region makes one), PEER (host of the other region's database),
 # DB_PASSWORD (roles rampart and app), PG_BIN, NODE_DIR (holds data/, node.conf, postgres.log), WORKERS (2),
 # PGPORT and PEER_PORT (5432).
 set -eu
@@ -79,12 +80,23 @@ start_database() {
 }
 
 # A container that comes back may hold an old primary: the other region knows whether it was failed over meanwhile.
+# While that region is silent nobody knows; it is asked again beside the workers until it answers.
+ask_guard() {
+  rampart local-guard --data-dir "$data" --peer "$PEER:${PEER_PORT:-$port}" --bin "$PG_BIN" --slots
+}
 start_guarded() {
-  if rampart local-guard --data-dir "$data" --peer "$PEER:${PEER_PORT:-$port}" --bin "$PG_BIN" --slots; then
-    start_database
-  else
-    say "the database stays down; where it was failed over, 'rampart reprotect' brings it back as a replica"
-  fi
+  code=0
+  ask_guard || code=$?
+  while [ "$code" = 3 ] && [ "$1" = again ]; do
+    code=0
+    ask_guard || code=$?
+  done
+  case $code in
+    0) start_database || exit 1 ;;
+    3) say "the database waits for an answer of $PEER" ;;
+    *) say "the database stays down; where it was failed over, 'rampart reprotect' brings it back as a replica" ;;
+  esac
+  return "$code"
 }
 
 # One worker, started again when it ends.
@@ -103,7 +115,7 @@ keep_worker() {
 stop() {
   trap '' TERM INT
   # shellcheck disable=SC2086 # a list of numbers
-  kill -TERM $keepers 2>/dev/null || true
+  kill -TERM $guard $keepers 2>/dev/null || true
   # shellcheck disable=SC2086
   wait $keepers 2>/dev/null || true
   [ ! -f "$data/postmaster.pid" ] || "$PG_BIN/pg_ctl" -D "$data" -m fast -w stop >/dev/null 2>&1 || true
@@ -111,14 +123,27 @@ stop() {
 }
 
 settings
+guard=
 if [ -f "$NODE_DIR/made" ]; then
-  PGPASSWORD=$DB_PASSWORD start_guarded
+  export PGPASSWORD="$DB_PASSWORD"
+  code=0
+  start_guarded once || code=$?
+  if [ "$code" = 3 ]; then
+    start_guarded again &
+    guard=$!
+  fi
 elif [ -e "$data" ]; then
   say "$data is there but was never finished, or is not ours: look at it, and remove the volume if it may go"
   exit 1
 else
-  # A home region that lost its volume must not make a second, empty primary beside the living one.
-  if [ "$REGION" = "$HOME_REGION" ] && ! peer 'SELECT 1' >/dev/null 2>&1; then make_primary; else make_replica; fi
+  # A home region that lost its volume must not make a second, empty primary beside the living one. A peer that does
+  # not answer says nothing: only a person knows that this is the first start.
+  if [ "$REGION" = "$HOME_REGION" ] && [ "${FIRST_START:-}" = 1 ] && ! peer 'SELECT 1' >/dev/null 2>&1; then
+    make_primary
+  else
+    [ "$REGION" != "$HOME_REGION" ] || say "there is no database here; for the very first start set FIRST_START=1"
+    make_replica
+  fi
   : >"$NODE_DIR/made"
 fi
 keepers=

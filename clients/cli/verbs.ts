@@ -333,9 +333,10 @@ function declareDark(program: Command, load: Load): void {
       .command('local-guard')
       .description('before a database starts: exit 1 when a peer has taken over (ExecStartPre, entrypoint)')
       .option('--region <region>', 'guard the nodes of that region in the topology')
+      .option('--place <place>', 'only those at that place in it')
       .option('--component <name>', 'only that component')
       .option('--node <name>', 'only that node')
-      .option('--data-dir <path>', 'without a topology: the data directory')
+      .option('--data-dir <path>', 'only the node with that data directory; without --region: the data directory')
       .option('--peer <host:port>', 'without a topology: another node; may be repeated', collect)
       .option('--user <role>', 'role to ask the peers as (default: $PGUSER, else rampart; password: $PGPASSWORD)')
       .option('--database <name>', 'database to ask them in (default: $PGDATABASE, else postgres)')
@@ -343,7 +344,10 @@ function declareDark(program: Command, load: Load): void {
       .option('--timeout <duration>', 'longest wait for one answer of a peer (default 3s)')
       .option('--slots', 'without a topology: every replica of this server has a slot on it')
       .option('--wait <duration>', 'ask a peer that does not answer again for so long (default 20s)')
-      .option('--unreachable <what>', 'when a peer could not be asked: refuse or allow', 'refuse'),
+      .option(
+        '--unreachable <what>',
+        'when a peer could not be asked: refuse or allow (default: refuse, but for a lone survivor)',
+      ),
     () => import('./verbs/local-guard.ts'),
   );
 }

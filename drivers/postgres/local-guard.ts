@@ -3,8 +3,8 @@
  * primary that comes back after a failover does not take writes. It asks its peers, not Temporal.
  *
  * A peer that does not answer may have been promoted. By default such a start is refused: what it would write nobody
- * might ever find. The exception is a server that was promoted itself and has had no replica since: nobody can have
- * taken over from it, and it may be the only copy there is.
+ * might ever find. The exception is a server with one peer that was promoted itself and has had no replica since: it
+ * may be the only copy there is, and its peer can only have taken over if somebody gave up what this one has.
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,8 +32,10 @@ export interface GuardInput {
   timeoutMs?: number;
   /** How long peers that do not answer are asked again, in milliseconds; 0 when absent: once. */
   waitMs?: number;
-  /** What a peer that does not answer leads to; `refuse` when absent. */
+  /** What a peer that does not answer leads to. Absent: refused, but for a server that was promoted and is alone. */
   unreachable?: 'refuse' | 'allow';
+  /** Told once, when peers that do not answer are asked again. */
+  onWait?: (why: string) => void;
   /** Every replica of this server has a slot on it, as Rampart makes them: then no slot means no replica. */
   slots?: boolean;
 }
@@ -46,76 +48,104 @@ export interface GuardAnswer {
   peers: Array<{ name: string; timeline: number | null; writable: boolean | null; why: string }>;
   /** Peers that could not be asked: while they are silent, this start is not proven safe. */
   unseen: string[];
+  /** Refused only because peers are silent: another answer may follow when they speak. */
+  undecided: boolean;
 }
+
+type Verdict = Pick<GuardAnswer, 'allowed' | 'reason'> & { undecided?: boolean };
+type Answers = GuardAnswer['peers'];
 
 /** @throws PreconditionFailed when the data directory cannot be read */
 export async function localGuard(input: GuardInput): Promise<GuardAnswer> {
   const timeoutMs = input.timeoutMs ?? 3_000;
+  const { waitMs = 0 } = input;
+  const began = performance.now();
   const signal = AbortSignal.timeout(timeoutMs + 10_000);
   const control = await readControlData(input.dataDir, input.binDir ?? null, signal);
   const timeline = await greatestTimeline(input.dataDir, control);
-  const answer = (allowed: boolean, reason: string, peers: GuardAnswer['peers'] = []): GuardAnswer => ({
-    allowed,
-    reason,
-    timeline,
-    peers,
-    unseen: peers.filter((peer) => peer.timeline === null).map((peer) => peer.name),
-  });
-  if ((await exists(join(input.dataDir, 'standby.signal'))) || (await exists(join(input.dataDir, 'recovery.signal')))) {
-    return answer(true, `${input.dataDir} starts in recovery: it takes no writes`);
+  let waiting = false;
+  for (;;) {
+    const peers: Answers = (await startsInRecovery(input.dataDir))
+      ? []
+      : await Promise.all(input.peers.map((peer) => ask(peer, control.systemId, timeoutMs)));
+    const asked = performance.now() - began;
+    const verdict = await judge(input, timeline, peers, {
+      last: asked >= waitMs,
+      long: asked >= Math.min(waitMs, LONG_MS),
+    });
+    if (verdict !== null) {
+      const unseen = peers.filter((peer) => peer.timeline === null).map((peer) => peer.name);
+      return { undecided: false, ...verdict, timeline, peers, unseen };
+    }
+    // After a power cut all come back together.
+    if (!waiting) input.onWait?.(`${silentOf(peers)} could not be asked; asking again`);
+    waiting = true;
+    await sleep(Math.min(AGAIN_MS, Math.max(0, waitMs - asked)));
   }
-  const peers = await askAll(input, control.systemId, timeoutMs);
-  const higher = peers.find((peer) => peer.timeline !== null && peer.timeline > timeline);
-  if (higher !== undefined) {
-    return answer(
-      false,
-      `refused: ${higher.name} is on timeline ${higher.timeline}, ${input.dataDir} on timeline ${timeline}: it was failed over. Let \`rampart reprotect\` bring it back as a replica, or \`touch ${join(input.dataDir, 'standby.signal')}\` to start it read-only`,
-      peers,
-    );
-  }
-  const writable = peers.find((peer) => peer.writable === true);
-  if (writable !== undefined) {
-    return answer(
-      false,
-      `refused: ${writable.name} takes writes on the same timeline ${timeline}: starting ${input.dataDir} read-write would make two primaries`,
-      peers,
-    );
-  }
-  const unseen = peers.filter((peer) => peer.timeline === null);
-  if (unseen.length === 0) return answer(true, `allowed: no peer has a timeline above ${timeline}`, peers);
-  const silent = unseen.map((peer) => `${peer.name} (${peer.why})`).join(', ');
-  const alone = input.slots === true ? await promotedAndAlone(input.dataDir, timeline) : null;
-  if (alone !== null) {
-    const since = new Date(alone.at).toISOString();
-    const why = `it was promoted to timeline ${timeline} at ${since} and has had no replica since, so nobody can have taken over from it`;
-    return answer(true, `allowed: ${silent} could not be asked, but ${why}`, peers);
-  }
-  const permit = await permitOf(input.dataDir, timeline, Date.now());
-  if (permit !== null)
-    return answer(true, `allowed: ${silent} could not be asked, but run ${permit.runId} takes its fence back`, peers);
-  if (input.unreachable === 'allow')
-    return answer(true, `allowed, not proven: ${silent} could not be asked and may have been promoted`, peers);
-  return answer(
-    false,
-    `refused: ${silent} could not be asked and may have been promoted; what ${input.dataDir} wrote meanwhile nobody might find. If you know that no peer took over: \`rampart local-guard … --unreachable allow\`, or start it by hand`,
-    peers,
-  );
 }
 
 /** Between two rounds of questions, in milliseconds. */
 const AGAIN_MS = 1_000;
+/** A survivor that is alone asks its peer no longer than this, in milliseconds: nobody else can serve. */
+const LONG_MS = 20_000;
 
-/** Asks every peer, and those that do not answer again for a while: after a power cut all come back together. */
-async function askAll(input: GuardInput, systemId: string, timeoutMs: number): Promise<GuardAnswer['peers']> {
-  const until = performance.now() + (input.waitMs ?? 0);
-  for (;;) {
-    const peers = await Promise.all(input.peers.map((peer) => ask(peer, systemId, timeoutMs)));
-    const left = until - performance.now();
-    if (left <= 0 || peers.every((peer) => peer.timeline !== null)) return peers;
-    // One that has taken over is all there is to know.
-    if (peers.some((peer) => peer.writable === true)) return peers;
-    await sleep(Math.min(AGAIN_MS, left));
+const startsInRecovery = async (dataDir: string): Promise<boolean> =>
+  (await exists(join(dataDir, 'standby.signal'))) || (await exists(join(dataDir, 'recovery.signal')));
+
+const silentOf = (peers: Answers): string =>
+  peers
+    .filter((peer) => peer.timeline === null)
+    .map((peer) => `${peer.name} (${peer.why})`)
+    .join(', ');
+
+/** @returns `null`: not before peers that are silent have been asked again */
+async function judge(
+  input: GuardInput,
+  timeline: number,
+  peers: Answers,
+  asked: { last: boolean; long: boolean },
+): Promise<Verdict | null> {
+  const { dataDir } = input;
+  if (await startsInRecovery(dataDir))
+    return { allowed: true, reason: `${dataDir} starts in recovery: it takes no writes` };
+  const higher = peers.find((peer) => peer.timeline !== null && peer.timeline > timeline);
+  if (higher !== undefined)
+    return {
+      allowed: false,
+      reason: `refused: ${higher.name} is on timeline ${higher.timeline}, ${dataDir} on timeline ${timeline}: it was failed over. Let \`rampart reprotect\` bring it back as a replica, or \`touch ${join(dataDir, 'standby.signal')}\` to start it read-only`,
+    };
+  const writable = peers.find((peer) => peer.writable === true);
+  if (writable !== undefined)
+    return {
+      allowed: false,
+      reason: `refused: ${writable.name} takes writes on the same timeline ${timeline}: starting ${dataDir} read-write would make two primaries`,
+    };
+  const silent = silentOf(peers);
+  if (silent === '') return { allowed: true, reason: `allowed: no peer has a timeline above ${timeline}` };
+  const permit = await permitOf(dataDir, timeline, Date.now());
+  if (permit !== null)
+    return {
+      allowed: true,
+      reason: `allowed: ${silent} could not be asked, but run ${permit.runId} takes its fence back`,
+    };
+  // Of two peers one may have been promoted that never followed this server.
+  const exception = asked.long && input.unreachable === undefined && input.slots === true && input.peers.length === 1;
+  const alone = exception ? await promotedAndAlone(dataDir, timeline) : null;
+  if (alone !== null) {
+    const since = new Date(alone.at).toISOString();
+    return {
+      allowed: true,
+      reason: `allowed: ${silent} could not be asked, but this server was promoted to timeline ${timeline} at ${since} and has had no replica since: only a rescue that gave up what it has could have taken over`,
+    };
   }
+  if (!asked.last) return null;
+  if (input.unreachable === 'allow')
+    return { allowed: true, reason: `allowed, not proven: ${silent} could not be asked and may have been promoted` };
+  return {
+    allowed: false,
+    undecided: true,
+    reason: `refused: ${silent} could not be asked and may have been promoted; what ${dataDir} wrote meanwhile nobody might find. If you know that no peer took over: \`rampart local-guard … --unreachable allow\`, or start it by hand`,
+  };
 }
 
 /** The promotion that made this server's timeline, when Rampart did it here and no slot is left since; else `null`. */

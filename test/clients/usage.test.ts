@@ -50,6 +50,49 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(cwd, { recursive: true, force: true }));
 
+describe('local-guard', () => {
+  const node = (name: string, place: string) =>
+    `{ name: ${name}, place: ${place}, host: 127.0.0.1, dataDir: /var/lib/postgresql/18/main }`;
+  const topology = `${TOPOLOGY.replace('components: [app, edge]', 'components: [db, app, edge]')}`.replace(
+    'components:\n',
+    `components:
+  db:
+    type: postgres
+    database: app
+    user: rampart
+    sides:
+      eu-west: { nodes: [${node('w1', 'one')}, ${node('w2', 'two')}] }
+      eu-central: { host: 127.0.0.1, port: 1, dataDir: /var/lib/postgresql/18/main }
+`,
+  );
+  const ask = (...more: string[]) => {
+    writeFileSync(join(cwd, 'two.yaml'), topology);
+    return rampart(['local-guard', '--config', 'two.yaml', '--region', 'eu-west', ...more], { cwd });
+  };
+
+  test('does not judge a node of another machine by the directory of this one', async () => {
+    const both = await ask();
+    expect(both.err).toContain('beside different workers, so perhaps on different machines: w1 of db, w2 of db');
+    expect(both.err).toContain('rampart local-guard --region eu-west --place one');
+    expect(both.code).toBe(2);
+    expect((await ask('--data-dir', '/var/lib/postgresql/18/main')).code).toBe(2);
+    // It goes on to the directory, which is not there.
+    for (const which of [
+      ['--place', 'two'],
+      ['--node', 'w2'],
+    ])
+      expect(await ask(...which)).toMatchObject({ code: 1 });
+  });
+
+  test('names what the topology has when nothing fits', async () => {
+    const none = await ask('--data-dir', '/data');
+    expect(none.err).toContain(
+      'no PostgreSQL node in eu-west is /data; the topology has w1 of db in /var/lib/postgresql/18/main',
+    );
+    expect(none.code).toBe(2);
+  });
+});
+
 describe('help', () => {
   test('lists every verb and the exit codes', async () => {
     const { code, out } = await rampart(['--help']);

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { installPart } from '../../lab/parts/install.ts';
@@ -43,7 +43,7 @@ interface Region {
 }
 
 /** Starts the entry point of the region image, with a worker that only waits: there is no Temporal here. */
-function start(bin: string, region: string, port: number, peerPort: number): Region {
+function start(bin: string, region: string, port: number, peerPort: number, more: Record<string, string> = {}): Region {
   const node = join(folder, region);
   if (!folders.includes(node)) folders.push(node);
   const child = spawn('/bin/sh', [join(root, 'deploy/region.sh')], {
@@ -62,6 +62,7 @@ function start(bin: string, region: string, port: number, peerPort: number): Reg
       PG_BIN: bin,
       NODE_DIR: node,
       WORKERS: '1',
+      ...more,
     },
   });
   running.push(child);
@@ -99,7 +100,14 @@ it.skipIf(!readable)(
     if (identity) chownSync(folder, identity.uid, identity.gid);
     const patient = { timeout: 30_000, interval: 50 };
 
-    const home = start(bin, 'eu-west', west, central);
+    // A silent peer does not say that there is no database: this may be a home that has lost its volume.
+    const lost = start(bin, 'eu-west', west, central);
+    await expect.poll(lost.said, patient).toContain('waiting for the database');
+    expect(lost.said()).toContain('FIRST_START=1');
+    await stop(lost);
+    expect(existsSync(join(folder, 'eu-west/data'))).toBe(false);
+
+    const home = start(bin, 'eu-west', west, central, { FIRST_START: '1' });
     const standby = start(bin, 'eu-central', central, west);
     await expect.poll(() => ask(central, 'SELECT pg_is_in_recovery()').catch(() => null), patient).toBe(true);
     expect(await ask(west, 'SELECT slot_name FROM pg_replication_slots WHERE active')).toBe('rampart_eu_central');

@@ -140,6 +140,7 @@ test('the guard of a start: refused when a peer went on, read-only is free, sile
   // Unknown is not good: only a person's choice lets it start then.
   expect(await guard([silent])).toMatchObject({
     allowed: false,
+    undecided: true,
     unseen: [B],
     reason: expect.stringMatching(/refused: .* may have been promoted.*--unreachable allow/),
   });
@@ -154,9 +155,22 @@ test('the guard of a start: refused when a peer went on, read-only is free, sile
     allowed: false,
     reason: expect.stringMatching(/refused: eu-central is on timeline \d+/),
   });
-  expect(await guard([silent, peer])).toMatchObject({ allowed: false });
+  // One that has taken over is all there is to know: nobody waits for the others.
+  expect(await guard([silent, peer], { waitMs: 3_600_000 })).toMatchObject({ allowed: false, undecided: false });
   const signal = join(dataDir, 'standby.signal');
   writeFileSync(signal, '');
   expect(await guard()).toMatchObject({ allowed: true, reason: expect.stringContaining('takes no writes') });
+  rmSync(signal);
+  // While it waits for an answer somebody makes it a standby: that needs no answer.
+  const heard: string[] = [];
+  const waits = guard([silent], {
+    waitMs: 3_600_000,
+    onWait: (why) => {
+      heard.push(why);
+      writeFileSync(signal, '');
+    },
+  });
+  expect(await waits).toMatchObject({ allowed: true, reason: expect.stringContaining('takes no writes') });
+  expect(heard).toEqual([expect.stringContaining(`${B} (`)]);
   rmSync(signal);
 });

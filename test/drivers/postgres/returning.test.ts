@@ -5,7 +5,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type GuardAnswer, localGuard } from '../../../drivers/postgres/local-guard.ts';
+import { type GuardAnswer, type GuardInput, localGuard } from '../../../drivers/postgres/local-guard.ts';
 import { permitOf } from '../../../drivers/postgres/start-permit.ts';
 import { freePort } from '../../../lab/ports.ts';
 import { LAB_PASSWORDS } from '../../../lab/postgres/pair.ts';
@@ -25,13 +25,13 @@ const dataOf = (node: string): string => pair.nodes[node]!.data;
 const start = (node: string) => startPostgres({ data: dataOf(node), bin: pair.nodes[node]!.bin });
 
 /** What `rampart local-guard` says before the start of a node. `silent`: the other one does not answer. */
-function asked(node: string, { silent = false } = {}): Promise<GuardAnswer> {
+function asked(node: string, { silent = false, more = {} as Partial<GuardInput> } = {}): Promise<GuardAnswer> {
   const other = node === A ? B : A;
   const port = silent ? nobody : pair.nodes[other]!.port;
   const peer = { name: other, host: '127.0.0.1', port, user: 'rampart', database: 'postgres' };
   const peers = [{ ...peer, password: LAB_PASSWORDS.rampart }];
   const { data: dataDir, bin: binDir } = pair.nodes[node]!;
-  return localGuard({ dataDir, binDir, peers, timeoutMs: 1_000, slots: true });
+  return localGuard({ dataDir, binDir, peers, timeoutMs: 1_000, slots: true, ...more });
 }
 
 /** As a unit with `ExecStartPre=rampart local-guard` does it. @returns whether the server was started */
@@ -97,6 +97,16 @@ test('the survivor may start again although the lost side is silent, until it ha
     allowed: true,
     unseen: [A],
     reason: expect.stringMatching(/was promoted to timeline 2 .* has had no replica since/),
+  });
+  // By choice not even then; and never where another peer may have been promoted that did not follow this server.
+  expect(await asked(B, { more: { unreachable: 'refuse' } })).toMatchObject({ allowed: false, undecided: true });
+  const third = { name: 'us-east', host: '127.0.0.1', port: nobody, user: 'rampart', database: 'postgres' };
+  const { port } = pair.nodes[A]!;
+  const peers = [{ ...third, name: A, port }, third];
+  expect(await asked(B, { more: { peers } })).toMatchObject({
+    allowed: false,
+    undecided: true,
+    unseen: [A, 'us-east'],
   });
   await start(B);
   await pair.sql(B, "SELECT pg_create_physical_replication_slot('rampart_eu_west', true)");
