@@ -120,18 +120,25 @@ function missingAt(stores: readonly StoreView[], region: RegionName): string[] {
 
 /** Some stores are writable in one region, the others nowhere. */
 function someWritable(input: CompileInput, stores: readonly StoreView[], region: RegionName): Verdict {
+  const { request } = input;
   const rest = stores.filter((view) => view.writable.length === 0);
-  const names = list(rest.map((view) => view.store.name));
-  if (rest.every((view) => sideState(view, region) === 'replica')) {
-    const to = input.request.to ?? region;
-    // The rest is on its way from a side that is to be fenced; which one is told by the rest alone.
-    const source: Source =
-      to === region ? sourceWhenNoneWritable(input, rest, to) : { from: region, fromSource: 'observed' };
-    const done = list(stores.filter((view) => view.writable.length > 0).map((view) => view.store.name));
-    const text = `${region} is writable for ${done}, but not yet for ${names}.`;
-    return verdict('partlyPromoted', region, text, { ...source, to });
-  }
-  return lostOrFenced(stores, { from: region, fromSource: 'observed', to: defaultTo(input, region) });
+  const inRecovery = rest.every((view) => sideState(view, region) === 'replica');
+  const to = request.to ?? (inRecovery ? region : defaultTo(input, region));
+  // Where the rest is to follow, one node of a side that can be promoted is enough.
+  if (!inRecovery && to !== region) return lostOrFenced(stores, { from: region, fromSource: 'observed', to });
+  const source = to === region ? sourceOfRest(input, rest, to) : { from: region, fromSource: 'observed' as const };
+  const missing = to === region ? missingAt(rest, to) : [];
+  if (missing.length > 0) return verdict('unknown', source.from, `${to} cannot be read.`, { ...source, to }, missing);
+  const done = list(stores.filter((view) => view.writable.length > 0).map((view) => view.store.name));
+  const text = `${region} is writable for ${done}, but not yet for ${list(rest.map((view) => view.store.name))}.`;
+  return verdict('partlyPromoted', region, text, { ...source, to });
+}
+
+/** The rest is on its way from a side that is to be fenced, which the rest alone tells; traffic may come from any. */
+function sourceOfRest(input: CompileInput, rest: readonly StoreView[], to: RegionName): Source {
+  const { action, from } = input.request;
+  if (action === 'trafficRamp' && from !== undefined) return { from, fromSource: 'observed' };
+  return sourceWhenNoneWritable(input, rest, to);
 }
 
 /** Stores are writable in different regions. */

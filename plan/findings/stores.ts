@@ -67,7 +67,21 @@ function targetFindings(situation: Situation, view: StoreView): Finding[] {
     found.push(stops(mode, 'notStreaming', message, remedy, rest));
   }
   if (whole && mode === 'planned') found.push(...lagFindings(situation, view, target));
-  return [...found, ...betterFindings(situation, view, target)];
+  return [...found, ...siblingFindings(situation, view, target), ...betterFindings(situation, view, target)];
+}
+
+/**
+ * A run before this one may have begun to promote a node that fell silent: only people can find out. While the store is
+ * writable somewhere, or nobody had begun, it is a standby like others.
+ */
+function siblingFindings({ to, course }: Situation, view: StoreView, target: NodeView): Finding[] {
+  if (view.writable.length > 0 || !(course.past || view.nodes.some(isOpen))) return [];
+  const silent = nodesAt(view, to).filter((node) => ['unreachable', 'unknown'].includes(node.state));
+  return silent.map((node) => {
+    const message = `${node.name} in ${to} does not answer: if an earlier run promoted it, it may accept writes beside ${target.name}.`;
+    const remedy = 'Look at it and keep it from starting before this is approved.';
+    return warning('siblingSilent', message, remedy, { component: view.store.name, region: to });
+  });
 }
 
 /** A replica whose primary is in that region, stopped, while nothing accepts writes: that one is the primary still. */
