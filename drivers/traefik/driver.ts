@@ -76,9 +76,12 @@ function openTraefik(component: Component, context: DriverContext): Router {
     });
     const reachable = !(shown instanceof RampartError);
     const weights = reachable ? shown.weights : null;
-    const applied = sameWeights(weights, written.weights);
+    // Who only looks may be on another machine than the file: what Traefik shows is then all that is known.
+    const elsewhere = text === null && !isBeside(component, context);
+    const applied = elsewhere ? reachable : sameWeights(weights, written.weights);
     const details = [
       reachable ? shown.detail : `${shown.message}; the file says ${showWeights(written.weights)}`,
+      elsewhere ? `its file is read by the workers of ${component.queue}` : '',
       reachable && !applied ? `the file says ${showWeights(written.weights)} ${written.detail}`.trim() : '',
       state?.edited ? `edited by hand after run ${state.claim?.runId} wrote it` : '',
     ];
@@ -226,4 +229,10 @@ function openTraefik(component: Component, context: DriverContext): Router {
       return escapeCommands(config, layout, checkedWeights(layout, { [to]: 100 }), await readIfThere(config.file));
     },
   };
+}
+
+/** Whether this process does the component's own steps, and so has its file. */
+function isBeside({ queue }: Component, { place }: DriverContext): boolean {
+  const region = place.region === null ? 'rampart' : `rampart.${place.region}`;
+  return queue === region || (place.place !== null && queue === `${region}.${place.place}`);
 }

@@ -115,6 +115,13 @@ describe('traefik edge', { timeout: 30_000 }, () => {
   test('a missing file is written anew when the entry point is known, else refused', async () => {
     rmSync(world.file);
     expect(await open().observe()).toMatchObject({ applied: false, detail: expect.stringContaining('no file') });
+    // From another machine than the file's, as the guard looks, a missing file says nothing.
+    const placed = { ...world.component, queue: 'rampart.eu-west' };
+    const seen = await open({}, placed).observe();
+    expect(seen).toMatchObject({ reachable: true, applied: true });
+    expect(seen.detail).toContain('its file is read by the workers of rampart.eu-west');
+    const beside = open({ place: { region: 'eu-west', place: null } }, placed);
+    expect(await beside.observe()).toMatchObject({ applied: false });
     const without = open({}, world.with({ entryPoint: undefined }));
     await expect(without.setWeights(split(0))).rejects.toMatchObject({ type: 'PreconditionFailed' });
     await open().setWeights(split(0));
