@@ -42,6 +42,8 @@ export function optionsFor(
   const startToClose = Math.min(step.timeoutMs, left);
   // A team's own activity need not heartbeat, and need not bear being run twice unless it says so.
   const own = step.verb === 'ownActivity';
+  // A bake whose worker was lost is measured for its whole time all the same, also when that was shortly before its end.
+  const again = step.verb === 'analyse' ? startToClose : 0;
   const attempts = step.attempts ?? (own ? 1 : stage !== null && FROZEN.includes(stage) ? undefined : CALM_ATTEMPTS);
   return {
     taskQueue: step.place,
@@ -52,7 +54,7 @@ export function optionsFor(
     // Temporal does not retry a schedule-to-start time-out, so undos have none (their queue is pinged beside them);
     // the control queue has none because without control workers this workflow does not run either.
     ...(options.undo || step.place === CONTROL_QUEUE ? {} : { scheduleToStartTimeout: forWorker }),
-    ...(options.undo ? {} : { scheduleToCloseTimeout: startToClose + forWorker }),
+    ...(options.undo ? {} : { scheduleToCloseTimeout: startToClose + again + forWorker }),
     retry: {
       initialInterval: limits.firstRetryMs,
       backoffCoefficient: 2,

@@ -1,11 +1,13 @@
 /** One stage: its steps in parallel, except where `after` orders them. */
 
-import type { Receipt } from '../../drivers/ports.ts';
 import type { Stage, Step } from '../../plan/model.ts';
-import { StepFailed } from './errors.ts';
+import { type Cause, StepFailed } from './errors.ts';
 import { waitWhilePaused } from './hold.ts';
 import type { Run } from './state.ts';
 import { recordBake, runStep } from './step.ts';
+
+/** A bake that a person's word or a deadline ended. */
+const STOPPED: Cause = { type: 'Cancelled', message: 'it was stopped before its end' };
 
 /**
  * Runs what is not done yet. After a failure, steps that do not depend on the failed one still finish (a fence that
@@ -34,9 +36,9 @@ async function runInOrder(run: Run, stage: Stage, step: Step, before: Promise<vo
   const percent = Number(step.input.percent);
   try {
     await runStep(run, stage.name, step);
-    recordBake(run, percent, run.receipts.get(step.id) as Receipt | null, false);
+    recordBake(run, percent, run.receipts.get(step.id)!);
   } catch (error) {
-    recordBake(run, percent, null, true);
+    recordBake(run, percent, error instanceof StepFailed ? error.reason : STOPPED);
     throw error;
   }
 }

@@ -1,10 +1,10 @@
 /** One step of a plan: undo first, then the activity, then the record. */
 import { CancelledFailure } from '@temporalio/common';
 import { CancellationScope, isCancellation, patched } from '@temporalio/workflow';
-import type { CheckResult, PromoteReceipt, Receipt, Weights } from '../../drivers/ports.ts';
+import type { PromoteReceipt, Receipt, Weights } from '../../drivers/ports.ts';
 import type { StageName, Step } from '../../plan/model.ts';
 import { countBake, countStep } from './counted.ts';
-import { causeOf, neverStarted, StepFailed } from './errors.ts';
+import { type Cause, causeOf, neverStarted, StepFailed } from './errors.ts';
 import { promoteStep, switchoverStep } from './promote.ts';
 import { datedBy } from './proof.ts';
 import { callFor, given, optionsFor, schedule } from './schedule.ts';
@@ -79,7 +79,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
       countStep(run, step, record, since);
       throw error;
     }
-    const cause = causeOf(error);
+    const cause = failureOf(step, error);
     // Refused by the claim, or never taken by a worker in its only attempt: there is nothing of it to undo.
     if (neverStarted(error)) run.absentPlaces.add(step.place);
     const never = neverStarted(error) && step.attempts === 1;
@@ -194,16 +194,27 @@ function stageOf(run: Run, step: Step): StageName | undefined {
   return run.plan!.stages.find((s) => s.steps.includes(step))?.name;
 }
 
-/** Writes what a bake measured onto the ramp's entries of its weight. */
-export function recordBake(run: Run, percent: number, receipt: Receipt | null, failed: boolean): void {
-  const results = (receipt?.facts.measurements as string[] | undefined) ?? [];
-  const unknown = (receipt?.facts.outcome as CheckResult['outcome']) === 'unknown';
-  const bake = failed ? 'failed' : unknown ? 'inconclusive' : 'passed';
+/** Writes what a bake came to onto the ramp's entries of its weight. Only the checks can fail one: what else ended it is no verdict. */
+export function recordBake(run: Run, percent: number, end: Receipt | Cause): void {
+  const cause = 'type' in end ? end : null;
+  const bake =
+    cause === null
+      ? 'passed'
+      : cause.type === 'AnalysisFailed' || !patched('bake-without-verdict')
+        ? 'failed'
+        : 'inconclusive';
   countBake(run, bake);
   for (const entry of run.record.ramp.filter((r) => r.percent === percent && r.bake === 'running')) {
     entry.bake = bake;
-    entry.measurements = results;
-    if (entry.bake === 'failed') run.tell('analysis-failed', `the checks did not pass at ${percent} %`);
-    if (entry.bake === 'inconclusive') run.tell('analysis-inconclusive', `the checks gave no answer at ${percent} %`);
+    entry.measurements = 'facts' in end ? (end.facts.measurements as string[]) : [];
+    if (bake === 'failed') run.tell('analysis-failed', `the checks did not pass at ${percent} %`);
+    if (bake === 'inconclusive') run.tell('analysis-inconclusive', `no verdict at ${percent} %: ${cause!.message}`);
   }
+}
+
+/** A bake only looks: it can do no harm any more, and what people need to know is what nobody has seen. */
+function failureOf({ verb }: Step, error: unknown): Cause {
+  const cause = causeOf(error);
+  if (verb !== 'analyse' || (cause.type !== 'DeadlineExceeded' && cause.type !== 'WorkerAbsent')) return cause;
+  return { ...cause, message: 'not measured for the whole time: the worker was lost, or the checks did not answer' };
 }

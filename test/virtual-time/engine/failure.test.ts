@@ -1,6 +1,7 @@
 /** What goes wrong at every step, and where the run is afterwards. */
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, describe, expect, it } from 'vitest';
+import { checkout } from '../../plan/world.ts';
 import { type EngineRun, type RunOptions, startRun } from './run.ts';
 import { A, B, type Script } from './world/world.ts';
 
@@ -124,6 +125,9 @@ describe('a step that fails after the point of no return', () => {
     await run.holding();
     const lastGood = { 'weight:edge@10': 0, 'observed:edge@25': 10, 'bake@50': 25 }[step] as number;
     expect(run.model.traffic.routers.edge?.weights).toEqual({ [A]: 100 - lastGood, [B]: lastGood });
+    // What kept the checks from being measured is no verdict of theirs.
+    const [ended] = (await run.record()).ramp.filter(({ steppedBack }) => steppedBack);
+    expect(ended?.bake).toBe(step === 'observed:edge@25' ? 'running' : step === 'bake@50' ? 'inconclusive' : undefined);
     await run.send('retry');
     const record = await run.end();
     expect(record.outcome).toBe('completed');
@@ -145,12 +149,39 @@ describe('a step that fails after the point of no return', () => {
     run.model.traffic.checks.ready = { [A]: 'pass', [B]: 'fail' };
     const holding = await run.holding();
     expect(holding.reason).toContain('ready failed');
+    expect((await run.record()).ramp.at(-1)?.bake).toBe('failed');
     expect(run.model.traffic.routers.edge?.weights).toEqual({ [A]: 50, [B]: 50 });
     run.model.traffic.checks.ready = { [A]: 'pass', [B]: 'pass' };
     await run.send('retry');
     const record = await run.end();
     expect(record.outcome).toBe('completed');
     expect(record.ramp.some(({ steppedBack }) => steppedBack)).toBe(true);
+  });
+
+  it.each([
+    { what: 'shortly before its end', awayMs: 9.4 * 60_000, reason: null },
+    {
+      what: 'until long after it',
+      awayMs: 40 * 60_000,
+      reason: 'not measured for the whole time: the worker was lost',
+    },
+  ])('control workers that are lost in a bake and away $what', async ({ awayMs, reason }) => {
+    const run = await start({ world: { service: { ramp: { ...checkout.ramp, bakeMs: 10 * 60_000 } } } });
+    await run.approve();
+    await run.until('bake@50');
+    await run.harness.advance(30_000);
+    run.harness.removeWorkers('rampart');
+    await run.harness.advance(awayMs);
+    run.harness.addWorkers('rampart');
+    if (reason === null) {
+      const record = await run.end();
+      expect(record.outcome).toBe('completed');
+      expect(record.ramp.map(({ bake }) => bake)).toEqual(['passed', 'passed', 'passed', 'passed']);
+      return;
+    }
+    expect((await run.holding()).reason).toContain(reason);
+    expect(run.model.traffic.routers.edge?.weights).toEqual({ [A]: 75, [B]: 25 });
+    expect((await run.record()).ramp.at(-1)).toMatchObject({ percent: 50, bake: 'inconclusive', steppedBack: true });
   });
 
   it('does not move traffic back to a place that is not well', async () => {
