@@ -99,6 +99,11 @@ const GOOD: Timed[] = [
 
 const ended = (change: Partial<RunRecord>): Timed => [9_000, { kind: 'record', run: RUN, record: record(change) }];
 
+/** From A to B, and then to A, which was the active side all the time. */
+const STAYED = [[A, B] as const, [B, A] as const].map(([from, to]) => ({
+  ...{ from, to, mode: 'planned', compiledAt: 0, facts: { classified: { state: 'unsettled', region: A } } },
+})) as unknown as RunRecord['plans'];
+
 /** What breaks each rule, and a part of what the judge must say. */
 const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
   ['I1', 'promoted without a proof', 'without any fence proof', trace([[1, promotion({ proofs: [] })]])],
@@ -310,6 +315,30 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
       ended({ outcome: 'rolledBack' }),
     ]),
   ],
+  [
+    'I7',
+    'escalated to the side that it was to leave, which it promoted nothing to leave',
+    'ended "completed" and ttl is 1, before it was 60',
+    trace([
+      [0, { kind: 'snapshot', run: RUN, moment: 'before', state: { ttl: 60 } }],
+      [8_000, { kind: 'snapshot', run: RUN, moment: 'after', state: { ttl: 1 } }],
+      ended({ plans: STAYED }),
+    ]),
+  ],
+  [
+    'I8',
+    'escalated to the side that it was to leave, and an undo is left',
+    'ended "needsHuman" where it was to leave, and prepare:edge were not undone',
+    trace([
+      ended({
+        outcome: 'needsHuman',
+        plans: STAYED,
+        undos: [
+          { stepId: 'prepare:edge', summary: 'Back', state: 'registered', startedAt: null, endedAt: null, note: '' },
+        ],
+      }),
+    ]),
+  ],
   ...(['registered', 'failed'] as const).map((state): [string, string, string, Trace] => [
     'I8',
     `an undo that is ${state} at the end`,
@@ -471,6 +500,17 @@ describe('the judge', () => {
     expect(judge(late(RUN)).map(({ text }) => text)).toEqual([
       'failover/checkout ended "refused" and writer ttl is 30, before it was 1',
     ]);
+  });
+
+  it('asks nothing back of a run that is at the side it was to leave after a promotion', () => {
+    const settled = ended({
+      plans: STAYED,
+      undos: [
+        { stepId: 'prepare:edge', summary: 'Back', state: 'registered', startedAt: null, endedAt: null, note: '' },
+      ],
+    });
+    expect(judge(trace([[2_000, scheduled('promote')], settled]))).toEqual([]);
+    expect(judge(trace([settled])).map(({ rule }) => rule)).toEqual(['I8']);
   });
 
   it('lets a step be undone again that was begun again after it had been undone', () => {

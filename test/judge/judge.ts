@@ -7,6 +7,7 @@
  * what is right.
  */
 import type { FenceStrength, LossStatement } from '../../drivers/ports.ts';
+import type { RunRecord } from '../../evidence/record.ts';
 import type { Happening, ProofSeen, Trace, TraceEvent, WriteRange } from './trace.ts';
 
 export type Rule = 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9' | 'I10' | 'I11' | 'I12' | 'end';
@@ -459,7 +460,7 @@ const backOrForward: Predicate = {
         for (const e of trace.events)
           if (e.kind === 'scheduled' && e.run === run && e.verb === 'unfence' && e.at > (crossedAt as number))
             broken(e.at, `${e.step} was scheduled after the point of no return`);
-      if (!wentBack) continue;
+      if (!wentBack && !(record.outcome === 'completed' && stayed(trace, run, record))) continue;
       const before = all(trace, 'snapshot').find((s) => s.run === run && s.moment === 'before')?.state;
       const after = all(trace, 'snapshot').find((s) => s.run === run && s.moment === 'after')?.state;
       if (before === undefined || after === undefined) continue;
@@ -474,6 +475,17 @@ const backOrForward: Predicate = {
     }
   },
 };
+
+/**
+ * Whether a run that was escalated ends at the side that it was to leave at first, which is the active one still: it
+ * promoted nothing, so there is nothing that it could have gone forward to.
+ */
+function stayed(trace: Trace, run: string, { plans }: RunRecord): boolean {
+  const last = plans.at(-1);
+  if (last === undefined || last.facts.classified.region !== last.to) return false;
+  const promoted = all(trace, 'scheduled').some((e) => e.run === run && ['promote', 'switchover'].includes(e.verb));
+  return !promoted && plans.slice(0, -1).some(({ from }) => from === last.to);
+}
 
 /**
  * Whether the last change of this part of a snapshot while the run was open was another run's: a step of it whose
@@ -504,6 +516,11 @@ const undosReported: Predicate = {
       const open = record.undos.filter((u) => ['registered', 'running'].includes(u.state));
       if (record.outcome === 'rolledBack' && open.length > 0)
         broken(at, `${record.workflowId} says it went back, and ${open.map((u) => u.stepId)} were not undone`);
+      else if (open.length > 0 && stayed(trace, run, record))
+        broken(
+          at,
+          `${record.workflowId} ended "${record.outcome}" where it was to leave, and ${open.map((u) => u.stepId)} were not undone`,
+        );
       const later = (i: number, id: string): boolean =>
         record.undos.some((u, j) => j > i && u.stepId === id && u.state === 'done');
       for (const undo of record.undos.filter((u, i) => u.state === 'failed' && !later(i, u.stepId))) {

@@ -51,6 +51,7 @@ const UNDOS = ['undo:fence:$@', 'undo:prepare:edge', 'undo:prepare:writer', 'und
 
 type What = Fault['what'];
 
+const AT_PROMOTION = ['approve', 'approve', 'approve', 'approve', 'reject', 'expire'] as const;
 const BESIDE_NUMBERS = [0, 0, 0, 0, 0, 0, 0, 1, 1, 2];
 
 const WEIGHTS: Partial<Record<What, number>> = {
@@ -88,7 +89,7 @@ export function drawScenario(seed: number): Scenario {
     seed,
     actions,
     faults,
-    people: drawPeople(random),
+    people: { ...drawPeople(random), atPromotion: new Random(seed, 2).pick(AT_PROMOTION) },
     stores,
     lagMs: random.pick([0, 20, 50, 300]),
     approvals: random.pick([1, 1, 1, 2, 0]),
@@ -169,7 +170,7 @@ function drawBoundary(random: Random, stores: string[], actions: Action[], what:
   return { step, nth, op };
 }
 
-function drawPeople(random: Random): People {
+function drawPeople(random: Random): Omit<People, 'atPromotion'> {
   return {
     delayMs: random.pick([300, 1_000, 4_000, 9_000]),
     rejects: random.chance(0.06),

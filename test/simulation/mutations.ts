@@ -90,7 +90,15 @@ async function noSuchUnit(): Promise<never> {
 const PLANNED: Action[] = [{ type: 'failover', request: { to: B } }];
 const UNPLANNED: Action[] = [{ type: 'failover', request: { to: B, mode: 'unplanned' } }];
 const CALM: People = {
-  ...{ delayMs: 1_000, rejects: false, twice: false, wrongGate: false, lateMs: 0, atHold: 'retry' },
+  ...{
+    delayMs: 1_000,
+    rejects: false,
+    atPromotion: 'approve',
+    twice: false,
+    wrongGate: false,
+    lateMs: 0,
+    atHold: 'retry',
+  },
 };
 
 /** Nothing of a scenario that is given whole is drawn. */
@@ -612,6 +620,31 @@ export const MUTATIONS: readonly Mutation[] = [
       ],
     },
     patch: [{ find: 'saw(facts) {', put: 'saw(facts) {\n this.lived.clear();' }],
+  },
+  {
+    name: 'undo-of-an-earlier-plan-withdrawn',
+    what: 'a step that no worker took drops the undo that an earlier plan registered under its name',
+    focus: {
+      ...PLAIN,
+      actions: PLANNED,
+      people: { ...CALM, atPromotion: 'reject' },
+      faults: [
+        { what: 'cutRegion', region: A, ms: 90_001, when: { step: 'catchUp:orders-db', nth: 1, op: 0 } },
+        { what: 'escalate', region: A, ms: 400, when: { ms: 48_000 } },
+      ],
+    },
+    patch: [{ find: 'if (registered || !run.undo.has(step.id) || ', put: 'if (true || ' }],
+  },
+  {
+    name: 'own-journal-taken-for-a-promotion',
+    what: 'a run that is escalated to the side which is active still settles there and undoes nothing',
+    focus: {
+      ...PLAIN,
+      actions: PLANNED,
+      people: CALM,
+      faults: [{ what: 'escalateBack', region: A, ms: 400, when: { step: 'converge:orders-db', nth: 1, op: 1 } }],
+    },
+    patch: [{ find: 'if (!stays || !left || !run.acted || ', put: 'if (true || ' }],
   },
   {
     name: 'undos-oldest-first',

@@ -64,8 +64,10 @@ export class Bystanders {
       this.#gatesSeen += 1;
       const first = !this.#keptWaiting.has(status.gate.name);
       this.#keptWaiting.add(status.gate.name);
-      if (first && people.lateMs > 0) {
-        this.#nextLook = this.#awayUntil = this.#harness.now + people.lateMs;
+      const expires = people.atPromotion === 'expire' && status.gate.name === 'promote';
+      const lateMs = expires ? this.#scenario.gateMs + ROUND_MS : people.lateMs;
+      if (first && lateMs > 0) {
+        this.#nextLook = this.#awayUntil = this.#harness.now + lateMs;
         return;
       }
       await this.#decide(status.gate);
@@ -80,8 +82,9 @@ export class Bystanders {
       await this.#send('decide', { gate: `${gate.name}.99`, decision: 'approve', by: 'bob' });
       await this.#send('decide', { gate: 'rebuild.1', decision: 'approve', by: 'bob' });
     }
-    if (people.rejects && gate.name === 'cutover')
-      return this.#send('decide', { gate: gate.id, decision: 'reject', by: 'bob' });
+    const rejects =
+      gate.name === 'cutover' ? people.rejects : gate.name === 'promote' && people.atPromotion === 'reject';
+    if (rejects) return this.#send('decide', { gate: gate.id, decision: 'reject', by: 'bob' });
     const approve = { gate: gate.id, decision: 'approve', override: gate.needsOverride };
     for (const name of by.slice(0, Math.max(1, Math.min(approvals, gate.required)))) {
       await this.#send('decide', { ...approve, by: name });

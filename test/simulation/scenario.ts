@@ -62,6 +62,8 @@ export interface People {
   /** Until somebody looks at a gate or a hold, in milliseconds. */
   delayMs: number;
   rejects: boolean;
+  /** What becomes of a gate that opens right before a promotion: at first nobody comes until it has expired. */
+  atPromotion: 'approve' | 'reject' | 'expire';
   /** Every decision is sent twice. */
   twice: boolean;
   /** First to a gate that is not the open one. */

@@ -14,7 +14,15 @@ const CALM: Partial<Scenario> = {
   ...{ unplannedRamp: 'jump', writes: 'global', eager: false, batching: 'together' },
 };
 const CALM_PEOPLE: Partial<Scenario['people']> = {
-  ...{ delayMs: 1_000, rejects: false, twice: false, wrongGate: false, lateMs: 0, atHold: 'retry' },
+  ...{
+    delayMs: 1_000,
+    rejects: false,
+    atPromotion: 'approve',
+    twice: false,
+    wrongGate: false,
+    lateMs: 0,
+    atHold: 'retry',
+  },
 };
 
 /** What a scenario may be cut to in one step, the greatest cut first. */
