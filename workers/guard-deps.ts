@@ -1,6 +1,7 @@
 /** What guards need of a control worker's process: who holds a lock, a topology that is not read by each of them, word to people. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { GuardDeps } from '../activities/guarding.ts';
+import { clock } from '../drivers/clock.ts';
 import { metrics } from '../metrics/process.ts';
 import type { LastProof, LiveRun } from '../plan/health/model.ts';
 import type { Topology } from '../topology/model.ts';
@@ -9,6 +10,10 @@ import type { Announcer } from './watchdog.ts';
 
 /** Age up to which a topology that was read serves every guard, in milliseconds. */
 const TOPOLOGY_MS = 25_000;
+/** Longest time for one question to Temporal, in milliseconds: a watch waits for its answer. */
+const CALL_MS = 5_000;
+/** Lists of runs that are away are asked for again after so long, in milliseconds. */
+const LISTS_AGAIN_MS = 30_000;
 /** Past runs looked at for one that went through. */
 const LOOK_BACK = 5;
 /** What a watch has read is shown no more when nothing is read again within this time at least, in milliseconds. */
@@ -22,19 +27,27 @@ export function createGuardDeps(
   lastTopology: () => Promise<Topology>,
   announcer: Announcer,
 ): GuardDeps {
-  const proofs = new Map<string, { latest: string; proof: LastProof | null }>();
+  const proofs = new Map<string, { latest: string | null; proof: LastProof | null; notBefore: number }>();
+  const inTime = <T>(call: () => Promise<T>): Promise<T> => client.withDeadline(Date.now() + CALL_MS, call);
   return {
     topology: shared(readTopology),
     lock: async (workflowId) => {
-      const latest = await describe(client, workflowId);
-      if (latest === null) return { run: null, lastProof: null };
-      const known = proofs.get(workflowId);
+      const found = await inTime(() => describe(client, workflowId));
+      if (found === null) return { run: null, lastProof: null };
+      const run = found.open ? found.run : null;
+      const known = proofs.get(workflowId) ?? { latest: null, proof: null, notBefore: 0 };
       // Only another run, or the end of this one, can be a new proof.
-      const key = `${latest.runId}/${latest.open}`;
-      if (known?.latest === key) return { run: latest.open ? latest.run : null, lastProof: known.proof };
-      const proof = await lastProof(client, workflowId);
-      proofs.set(workflowId, { latest: key, proof });
-      return { run: latest.open ? latest.run : null, lastProof: proof };
+      const latest = `${found.runId}/${found.open}`;
+      if (known.latest === latest || clock.now() < known.notBefore) return { run, lastProof: known.proof };
+      try {
+        const proof = await inTime(() => lastProof(client, workflowId));
+        proofs.set(workflowId, { latest, proof, notBefore: 0 });
+        return { run, lastProof: proof };
+      } catch {
+        // Lists may be away while all else of Temporal works: what a guard has to say, and to fence, waits for none.
+        proofs.set(workflowId, { ...known, notBefore: clock.now() + LISTS_AGAIN_MS });
+        return { run, lastProof: known.proof };
+      }
     },
     publish,
     tellTriggers: async (alerts) => tellTriggers(client, await lastTopology(), alerts),

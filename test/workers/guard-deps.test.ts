@@ -1,7 +1,8 @@
 /** What a guard needs of its process goes on while Temporal's lists, or an edited topology, are broken. */
 import type { Client } from '@temporalio/client';
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { alertOf } from '../../activities/guarding.ts';
+import { useClock } from '../../drivers/clock.ts';
 import type { HealthFinding } from '../../plan/health/model.ts';
 import type { Topology } from '../../topology/model.ts';
 import { parseTopology } from '../../topology/parse.ts';
@@ -46,4 +47,61 @@ test('whom to tell is known from the topology that could last be read', async ()
 
 test('a topology that could never be read is not made up', async () => {
   await expect(lastReadable(() => Promise.reject(new Error('no such file')))()).rejects.toThrow('no such file');
+});
+
+describe('who holds the lock', () => {
+  /** Temporal with one completed failover and its list of runs, and a run that is at work or not. */
+  function temporal() {
+    const state = { lists: true, runId: 'a', running: false, asked: 0 };
+    const client = {
+      withDeadline: (_: number, call: () => Promise<unknown>) => call(),
+      workflow: {
+        getHandle: () => ({
+          describe: async () => ({
+            ...{ runId: state.runId, type: 'failover', startTime: new Date(AT) },
+            status: { name: state.running ? 'RUNNING' : 'COMPLETED' },
+          }),
+          result: async () => ({ outcome: 'completed', pointOfNoReturn: { crossedAt: AT } }),
+        }),
+        async *list() {
+          state.asked += 1;
+          if (!state.lists) throw new Error('visibility is away');
+          yield { runId: 'a', type: 'failover', closeTime: new Date(AT + 1_000) };
+        },
+      },
+    } as unknown as Client;
+    const read = async () => topology;
+    return { state, guard: createGuardDeps(client, read, read, new Announcer(log, null, null)) };
+  }
+  const proof = { runId: 'a', type: 'failover', at: AT + 1_000 };
+  const run = { workflowId: 'failover/checkout', runId: 'b', type: 'failover', startedAt: AT };
+  let now = AT;
+  beforeEach(() => {
+    now = AT;
+    useClock({ now: () => now, monotonic: () => now, sleep: async () => {}, every: () => () => {} });
+  });
+  afterEach(() => useClock(null));
+
+  test('is said while the lists of runs are away, and the proof is asked for again', async () => {
+    const { state, guard } = temporal();
+    Object.assign(state, { lists: false, runId: 'b', running: true });
+    expect(await guard.lock('failover/checkout')).toEqual({ run, lastProof: null });
+    state.lists = true;
+    now += 60_000;
+    expect(await guard.lock('failover/checkout')).toEqual({ run, lastProof: proof });
+  });
+
+  test('with the proof that was known before', async () => {
+    const { state, guard } = temporal();
+    expect(await guard.lock('failover/checkout')).toEqual({ run: null, lastProof: proof });
+    Object.assign(state, { lists: false, runId: 'b', running: true });
+    expect(await guard.lock('failover/checkout')).toEqual({ run, lastProof: proof });
+  });
+
+  test('and lists that are away are not asked with every look', async () => {
+    const { state, guard } = temporal();
+    Object.assign(state, { lists: false, runId: 'b', running: true });
+    for (let look = 0; look < 10; look += 1, now += 2_000) await guard.lock('failover/checkout');
+    expect(state.asked).toBe(1);
+  });
 });
