@@ -18,6 +18,8 @@ const LISTS_AGAIN_MS = 30_000;
 const LOOK_BACK = 5;
 /** What a watch has read is shown no more when nothing is read again within this time at least, in milliseconds. */
 const FRESH_MS = 60_000;
+/** Runs that promote. */
+const PROVING = ['failover', 'failback'];
 const OF_THE_WATCH = ['rampart_guard_look_seconds', 'rampart_last_proof_timestamp_seconds'] as const;
 
 /** @param lastTopology the one that could last be read: whom to tell is known while an edited one is broken */
@@ -40,7 +42,7 @@ export function createGuardDeps(
       const latest = `${found.runId}/${found.open}`;
       if (known.latest === latest || clock.now() < known.notBefore) return { run, lastProof: known.proof };
       try {
-        const proof = await inTime(() => lastProof(client, workflowId));
+        const proof = await inTime(() => lastProof(client, workflowId, found.ended));
         proofs.set(workflowId, { latest, proof, notBefore: 0 });
         return { run, lastProof: proof };
       } catch {
@@ -56,11 +58,19 @@ export function createGuardDeps(
   };
 }
 
+/** A run that came to its end. */
+interface Ended {
+  runId: string;
+  type: string;
+  closeTime?: Date | undefined;
+}
+
 async function describe(client: Client, workflowId: string) {
   try {
     const found = await client.workflow.getHandle(workflowId).describe();
     const run: LiveRun = { workflowId, runId: found.runId, type: found.type, startedAt: found.startTime.getTime() };
-    return { runId: found.runId, open: found.status.name === 'RUNNING', run };
+    const ended = found.status.name === 'COMPLETED' ? { ...run, closeTime: found.closeTime } : null;
+    return { runId: found.runId, open: found.status.name === 'RUNNING', run, ended };
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
     throw error;
@@ -68,20 +78,33 @@ async function describe(client: Client, workflowId: string) {
 }
 
 /** The last failover or failback that promoted and came to its end. Runs that found nothing to do prove nothing. */
-async function lastProof(client: Client, workflowId: string): Promise<LastProof | null> {
-  const query = `WorkflowId = "${workflowId}" AND ExecutionStatus = "Completed" AND WorkflowType IN ("failover", "failback")`;
+async function lastProof(client: Client, workflowId: string, ended: Ended | null): Promise<LastProof | null> {
+  // What has just ended may be in no list yet.
+  const newest = ended !== null && PROVING.includes(ended.type) ? await proofOf(client, workflowId, ended) : null;
+  if (newest !== null) return newest;
+  const types = PROVING.map((type) => `"${type}"`).join(', ');
+  const query = `WorkflowId = "${workflowId}" AND ExecutionStatus = "Completed" AND WorkflowType IN (${types})`;
   let looked = 0;
-  for await (const { runId, type, closeTime } of client.workflow.list({ query, pageSize: LOOK_BACK })) {
-    const record = (await client.workflow.getHandle(workflowId, runId).result()) as {
-      outcome?: string;
-      pointOfNoReturn?: { crossedAt: number | null };
-    } | null;
-    if (record?.outcome === 'completed' && record.pointOfNoReturn?.crossedAt != null)
-      return { runId, type, at: closeTime?.getTime() ?? Date.now() };
+  for await (const one of client.workflow.list({ query, pageSize: LOOK_BACK })) {
+    const proof = await proofOf(client, workflowId, one);
+    if (proof !== null) return proof;
     looked += 1;
     if (looked >= LOOK_BACK) break;
   }
   return null;
+}
+
+async function proofOf(
+  client: Client,
+  workflowId: string,
+  { runId, type, closeTime }: Ended,
+): Promise<LastProof | null> {
+  const record = (await client.workflow.getHandle(workflowId, runId).result()) as {
+    outcome?: string;
+    pointOfNoReturn?: { crossedAt: number | null };
+  } | null;
+  if (record?.outcome !== 'completed' || record.pointOfNoReturn?.crossedAt == null) return null;
+  return { runId, type, at: closeTime?.getTime() ?? Date.now() };
 }
 
 /** One reading for all who ask within its time; a failed one is not kept. */

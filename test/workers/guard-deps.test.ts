@@ -52,7 +52,7 @@ test('a topology that could never be read is not made up', async () => {
 describe('who holds the lock', () => {
   /** Temporal with one completed failover and its list of runs, and a run that is at work or not. */
   function temporal() {
-    const state = { lists: true, runId: 'a', running: false, asked: 0 };
+    const state = { lists: true, listed: true, runId: 'a', running: false, asked: 0 };
     const client = {
       withDeadline: (_: number, call: () => Promise<unknown>) => call(),
       workflow: {
@@ -60,13 +60,14 @@ describe('who holds the lock', () => {
           describe: async () => ({
             ...{ runId: state.runId, type: 'failover', startTime: new Date(AT) },
             status: { name: state.running ? 'RUNNING' : 'COMPLETED' },
+            closeTime: state.running ? undefined : new Date(AT + 1_000),
           }),
           result: async () => ({ outcome: 'completed', pointOfNoReturn: { crossedAt: AT } }),
         }),
         async *list() {
           state.asked += 1;
           if (!state.lists) throw new Error('visibility is away');
-          yield { runId: 'a', type: 'failover', closeTime: new Date(AT + 1_000) };
+          if (state.listed) yield { runId: 'a', type: 'failover', closeTime: new Date(AT + 1_000) };
         },
       },
     } as unknown as Client;
@@ -96,6 +97,12 @@ describe('who holds the lock', () => {
     expect(await guard.lock('failover/checkout')).toEqual({ run: null, lastProof: proof });
     Object.assign(state, { lists: false, runId: 'b', running: true });
     expect(await guard.lock('failover/checkout')).toEqual({ run, lastProof: proof });
+  });
+
+  test('with the proof of a run that has ended and is in no list yet', async () => {
+    const { state, guard } = temporal();
+    state.listed = false;
+    expect(await guard.lock('failover/checkout')).toEqual({ run: null, lastProof: proof });
   });
 
   test('and lists that are away are not asked with every look', async () => {
