@@ -15,6 +15,8 @@ import { open, perform } from './perform.ts';
 export interface GuardDeps {
   /** The topology, at most half a minute old: every guard of the process asks for the same one. */
   topology(): Promise<Topology>;
+  /** As it could last be read. */
+  lastTopology(): Promise<Topology>;
   /** The run under a lock, and the last one there that went through to its end. */
   lock(workflowId: string): Promise<{ run: LiveRun | null; lastProof: LastProof | null }>;
   /** Shows the health in the process's metrics; `null`: this process no longer watches the service. */
@@ -38,7 +40,8 @@ export function createGuardingActivities(deps: ActivityDeps, guard: GuardDeps): 
   return {
     resolveGuarded: ({ service }) =>
       perform(deps, nobody(service), null, async () => {
-        const found = guardedIn(await guard.topology(), service);
+        // While an edited one is broken, what is guarded is guarded as it was; the watch says so.
+        const found = guardedIn(await guard.topology().catch(guard.lastTopology), service);
         return found === null ? null : { ...found, searchAttributes: await deps.searchAttributes() };
       }),
     watchService: (call) =>
@@ -101,7 +104,8 @@ async function watchService(
   // A watch that moves to another worker goes on remembering since when things stand.
   const before = activityInfo().heartbeatDetails as { memory?: Memory } | undefined;
   let memory = before?.memory ?? call.memory;
-  let topologyError: string | null = null;
+  // What was said to be broken is read before it is said to be mended.
+  let topologyError = saysBroken(call.shown) ? await guard.topology().then(() => null, messageOf) : null;
   let lock: Awaited<ReturnType<GuardDeps['lock']>> = { run: call.shown?.run ?? null, lastProof: null };
   let lockAt = 0;
   let topologyAt = context.now();
@@ -137,7 +141,7 @@ async function watchService(
             return { why: 'topology', ...judged };
           topologyError = null;
         } catch (error) {
-          topologyError = error instanceof Error ? error.message : String(error);
+          topologyError = messageOf(error);
         }
       }
       const wait = everyMs - (context.now() - began);
@@ -147,6 +151,10 @@ async function watchService(
     guard.publish(service.name, null, { ms: 0, everyMs });
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const saysBroken = (health: Health | null): boolean =>
+  health?.findings.some(({ code }) => code === 'topologyUnreadable') ?? false;
 
 function differs(known: Guarded, now: Omit<Guarded, 'searchAttributes'> | null): boolean {
   const part = (of: Omit<Guarded, 'searchAttributes'>) => JSON.stringify([of.service, of.components, of.lock]);
@@ -196,7 +204,7 @@ async function lookAt(
           const read = () => open(deps, component, 'router', context).observe();
           return [component.name, await nowAndThen(kept, component, context.now(), read)];
         } catch (error) {
-          const detail = error instanceof Error ? error.message : String(error);
+          const detail = messageOf(error);
           const none = { reachable: false, weights: null, applied: false, claim: null };
           return [component.name, { ...none, observedAt: context.now(), detail }];
         }
@@ -207,7 +215,7 @@ async function lookAt(
 }
 
 function unread(component: Component, region: string, at: number, error: unknown): NodeObservation[] {
-  const detail = error instanceof Error ? error.message : String(error);
+  const detail = messageOf(error);
   const nothing = { systemId: null, timeline: null, position: null, received: null, upstream: null, lag: null };
   const none = { replicas: [], fence: null, sync: null, claim: null, journal: null };
   return component.sides[region]!.nodes.map(({ name }) => ({

@@ -40,6 +40,7 @@ async function lookOften(): Promise<number[]> {
   const environment = new MockActivityEnvironment();
   const { watchService } = createGuardingActivities(depsWith(instant(Object.values(found.components))), {
     topology: async () => ({ ...topology!, services: { checkout: service } }),
+    lastTopology: () => Promise.reject(new Error('not asked')),
     lock: async () => ({ run: null, lastProof: null }),
     publish: (_service, health, look) => {
       if (health !== null) looks.push(look.ms);

@@ -5,6 +5,7 @@ import { clock } from '../drivers/clock.ts';
 import { metrics } from '../metrics/process.ts';
 import type { LastProof, LiveRun } from '../plan/health/model.ts';
 import type { Topology } from '../topology/model.ts';
+import type { ReadTopology } from './last-topology.ts';
 import { tellTriggers } from './own-alerts.ts';
 import type { Announcer } from './watchdog.ts';
 
@@ -22,17 +23,12 @@ const FRESH_MS = 60_000;
 const PROVING = ['failover', 'failback'];
 const OF_THE_WATCH = ['rampart_guard_look_seconds', 'rampart_last_proof_timestamp_seconds'] as const;
 
-/** @param lastTopology the one that could last be read: whom to tell is known while an edited one is broken */
-export function createGuardDeps(
-  client: Client,
-  readTopology: () => Promise<Topology>,
-  lastTopology: () => Promise<Topology>,
-  announcer: Announcer,
-): GuardDeps {
+export function createGuardDeps(client: Client, read: ReadTopology, announcer: Announcer): GuardDeps {
   const proofs = new Map<string, { latest: string | null; proof: LastProof | null; notBefore: number }>();
   const inTime = <T>(call: () => Promise<T>): Promise<T> => client.withDeadline(Date.now() + CALL_MS, call);
   return {
-    topology: shared(readTopology),
+    topology: shared(read.now),
+    lastTopology: read.last,
     lock: async (workflowId) => {
       const found = await inTime(() => describe(client, workflowId));
       if (found === null) return { run: null, lastProof: null };
@@ -52,7 +48,7 @@ export function createGuardDeps(
       }
     },
     publish,
-    tellTriggers: async (alerts) => tellTriggers(client, await lastTopology(), alerts),
+    tellTriggers: async (alerts) => tellTriggers(client, await read.last(), alerts),
     tell: ({ code, since: _, ...finding }, { at, ...about }) =>
       announcer.tell({ ...finding, ...about, kind: code, source: 'guard' }, at),
   };

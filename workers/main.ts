@@ -36,7 +36,7 @@ import { createGuardDeps } from './guard-deps.ts';
 import { keepGuards } from './guards.ts';
 import { createHaltDeps, openHalt } from './halt-deps.ts';
 import { serveHealth } from './health.ts';
-import { lastReadable } from './last-topology.ts';
+import { rememberTopology } from './last-topology.ts';
 import { createLog } from './log.ts';
 import { exporterAddress, exporterOptions, serveMetrics } from './metrics-server.ts';
 import { keepReports, temporalOf } from './reports.ts';
@@ -103,12 +103,13 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   });
   const client = new Client({ connection, namespace });
   const sampler = new Sampler(join(stateDirectory(), placeName));
+  const read = rememberTopology(() => readTopology(options));
   const deps: ActivityDeps = {
     place,
     stateDir: join(stateDirectory(), placeName),
     build: await buildId(),
     drivers: options.drivers ?? builtIn,
-    topology: () => readTopology(options),
+    topology: read.now,
     searchAttributes: () => registeredSearchAttributes(connection, namespace),
     cancelRun: async (workflowId, runId) => {
       await connection.workflowService.requestCancelWorkflowExecution({
@@ -123,8 +124,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     namespace,
     ui: process.env.RAMPART_UI ?? null,
   };
-  const lastTopology = lastReadable(deps.topology);
-  const topology = await lastTopology();
+  const topology = await read.now();
   if (place.region !== null && topology.regions[place.region] === undefined)
     throw new RampartError(
       'InvalidInput',
@@ -133,15 +133,15 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   if (place.region === null) await ensureSearchAttributes(connection, namespace, log.own);
 
   await mkdir(deps.stateDir, { recursive: true });
-  const channels = new ChannelTeller({ topology: lastTopology, secret: resolveSecret, count: countNotification });
+  const channels = new ChannelTeller({ topology: read.last, secret: resolveSecret, count: countNotification });
   const announcer = new Announcer(log.own, notifyCommand(), place.region === null ? channels : null);
-  const guardDeps = createGuardDeps(client, deps.topology, lastTopology, announcer);
+  const guardDeps = createGuardDeps(client, read, announcer);
   const guarding = place.region === null ? createGuardingActivities(deps, guardDeps) : null;
   const triggering = place.region === null ? createTriggerActivities(deps, createTriggerDeps(client, announcer)) : null;
   const drilling =
     place.region === null ? createDrillActivities(deps, createDrillDeps(client, deps.topology, log.own)) : null;
   const watched =
-    place.region === null ? createWatchingActivities(deps, createWatchingDeps(client, lastTopology, announcer)) : null;
+    place.region === null ? createWatchingActivities(deps, createWatchingDeps(client, read.last, announcer)) : null;
   const activities = {
     ...createPlanningActivities(deps),
     ...createStepActivities(deps),
@@ -149,7 +149,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     ...triggering,
     ...drilling,
     ...(place.region === null
-      ? createComparingActivities(deps, createComparingDeps(client, lastTopology, announcer))
+      ? createComparingActivities(deps, createComparingDeps(client, read.last, announcer))
       : null),
     // A region's worker pauses the replicas beside it.
     ...createHaltActivities(deps, createHaltDeps(client, announcer)),

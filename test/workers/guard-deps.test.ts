@@ -7,7 +7,7 @@ import type { HealthFinding } from '../../plan/health/model.ts';
 import type { Topology } from '../../topology/model.ts';
 import { parseTopology } from '../../topology/parse.ts';
 import { createGuardDeps } from '../../workers/guard-deps.ts';
-import { lastReadable } from '../../workers/last-topology.ts';
+import { rememberTopology } from '../../workers/last-topology.ts';
 import { Announcer } from '../../workers/watchdog.ts';
 import { BASE } from '../topology/bad-inputs.ts';
 import { fakeDrivers } from '../topology/fake-drivers.ts';
@@ -25,12 +25,11 @@ const finding: HealthFinding = {
 
 test('whom to tell is known from the topology that could last be read', async () => {
   let broken = false;
-  const read = async (): Promise<Topology> => {
+  const read = rememberTopology(async (): Promise<Topology> => {
     if (broken) throw new Error('rampart.yaml does not validate');
     return topology;
-  };
-  const last = lastReadable(read);
-  await last();
+  });
+  await read.now();
   const signalled: string[] = [];
   const client = {
     withDeadline: (_: number, call: () => Promise<unknown>) => call(),
@@ -38,7 +37,7 @@ test('whom to tell is known from the topology that could last be read', async ()
       signalWithStart: async (_: string, { workflowId }: { workflowId: string }) => signalled.push(workflowId),
     },
   } as unknown as Client;
-  const guard = createGuardDeps(client, read, last, new Announcer(log, null, null));
+  const guard = createGuardDeps(client, read, new Announcer(log, null, null));
   broken = true;
   await expect(guard.topology()).rejects.toThrow('does not validate');
   await guard.tellTriggers([alertOf('checkout', finding, 'firing', AT)]);
@@ -46,7 +45,8 @@ test('whom to tell is known from the topology that could last be read', async ()
 });
 
 test('a topology that could never be read is not made up', async () => {
-  await expect(lastReadable(() => Promise.reject(new Error('no such file')))()).rejects.toThrow('no such file');
+  const { last } = rememberTopology(() => Promise.reject(new Error('no such file')));
+  await expect(last()).rejects.toThrow('no such file');
 });
 
 describe('who holds the lock', () => {
@@ -71,8 +71,8 @@ describe('who holds the lock', () => {
         },
       },
     } as unknown as Client;
-    const read = async () => topology;
-    return { state, guard: createGuardDeps(client, read, read, new Announcer(log, null, null)) };
+    const read = rememberTopology(async () => topology);
+    return { state, guard: createGuardDeps(client, read, new Announcer(log, null, null)) };
   }
   const proof = { runId: 'a', type: 'failover', at: AT + 1_000 };
   const run = { workflowId: 'failover/checkout', runId: 'b', type: 'failover', startedAt: AT };

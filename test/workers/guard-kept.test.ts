@@ -1,7 +1,7 @@
-/** A guard looks at what a provider limits now and then: in between a reading stands, and is believed for nothing new. */
+/** What a guard goes by between two readings: of what a provider limits, and of the topology. */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Guarded, WatchServiceAnswer } from '../../activities/contract.ts';
+import type { Guarded, GuardingActivities, WatchServiceAnswer } from '../../activities/contract.ts';
 import type { ActivityDeps } from '../../activities/deps.ts';
 import { createGuardingActivities } from '../../activities/guarding.ts';
 import { useClock } from '../../drivers/clock.ts';
@@ -23,8 +23,10 @@ const guarded: Guarded = {
 };
 
 let now = 0;
+let broken = false;
 beforeEach(() => {
   now = 1_000_000;
+  broken = false;
   useClock({
     now: () => now,
     monotonic: () => now,
@@ -43,6 +45,12 @@ function watch(
   forMs: number,
 ): { looks: number[]; end: Promise<WatchServiceAnswer> } {
   const looks: number[] = [];
+  const { watchService } = activities(answers, looks);
+  const call = { guarded, shown, memory: EMPTY_MEMORY, local: {}, forMs };
+  return { looks, end: new MockActivityEnvironment().run(watchService, call) as Promise<WatchServiceAnswer> };
+}
+
+function activities(answers: boolean[], looks: number[]): GuardingActivities {
   const observe = async (): Promise<RouterObservation> => {
     const reachable = answers[Math.min(looks.length, answers.length - 1)]!;
     looks.push(now);
@@ -60,20 +68,24 @@ function watch(
   const deps = {
     place: { region: null, place: null },
     stateDir: '/nonexistent',
+    searchAttributes: async () => [],
     log: quiet,
     drivers: new Map([
       ['limited', { type: 'limited', role: 'router', open: () => ({ observe }) } as unknown as Driver],
     ]),
   } as unknown as ActivityDeps;
-  const { watchService } = createGuardingActivities(deps, {
-    topology: async () => ({ services: { checkout: guarded.service }, components: { edge } }) as unknown as Topology,
+  const whole = { services: { checkout: guarded.service }, components: { edge } } as unknown as Topology;
+  return createGuardingActivities(deps, {
+    topology: async () => {
+      if (broken) throw new Error('rampart.yaml does not validate');
+      return whole;
+    },
+    lastTopology: async () => whole,
     lock: async () => ({ run: null, lastProof: null }),
     publish: () => {},
     tell: async () => {},
     tellTriggers: async () => {},
   });
-  const call = { guarded, shown, memory: EMPTY_MEMORY, local: {}, forMs };
-  return { looks, end: new MockActivityEnvironment().run(watchService, call) as Promise<WatchServiceAnswer> };
 }
 
 const well = async (): Promise<Health> => (await watch([true], null, 1_000).end).health;
@@ -98,4 +110,26 @@ test('while all is well it is looked at no more often than its driver says', asy
   const { looks, end } = watch([true], shown, 3 * LOOK_EVERY_MS - 1_000);
   expect((await end).why).toBe('time');
   expect(looks).toHaveLength(3);
+});
+
+test('a topology that stays broken is said once, and its end when it can be read again', async () => {
+  const shown = await well();
+  broken = true;
+  const said = await watch([true], shown, 60_000).end;
+  const codes = ({ health }: WatchServiceAnswer) => health.findings.map(({ code }) => code);
+  expect([said.why, codes(said)]).toEqual(['changed', expect.arrayContaining(['topologyUnreadable'])]);
+  // The next watch begins while it is still broken.
+  const later = await watch([true], said.health, 60_000).end;
+  expect([later.why, codes(later)]).toEqual(['time', codes(said)]);
+  broken = false;
+  const mended = await watch([true], later.health, 60_000).end;
+  expect([mended.why, codes(mended)]).toEqual(['changed', codes({ ...mended, health: shown })]);
+});
+
+test('a guard that begins while the topology is broken watches what it could last read', async () => {
+  broken = true;
+  const resolved = await new MockActivityEnvironment().run(activities([true], []).resolveGuarded, {
+    service: 'checkout',
+  });
+  expect(resolved).toMatchObject({ lock: 'failover/checkout', service: { name: 'checkout' } });
 });

@@ -29,6 +29,7 @@ function guard(more: Partial<GuardDeps>) {
   const alerts: Alert[] = [];
   const deps: GuardDeps = {
     topology: () => Promise.reject(new Error('not asked')),
+    lastTopology: () => Promise.reject(new Error('not asked')),
     lock: () => Promise.reject(new Error('not asked')),
     publish: () => {},
     tell: async ({ code }, { state, at }) => void told.push(`${state} ${code} ${at - AT}`),

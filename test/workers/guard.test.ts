@@ -84,6 +84,7 @@ function watch(
 ): Promise<WatchServiceAnswer> {
   const guard: GuardDeps = {
     topology: async () => topology,
+    lastTopology: async () => topology,
     lock: async () => ({ run: null, lastProof: null }),
     publish: () => {},
     tell: async () => {},
