@@ -2,7 +2,7 @@
 import { RampartError } from '../errors.ts';
 import type { At, CatchUpReceipt, FenceReceipt, LossStatement, Position, SampleReading } from '../ports.ts';
 import { NO_LOSS, stateLoss } from '../sql/loss.ts';
-import { greatest } from '../sql/lsn.ts';
+import { greatest, isFurther } from '../sql/lsn.ts';
 import { follow, isBeyond, type Progress, reachedBy, settled, sourceSync, syncNote } from '../sql/progress.ts';
 import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
@@ -142,7 +142,7 @@ export async function chooseTarget(cluster: Cluster, to: At): Promise<PgNode> {
   const promoted = alive.find(({ status }) => !status.inRecovery);
   if (promoted !== undefined) return promoted.node;
   const best = alive.reduce<(typeof alive)[number] | null>(
-    (best, next) => (best === null || placeOf(next.status) > placeOf(best.status) ? next : best),
+    (best, next) => (best === null || isFurther(placeOf(next.status), placeOf(best.status)) ? next : best),
     null,
   );
   if (best !== null) return best.node;
@@ -151,6 +151,4 @@ export async function chooseTarget(cluster: Cluster, to: At): Promise<PgNode> {
   });
 }
 
-function placeOf(status: ServerStatus): bigint {
-  return BigInt(greatest(status.position, status.received)?.order ?? 0);
-}
+const placeOf = (status: ServerStatus): Position | null => greatest(status.position, status.received);

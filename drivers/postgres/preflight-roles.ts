@@ -2,8 +2,8 @@
 
 import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
-import type { Finding } from '../ports.ts';
-import { greatest } from '../sql/lsn.ts';
+import type { Finding, Position } from '../ports.ts';
+import { greatest, isFurther } from '../sql/lsn.ts';
 import type { ServerStatus } from '../sql/status.ts';
 import { addressOf, type PgNode } from './config.ts';
 import { known, type NodeReading } from './reading.ts';
@@ -145,7 +145,7 @@ export function localFiles(readings: NodeReading[], say: Say): void {
   }
 }
 
-const placeOf = ({ status }: Alive): bigint => BigInt(greatest(status.position, status.received)?.order ?? 0);
+const placeOf = ({ status }: Alive): Position | null => greatest(status.position, status.received);
 
 /** The one that would be promoted: a writable one first, else the furthest. */
 export function bestOf(candidates: Alive[]): Alive | undefined {
@@ -153,7 +153,7 @@ export function bestOf(candidates: Alive[]): Alive | undefined {
   return (
     writable ??
     candidates.reduce<Alive | undefined>(
-      (best, next) => (best === undefined || placeOf(next) > placeOf(best) ? next : best),
+      (best, next) => (best === undefined || isFurther(placeOf(next), placeOf(best)) ? next : best),
       undefined,
     )
   );
@@ -166,8 +166,7 @@ export function betterPlaced(alive: Alive[], target: Alive, say: Say): void {
       other.status.inRecovery &&
       other.node.region !== target.node.region &&
       other.status.systemId === target.status.systemId &&
-      (other.status.timeline > target.status.timeline ||
-        (other.status.timeline === target.status.timeline && placeOf(other) > placeOf(target))),
+      isFurther(placeOf(other), placeOf(target)),
   );
   const best = bestOf(better);
   if (best === undefined) return;
@@ -175,7 +174,7 @@ export function betterPlaced(alive: Alive[], target: Alive, say: Say): void {
     'warning',
     'postgres.betterReplica',
     target.node.region,
-    `${best.node.name} in ${best.node.region} is further (${greatest(best.status.position, best.status.received)?.text}) than ${target.node.name} (${greatest(target.status.position, target.status.received)?.text})`,
+    `${best.node.name} in ${best.node.region} is further (${placeOf(best)?.text}) than ${target.node.name} (${placeOf(target)?.text})`,
     `Consider --to ${best.node.region}.`,
   );
 }

@@ -39,9 +39,8 @@ export function stateLoss(input: LossInput): LossStatement {
   const toTime: Millis | null = fence === null || fence.cannotWrite === 'none' ? null : fence.provenAt;
   const last = writes.at(-1)?.position ?? null;
   const final = fence?.finalPosition ?? null;
-  const atMostBytes = final === null || reached === null ? null : Math.max(0, bytesBetween(final, reached));
-  const atLeastBytes =
-    reached === null || (last === null && final === null) ? null : Math.max(0, bytesBetween(final ?? last!, reached));
+  const atMostBytes = missing(final, reached);
+  const atLeastBytes = missing(final ?? last, reached);
   const closed = fromTime !== null && toTime !== null;
   return {
     kind: closed ? (atMostBytes === null ? 'bounded' : 'measured') : 'unknown',
@@ -54,7 +53,18 @@ export function stateLoss(input: LossInput): LossStatement {
   };
 }
 
-const isReached = (sample: Position, reached: Position): boolean => BigInt(sample.order) <= BigInt(reached.order);
+/**
+ * Nothing of a later timeline is: the target has stayed behind where the source was promoted, or went on by itself, and
+ * then its position may well be the higher one.
+ */
+const isReached = (sample: Position, reached: Position): boolean =>
+  sample.timeline <= reached.timeline && BigInt(sample.order) <= BigInt(reached.order);
+
+/** Bytes up to `written` that were not reached; `null` across timelines, where a difference says nothing. */
+function missing(written: Position | null, reached: Position | null): number | null {
+  if (written === null || reached === null || written.timeline !== reached.timeline) return null;
+  return Math.max(0, bytesBetween(written, reached));
+}
 
 const iso = (at: Millis | null): string | null => (at === null ? null : new Date(at).toISOString());
 

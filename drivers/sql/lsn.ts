@@ -24,7 +24,17 @@ export function bytesBetween(a: Position, b: Position): number {
   return Number(BigInt(a.order) - BigInt(b.order));
 }
 
-/** The greater of two, either of which may be missing. */
+/**
+ * Whether `a` is beyond `b`: a later timeline first, because what is on an earlier one beyond the fork is no part of it.
+ * A missing place is behind every other.
+ */
+export function isFurther(a: Position | null, b: Position | null): boolean {
+  if (a === null || b === null) return a !== null;
+  if (a.timeline !== b.timeline) return a.timeline > b.timeline;
+  return BigInt(a.order) > BigInt(b.order);
+}
+
+/** The greater of two of one timeline, either of which may be missing. */
 export function greatest(a: Position | null, b: Position | null): Position | null {
   if (a === null) return b;
   if (b === null) return a;

@@ -33,9 +33,12 @@ export function settled(cluster: SqlComponent, node: SqlServer, status: ServerSt
 
 export const reachedBy = ({ applied, received }: Progress): Position | null => greatest(applied, received);
 
-/** `stopped`: the final position is the start of the last record. `sessions`: it is the end of the log. */
+/**
+ * `stopped`: the final position is the start of the last record. `sessions`: it is the end of the log. Never true on a
+ * timeline that the source has left: such a target has a tail of its own there instead.
+ */
 export function isBeyond(applied: Position | null, final: Position, strength: string): boolean {
-  if (applied === null) return false;
+  if (applied === null || applied.timeline < final.timeline) return false;
   const [a, f] = [BigInt(applied.order), BigInt(final.order)];
   return strength === 'sessions' ? a >= f : a > f;
 }

@@ -6,7 +6,8 @@ import { postgres } from '../../../drivers/postgres/driver.ts';
 import { parseStandbyNames } from '../../../drivers/postgres/sync-settings.ts';
 import { ancestryOf } from '../../../drivers/postgres/timeline.ts';
 import { stateLoss } from '../../../drivers/sql/loss.ts';
-import { bytesBetween, formatLsn, parseHistory, parseLsn, positionAt } from '../../../drivers/sql/lsn.ts';
+import { bytesBetween, formatLsn, isFurther, parseHistory, parseLsn, positionAt } from '../../../drivers/sql/lsn.ts';
+import { isBeyond } from '../../../drivers/sql/progress.ts';
 import { formatConninfo, parseConninfo } from '../../../drivers/sql/status.ts';
 import type { Component } from '../../../topology/model.ts';
 
@@ -20,6 +21,21 @@ test('log locations read and write the same, and order as numbers', () => {
   expect(() => parseLsn('16-B3')).toThrow('not a WAL location');
   expect(positionAt('0/0', 1)).toBeNull();
   expect(bytesBetween(positionAt('1/0', 1)!, positionAt('0/FFFFFFFF', 1)!)).toBe(1);
+});
+
+test('the later timeline is further, whatever its position; what was parted from reaches nothing of it', () => {
+  const [old, young] = [positionAt('0/9000000', 1), positionAt('0/5000000', 2)];
+  expect(isFurther(young, old)).toBe(true);
+  expect(isFurther(old, young)).toBe(false);
+  expect(isFurther(positionAt('0/5000001', 2), young)).toBe(true);
+  expect(isFurther(young, young)).toBe(false);
+  expect(isFurther(old, null)).toBe(true);
+  expect(isFurther(null, old)).toBe(false);
+  for (const strength of ['stopped', 'sessions']) {
+    expect(isBeyond(old, young!, strength)).toBe(false);
+    // A place on the way it came is behind it.
+    expect(isBeyond(positionAt('0/6000000', 2), positionAt('0/5000000', 1)!, strength)).toBe(true);
+  }
 });
 
 test('connection strings survive quotes, blanks and backslashes', () => {
@@ -61,12 +77,12 @@ test('who has gone beyond the fork has a history of its own', () => {
   expect(ancestryOf(at('0/1', 2), { timeline: 3, forks: null }, false).ancestry).toBe('unknown');
 });
 
-const writable = (at: number, lsn: string): SampleReading => ({
+const writable = (at: number, lsn: string, timeline = 1): SampleReading => ({
   node: 'a',
   region: 'a',
   state: 'writable',
   at,
-  position: positionAt(lsn, 1),
+  position: positionAt(lsn, timeline),
 });
 const proof = (change: Partial<FenceReceipt['fence']> = {}): FenceReceipt['fence'] => ({
   region: 'a',
@@ -109,6 +125,24 @@ test('loss is a window of time: from the newest sample that arrived to the fence
   // Nothing known to have arrived: no beginning.
   expect(stateLoss({ ...input, reached: positionAt('0/10', 1) })).toMatchObject({ kind: 'unknown', fromTime: null });
   expect(stateLoss({ ...input, asyncCommitMs: 600 }).fromTime).toBe(new Date(1_400).toISOString());
+});
+
+test('a target on the timeline that the source has left has nothing of what was written since', () => {
+  // Further by position alone: it kept rows of its own when the source was promoted.
+  const reached = positionAt('0/900', 1);
+  const since = [writable(2_000, '0/300', 2), writable(3_000, '0/400', 2)];
+  const input = { from: 'a', samples: since, fence: proof(), reached, asyncCommitMs: 0, note: '' };
+  const unknown = { kind: 'unknown', fromTime: null, seconds: null, atLeastBytes: null, atMostBytes: null };
+  expect(stateLoss(input)).toMatchObject(unknown);
+  const fence = proof({ finalPosition: positionAt('0/450', 2), timeline: 2 });
+  expect(stateLoss({ ...input, fence })).toMatchObject(unknown);
+  // Known from before they parted: the window begins there.
+  expect(stateLoss({ ...input, samples: [writable(1_000, '0/200'), ...since], fence })).toMatchObject({
+    kind: 'bounded',
+    fromTime: new Date(1_000).toISOString(),
+    atLeastBytes: null,
+    atMostBytes: null,
+  });
 });
 
 test('what was acknowledged before the window is on the target, whatever the samples were', () => {
