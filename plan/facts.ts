@@ -33,7 +33,9 @@ export function factsOf(situation: Situation, stages: readonly Stage[]): Facts {
   const lag = lags(situation);
   const losses = lossesOf(situation);
   const loss = combineLoss(losses);
-  const provided = losses.filter(([store]) => switchedByProvider(situation, store));
+  const parted = new Set(parts.stores.filter((view) => view.writable.length > 1).map((view) => view.store.name));
+  const left = losses.filter(([store]) => parted.has(store));
+  const provided = losses.filter(([store]) => switchedByProvider(situation, store) && !parted.has(store));
   const accepted = new Set(input.request.override ?? []);
   const all = [
     ...haltFindings(situation),
@@ -58,6 +60,8 @@ export function factsOf(situation: Situation, stages: readonly Stage[]): Facts {
     loss,
     // Of a store that its provider switches no step states the loss before it is switched: it stands here alone.
     ...(provided.length > 0 && situation.mode === 'unplanned' ? { lossByProvider: Object.fromEntries(provided) } : {}),
+    // Nor of one that is writable at both sides, of which one is left behind.
+    ...(left.length > 0 ? { lossLeftBehind: Object.fromEntries(left) } : {}),
     positions: byStore((view) => positionsOf(situation, view)),
     fence: byStore((view) => fenceSentence(situation, view)),
     stores: byStore((view) => identityOf(situation, view)),
@@ -90,8 +94,8 @@ function lossesOf(situation: Situation): ByStore {
   if (action === 'refence')
     return all(noLoss('The active side stays as it is; what the fenced one holds stays readable there.'));
   if (reading.classified.state === 'twoWritable') {
-    const switched = moving.filter(({ store }) => !isStaged(store));
-    return [...all(leftBehind(situation)), ...switched.map((view) => lostOf(situation, view))];
+    const single = moving.filter((view) => view.writable.length < 2);
+    return [...leftBehind(situation), ...single.map((view) => lostOf(situation, view))];
   }
   if (moving.length === 0) {
     return all(noLoss('The promotion has happened; what it lost is in the record of the run that made it.'));
@@ -164,28 +168,24 @@ function sampledSync(samples: readonly SampleReading[]): NodeObservation['sync']
  * Two sides accept writes: what the one that is fenced has acknowledged since they parted stays behind on it. They
  * parted after the last sample in which the target was a replica; what it held then is all that is surely common.
  */
-function leftBehind({ input, parts, from, to }: Situation): LossStatement {
-  return combineLoss(
-    parts.stores
-      .filter((view) => view.writable.length > 1)
-      .map((view) => {
-        const samples = input.observations.samples[view.store.name] ?? [];
-        const source = view.writable.find((node) => node.region === from);
-        return [
-          view.store.name,
-          lossOf({
-            samples: samples.filter((sample) => sample.region === from),
-            reached: samples
-              .filter((sample) => sample.region === to && sample.state === 'replica')
-              .reduce<Position | null>((furthest, sample) => furtherOf(furthest, sample.position), null),
-            finalPosition: null,
-            closedAt: null,
-            sync: source?.seen?.sync ?? null,
-            now: input.now,
-          }),
-        ] as const;
-      }),
-  );
+function leftBehind({ input, parts, from, to }: Situation): ByStore {
+  return parts.stores
+    .filter((view) => view.writable.length > 1)
+    .map((view) => {
+      const samples = input.observations.samples[view.store.name] ?? [];
+      const source = view.writable.find((node) => node.region === from);
+      const loss = lossOf({
+        samples: samples.filter((sample) => sample.region === from),
+        reached: samples
+          .filter((sample) => sample.region === to && sample.state === 'replica')
+          .reduce<Position | null>((furthest, sample) => furtherOf(furthest, sample.position), null),
+        finalPosition: null,
+        closedAt: null,
+        sync: source?.seen?.sync ?? null,
+        now: input.now,
+      });
+      return [view.store.name, loss] as const;
+    });
 }
 
 /** The target's candidates first, then every other replica. */

@@ -238,6 +238,8 @@ export interface Facts {
   loss: LossStatement;
   /** By store that its provider switches in one call, in an unplanned run: what that may lose, as far as it is known now. */
   lossByProvider?: Record<string, LossStatement>;
+  /** By store that is writable at both sides: what the side that is fenced has acknowledged alone, as far as it is known. */
+  lossLeftBehind?: Record<string, LossStatement>;
   /** By store component, every candidate of the target side and elsewhere with its position. */
   positions: Record<
     string,

@@ -65,6 +65,20 @@ describe('the loss where two sides accept writes', () => {
     expect(plan.facts.loss.note).toContain('sessions-db');
   });
 
+  test('names what a store would lose as well that is promoted in the same plan, and keeps the two apart', () => {
+    const base = input({ ...WORLDS.twoWritable!(), samples: {} }, { mode: 'unplanned' });
+    const sessions = [
+      nodeSeen(`sessions-db-${A}`, A, 'writable'),
+      replicaOf(`sessions-db-${B}`, B, `sessions-db-${A}`),
+    ];
+    const plan = compilePlan(withSessions(base, sessions));
+    expect(plan.stages.flatMap(({ steps }) => steps.map(({ id }) => id))).toContain('promote:sessions-db');
+    expect(plan.facts.loss.note).toContain('orders-db:');
+    expect(plan.facts.loss.note).toContain('sessions-db:');
+    expect(plan.facts.lossByProvider).toBeUndefined();
+    expect(Object.keys(plan.facts.lossLeftBehind ?? {})).toEqual(['orders-db']);
+  });
+
   test('has an unknown beginning without such a sample', () => {
     expect(lossOf([sample(A, 'writable', 300, 2_000)])).toMatchObject({
       kind: 'unknown',

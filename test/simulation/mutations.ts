@@ -381,7 +381,7 @@ export const MUTATIONS: readonly Mutation[] = [
       rpoMs: 60_000,
       faults: [{ what: 'freezeStore', region: B, ms: 1_700, when: { step: `claim:sessions-db@${A}`, nth: 1, op: 1 } }],
     },
-    patch: [{ find: 'combineLoss)([...stated, ...provided])', put: 'combineLoss)(stated.slice(-1))' }],
+    patch: [{ find: 'combineLoss)([...stated, ...provided, ...left])', put: 'combineLoss)(stated.slice(-1))' }],
   },
   {
     name: 'proof-aged-by-a-wrong-clock',

@@ -1,9 +1,8 @@
 /** Opens a gate, shows living facts, waits for people, and measures again before their word counts. */
 import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
-import type { CatchUpReceipt, LossStatement } from '../../drivers/ports.ts';
-import { closeLoss, combineLoss } from '../../plan/loss.ts';
+import type { LossStatement } from '../../drivers/ports.ts';
 import { materialOf } from '../../plan/material.ts';
-import type { Facts, Gate, Observations, Stage, Step } from '../../plan/model.ts';
+import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
 import { countGate } from './counted.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
@@ -11,6 +10,7 @@ import { couldLetGo, holdsLivingSource } from './held.ts';
 import { waitWhilePaused } from './hold.ts';
 import { approvalStands, storesOf } from './look-again.ts';
 import { lookFurther, needsMore } from './look-further.ts';
+import { lossNow } from './loss-now.ts';
 import { leftBehindText, lossText } from './loss-text.ts';
 import { compileBase } from './measure.ts';
 import { measureAgain, watcher, withDirection } from './prepare.ts';
@@ -35,16 +35,6 @@ function quietMs(news: number): number {
   if (news < BUSY_LOOKS) return QUIET_MS[news] ?? BUSY_QUIET_MS;
   return Math.min(BUSY_QUIET_MS * 1.5 ** (news - BUSY_LOOKS), LONGEST_QUIET_MS);
 }
-
-const NO_LOSS: LossStatement = {
-  kind: 'none',
-  fromTime: null,
-  toTime: null,
-  seconds: 0,
-  atLeastBytes: 0,
-  atMostBytes: 0,
-  note: '',
-};
 
 /**
  * Passes a stage's gate.
@@ -159,38 +149,6 @@ function lossAccepted(run: Run, loss: LossStatement): boolean {
     return most === null || (loss.seconds !== null && loss.seconds <= most);
   }
   return !exceeds(loss, run.maxLoss ?? { seconds: 0, bytes: null });
-}
-
-/**
- * What the catch-up steps stated, of all stores together, with what was known of those that a provider switches;
- * before them, the facts' estimate.
- */
-export function lossNow(run: Run): LossStatement {
-  const steps = run.plan!.stages.flatMap((s) => s.steps);
-  const caught = steps.filter((s) => s.verb === 'awaitCatchUp');
-  const stated = caught.flatMap((s) => {
-    const receipt = run.receipts.get(s.id) as CatchUpReceipt | undefined;
-    return receipt?.catchUp === undefined ? [] : [[s.component!, receipt.catchUp.loss] as const];
-  });
-  const provided = providedLoss(run, steps);
-  if (stated.length < caught.length || stated.length + provided.length === 0) return run.facts?.loss ?? NO_LOSS;
-  return combineLoss([...stated, ...provided]);
-}
-
-/** The window of a store that its provider switches closes when the provider says that the writer has moved. */
-function providedLoss(run: Run, steps: readonly Step[]): Array<readonly [string, LossStatement]> {
-  const known = run.facts?.lossByProvider ?? {};
-  return steps
-    .filter((s) => s.verb === 'switchover' && known[s.component!] !== undefined)
-    .map((s) => {
-      const loss = known[s.component!]!;
-      // The record has steps of earlier plans, too, under the same names; receipts are of this one.
-      const switched = run.receipts.has(s.id);
-      const done = switched ? run.record.steps.findLast((one) => one.id === s.id && one.state === 'done') : undefined;
-      if (done?.endedAt == null) return [s.component!, loss] as const;
-      const note = `The provider's own fence of ${run.plan!.from} is best effort: what was accepted there after ${new Date(done.endedAt).toISOString()} is lost as well.`;
-      return [s.component!, closeLoss(loss, done.endedAt, note)] as const;
-    });
 }
 
 function openGate(run: Run, gate: Gate, reason: string, facts: Facts, loss: LossStatement, needs: string[]): OpenGate {

@@ -5,11 +5,12 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { RawRequest } from '../../activities/contract.ts';
 import { FROZEN, type Observations, type Plan, type Stage } from '../../plan/model.ts';
-import { lossNow, passGate } from './ask.ts';
+import { passGate } from './ask.ts';
 import { countDetection, countFromZero } from './counted.ts';
 import { causeOf, Interrupted, RefusedRun } from './errors.ts';
 import { close, finish, restoreSettings } from './finish.ts';
 import { checkpoint } from './hold.ts';
+import { lossNow } from './loss-now.ts';
 import { News } from './news.ts';
 import { escalated, makePlan, type Planned } from './planning.ts';
 import { resolve } from './prepare.ts';

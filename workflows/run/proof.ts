@@ -69,6 +69,16 @@ export function weakness(run: Run, store: string): string | null {
   return null;
 }
 
+/** When every group of nodes of the source was fenced, as strongly as the tier asks for; `null` = not, or not proven. */
+export function fencedSince(run: Run, store: string): number | null {
+  const { policy, stages } = run.plan!;
+  const fences = stages.flatMap((s) => s.steps).filter((s) => s.verb === 'fence' && s.component === store);
+  const proofs = fences.map((s) => proofOf(run, s));
+  if (fences.length === 0 || unfenceInFlight(run, store) !== null) return null;
+  if (!suffices(weakestOf(proofs.map((p) => p?.cannotWrite ?? 'none')), policy.fenceProof)) return null;
+  return Math.max(...proofs.map((p) => p!.provenAt));
+}
+
 /** The steps that make the source of `store` harmless and say what it lost, in the order in which they run. */
 export function fencingSteps(run: Run, store: string): Step[] {
   const verbs = ['readClaim', 'claim', 'fence', 'awaitCatchUp', 'prove'];
