@@ -3,11 +3,11 @@
  * retry. Each runs without a schedule-to-start limit, because Temporal does not retry such a time-out; a ping beside
  * it tells people when the worker it waits for is absent.
  */
-import { CancellationScope, condition, isCancellation, Trigger } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, patched, Trigger } from '@temporalio/workflow';
 import type { Step } from '../../plan/model.ts';
 import { limitOf } from '../../plan/timeouts.ts';
 import { countUndo } from './counted.ts';
-import { causeOf, Interrupted } from './errors.ts';
+import { type Cause, causeOf, Interrupted } from './errors.ts';
 import { callFor, optionsFor, schedule } from './schedule.ts';
 import type { Run } from './state.ts';
 import type { UndoEntry } from './undo.ts';
@@ -79,12 +79,13 @@ async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promis
     run.note(`undone: ${undo.summary}`);
     return true;
   } catch (error) {
-    if (isCancellation(error) && run.interrupt?.kind === 'escalate') {
-      record.state = 'registered';
+    const cause = causeOf(error);
+    if ((isCancellation(error) && run.interrupt?.kind === 'escalate') || givenUp(cause)) {
+      // It may end long after the word that stopped it, and the next plan may have crossed the point of no return.
+      if (run.undo.pending().includes(entry)) record.state = 'registered';
       record.note = 'it was sent and may still act';
       throw error;
     }
-    const cause = causeOf(error);
     // Refused by the claim or the target's timeline: that one will not act any more.
     if (cause.type === 'Conflict') run.unfencesSent.delete(step.id);
     record.state = 'failed';
@@ -101,6 +102,12 @@ async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promis
     });
     return false;
   }
+}
+
+/** Only `escalate` stops an undo; its worker may be gone, and then it ends by a limit of its time. */
+function givenUp({ type }: Cause): boolean {
+  const stopped = CancellationScope.current().consideredCancelled;
+  return stopped && ['Cancelled', 'WorkerAbsent', 'DeadlineExceeded'].includes(type) && patched('undo-given-up');
 }
 
 function send(run: Run, entry: UndoEntry) {

@@ -214,42 +214,6 @@ describe('settings that a run has changed', () => {
   });
 });
 
-describe('a rescue whose steps beside the source no worker takes', () => {
-  /** Fenced by the first plan; its way back waits for a worker, and so does all that the second plan wants of it. */
-  async function fencedAndAway(): Promise<void> {
-    await approved();
-    run.model.on('catchUp:orders-db', async () => {
-      run.harness.removeWorkers(`rampart.${A}`);
-      throw ApplicationFailure.nonRetryable('the replica said no', 'PreconditionFailed');
-    });
-    await run.until('catchUp:orders-db');
-    await run.harness.advance(60_000);
-    expect((await run.status()).phase).toBe('compensating');
-    await run.send('escalate', escalate);
-    await run.approve({ maxLoss: { seconds: 3_600 } });
-    expect((await run.gate('promote')).needsOverride).toContain('weakFence');
-    run.harness.addWorkers(`rampart.${A}`);
-  }
-
-  it('rejected before the promotion: what the first plan did is undone', async () => {
-    await fencedAndAway();
-    await run.send('decide', { gate: 'promote.1', decision: 'reject', by: 'bob' });
-    const record = await run.end();
-    expect(record.outcome).toBe('rolledBack');
-    expect(run.model.database().writable).toEqual([A]);
-    expect(record.undos.filter(({ state }) => state === 'discarded')).toEqual([]);
-  });
-
-  it('unanswered before the promotion: the source that is back may write again', async () => {
-    await fencedAndAway();
-    const { reason } = await run.holding();
-    expect(reason).toContain('the source accepts writes again');
-    expect(run.model.database().writable).toEqual([A]);
-    await run.send('abort', { by: 'bob', reason: 'it is back' });
-    expect((await run.end()).outcome).toBe('rolledBack');
-  });
-});
-
 describe('an escalation that cannot be', () => {
   it.each([
     [{ by: 'bob', to: 'mars' }, /unknown region mars; this service has eu-west, eu-central/],

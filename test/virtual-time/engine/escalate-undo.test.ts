@@ -1,4 +1,4 @@
-/** Escalation to the side that the run was to leave, and that is still the active one: nothing is to be moved, only undone. */
+/** Escalation and the way back: what an earlier plan did stays to be undone until a promotion is scheduled. */
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { OwnStep } from '../../../topology/model.ts';
@@ -45,7 +45,7 @@ async function wentBack(): Promise<void> {
   expect(record.undos).not.toEqual([]);
 }
 
-describe('before anything was promoted', () => {
+describe('to the side that the run was to leave, before anything was promoted', () => {
   it.each([
     ['while it claims', `claim:orders-db@${A}`, {}],
     ['while it prepares', 'converge:orders-db', {}],
@@ -88,6 +88,75 @@ describe('before anything was promoted', () => {
     const record = await run.end();
     expect(record.outcome).toBe('completed');
     expect(run.model.database().writable).toEqual([B]);
+  });
+});
+
+describe('a rescue whose steps beside the source no worker takes', () => {
+  /** Fenced by the first plan; its way back waits for a worker, and so does all that the second plan wants of it. */
+  async function fencedAndAway(): Promise<void> {
+    await approved();
+    run.model.on('catchUp:orders-db', async () => {
+      run.harness.removeWorkers(`rampart.${A}`);
+      throw ApplicationFailure.nonRetryable('the replica said no', 'PreconditionFailed');
+    });
+    await run.until('catchUp:orders-db');
+    await run.harness.advance(60_000);
+    expect((await run.status()).phase).toBe('compensating');
+    await run.send('escalate', { by: 'bob', reason: 'eu-west is on fire' });
+    await run.approve({ maxLoss: { seconds: 3_600 } });
+    expect((await run.gate('promote')).needsOverride).toContain('weakFence');
+    run.harness.addWorkers(`rampart.${A}`);
+  }
+
+  it('rejected before the promotion: what the first plan did is undone', async () => {
+    await fencedAndAway();
+    await run.send('decide', { gate: 'promote.1', decision: 'reject', by: 'bob' });
+    const record = await run.end();
+    expect(record.outcome).toBe('rolledBack');
+    expect(run.model.database().writable).toEqual([A]);
+    expect(record.undos.filter(({ state }) => state === 'discarded')).toEqual([]);
+  });
+
+  it('unanswered before the promotion: the source that is back may write again', async () => {
+    await fencedAndAway();
+    const { reason } = await run.holding();
+    expect(reason).toContain('the source accepts writes again');
+    expect(run.model.database().writable).toEqual([A]);
+    await run.send('abort', { by: 'bob', reason: 'it is back' });
+    expect((await run.end()).outcome).toBe('rolledBack');
+  });
+});
+
+describe('an undo that hangs when its compensation is escalated', () => {
+  it('is tried again when the rescue is rejected', async () => {
+    await approved({ before: (model) => model.on('catchUp:orders-db', refuse) });
+    run.model.on(`undo:fence:orders-db@${A}`, () => 'never');
+    await run.until(`undo:fence:orders-db@${A}`);
+    await run.harness.advance(1_000);
+    await run.send('escalate', { by: 'bob', reason: 'eu-west is on fire', to: B });
+    await run.gate('cutover');
+    await run.harness.advance(20_000);
+    expect((await run.status()).debt).toEqual([]);
+    const { id } = await run.gate('cutover');
+    await run.send('decide', { gate: id, decision: 'reject', by: 'bob' });
+    expect((await run.end()).outcome).toBe('rolledBack');
+    expect(run.model.database().writable).toEqual([A]);
+  });
+
+  it('does not end the run where its worker is gone for good', async () => {
+    await approved();
+    await run.until('converge:orders-db');
+    run.harness.removeWorkers(`rampart.${B}`);
+    await run.send('escalate', back);
+    await run.harness.advance(60_000);
+    run.model.on(`undo:claim:orders-db@${B}`, () => 'never');
+    run.harness.addWorkers(`rampart.${B}`);
+    await run.harness.advance(1_000);
+    await run.send('escalate', { by: 'bob', reason: 'no, it is eu-west', to: B });
+    await run.approve({ maxLoss: { seconds: 3_600 } });
+    const record = await run.end();
+    expect(record.outcome).toBe('completed');
+    expect(record.undos.filter(({ state }) => state === 'failed')).toEqual([]);
   });
 });
 
