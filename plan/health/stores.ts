@@ -38,7 +38,7 @@ function writableFindings({ service, run }: Look, view: StoreView, returned: Hea
   if (fenced.length > 0) {
     const message = `${fenced.map(at).join(' and ')} is fenced, no node of ${component} accepts writes, and no run is at work`;
     const again = `Start the same failover again: it resumes from what it finds. Without Temporal: rampart escape ${name}`;
-    found.push({ ...base, code: 'fenceForgotten', region: fenced[0]!.region, message, remedy: again });
+    found.push({ ...base, code: 'fenceForgotten', message, remedy: again });
   }
   return found;
 }

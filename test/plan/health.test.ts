@@ -106,6 +106,19 @@ describe('a look at a service', () => {
     expect(codes(look, forMs)).toEqual(wanted);
   });
 
+  it('says of a store what the watchdog alarms: of no one region, so that a pager has both as one alert', () => {
+    const split = watch(lookAt(returned()), 0).health.findings;
+    const dark = watch(lookAt([nodeSeen(DB_A, A, 'fenced'), replicaOf(DB_B, B, DB_A)]), 40_000).health.findings;
+    const store = [...split, ...dark].filter(
+      ({ severity, component }) => severity === 'critical' && component === 'orders-db',
+    );
+    expect(store.map(({ code, region }) => [code, region])).toEqual([
+      ['twoWritable', null],
+      ['fenceForgotten', null],
+      ['noneWritable', null],
+    ]);
+  });
+
   it('counts anew when something was gone in between', () => {
     const bad = lookAt([nodeSeen(DB_A, A, 'writable'), nodeSeen(DB_B, B, 'unreachable')]);
     const half = watch(bad, 20_000);
