@@ -8,24 +8,26 @@ export const AGAIN_MS = 60_000;
 
 export class Heard {
   /** The last word about each subject. */
-  readonly #last = new Map<string, { source: string; state: Finding['state']; at: number }>();
+  readonly #last = new Map<string, Pick<Finding, 'source' | 'state' | 'message' | 'at'>>();
   readonly #words = new Set<string>();
 
   /**
    * A guard says which word it is by its time, however often it tries: the same finding is another one when it comes
-   * again, whoever was told of its end. The watchdog's alarm about the same counts as the guard's word.
+   * again, whoever was told of its end. The watchdog's alarm about the same counts as the guard's word. All others say
+   * the same words with another try.
    */
   has(word: Finding, quietMs: number): boolean {
     if (this.#words.has(wordOf(word))) return true;
     const last = this.#last.get(aboutOf(word));
     if (last?.state !== word.state || word.at - last.at >= quietMs) return false;
-    return word.source !== 'guard' || last.source === 'watchdog';
+    if (word.source === 'guard') return last.source === 'watchdog';
+    return word.source === 'watchdog' || last.message === word.message;
   }
 
   add(word: Finding): void {
-    const { source, state, at } = word;
+    const { source, state, message, at } = word;
     keep(this.#words, wordOf(word), () => this.#words.add(wordOf(word)));
-    keep(this.#last, aboutOf(word), () => this.#last.set(aboutOf(word), { source, state, at }));
+    keep(this.#last, aboutOf(word), () => this.#last.set(aboutOf(word), { source, state, message, at }));
   }
 
   /** It was not taken after all. */

@@ -131,6 +131,6 @@ async function webhook(channel: WebhookChannel, finding: Finding, secret: string
 /** A receiver can tell a repeat by it. */
 const idOf = (finding: Finding): string =>
   createHash('sha256')
-    .update(`${alertKey(finding)} ${finding.state} ${finding.at}`)
+    .update(`${alertKey(finding)} ${finding.state} ${finding.at} ${finding.message}`)
     .digest('hex')
     .slice(0, 32);

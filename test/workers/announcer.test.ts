@@ -67,6 +67,26 @@ test('every text of a trigger is said; the same one within a minute is another t
   expect(heard().map(({ message }) => message)).toEqual(['page: errors', 'start: a halt keeps it from starting']);
 });
 
+test('a watch that is blind in two regions says both; another try of each within a minute is none', async () => {
+  const blind: GuardNotice = {
+    ...noWeights,
+    source: 'watch',
+    kind: 'watch/shop',
+    severity: 'warning',
+    component: null,
+  };
+  const first = { ...blind, message: 'nothing can be told of eu-west' };
+  const second = { ...blind, message: 'nothing can be told of eu-central' };
+  for (const [one, at] of [
+    [first, 0],
+    [first, 1_000],
+    [second, 2_000],
+    [second, 4_000],
+  ] as const)
+    await announcer.tell(one, AT + at);
+  expect(heard().map(({ message }) => message)).toEqual([first.message, second.message]);
+});
+
 test('another try of a word, its end too, does not run the command again, however late', async () => {
   await announcer.tell(noWeights, AT);
   await announcer.tell({ ...noWeights, component: 'other' }, AT + 900_000);

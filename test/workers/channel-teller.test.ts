@@ -93,6 +93,18 @@ describe('a finding of a guard', () => {
     expect([slack.messages.size, duty.received.length, hook.received.length]).toEqual([3, 3, 3]);
   });
 
+  it('has one webhook-id for every attempt, and another one for another node of the region', async () => {
+    const behind: GuardNotice = { ...NOTICE, kind: 'lagAboveObjective', severity: 'warning', region: 'eu-west' };
+    hook.next.push({ status: 503 });
+    await expect(announcer.tell(behind, AT)).rejects.toThrow('hook was not told');
+    await announcer.tell(behind, AT);
+    await announcer.tell({ ...behind, message: 'another node' }, AT);
+    const [failed, again, other] = hook.received.map(({ headers }) => headers['webhook-id']);
+    expect(failed).toMatch(/./);
+    expect(again).toBe(failed);
+    expect(other).not.toBe(failed);
+  });
+
   it('goes to the channels of its service, and to those that want its severity', async () => {
     channels.talk!.services = ['other'];
     await announcer.tell({ ...NOTICE, severity: 'warning' }, AT);
