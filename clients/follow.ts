@@ -1,8 +1,9 @@
 /** Follows one run until it is over: what it says of itself, again and again. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunStatus } from '../workflows/contract.ts';
+import { NoWorker, reasonOf, TaskFails } from './ask.ts';
 import type { Temporal } from './connection.ts';
-import { type Ending, endingOf, findRun, NoWorker, queryStatus, type RunRef, reasonOf } from './runs.ts';
+import { type Ending, endingOf, findRun, queryStatus, type RunRef } from './runs.ts';
 
 export interface View {
   run: RunRef;
@@ -80,7 +81,7 @@ export async function viewOf(temporal: Temporal, run: RunRef): Promise<View> {
     view.status = await queryStatus(temporal, run);
     view.seenAt = Date.now();
   } catch (error) {
-    if (!(error instanceof NoWorker)) throw error;
+    if (!(error instanceof NoWorker || error instanceof TaskFails)) throw error;
     view.trouble = error.message;
   }
   return view;

@@ -3,8 +3,9 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temp
 import { ApplicationFailure } from '@temporalio/common';
 import type { HaltRecord } from '../evidence/halt-record.ts';
 import { CONTROL_QUEUE } from '../workflows/contract.ts';
+import { inTime } from './ask.ts';
 import type { Temporal } from './connection.ts';
-import { findRun, inTime, queryHalt, type RunRef } from './runs.ts';
+import { findRun, queryHalt, type RunRef } from './runs.ts';
 
 /** The halt that is open under this workflow ID; `null` when none is. */
 export async function findOpenHalt(temporal: Temporal, workflowId: string): Promise<RunRef | null> {

@@ -7,8 +7,9 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
 import type { MessageAnswer } from '../workflows/contract.ts';
+import { inTime, unlessUnmanned } from './ask.ts';
 import type { Temporal } from './connection.ts';
-import { inTime, type RunRef, unlessUnmanned } from './runs.ts';
+import type { RunRef } from './runs.ts';
 
 export type MessageVerb =
   | 'approve'

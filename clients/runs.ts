@@ -1,21 +1,13 @@
 /** Runs as Temporal knows them: which there are, where they stand, what became of them. */
-import {
-  isGrpcServiceError,
-  QueryNotRegisteredError,
-  ServiceError,
-  WorkflowFailedError,
-  WorkflowNotFoundError,
-} from '@temporalio/client';
+import { WorkflowFailedError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import { isDrill } from '../evidence/drill.ts';
 import type { HaltRecord } from '../evidence/halt-record.ts';
 import type { DrillRecord, Outcome, RunRecord } from '../evidence/record.ts';
 import type { Plan } from '../plan/model.ts';
-import { CONTROL_QUEUE, type GuardStatus, type RunStatus, type WatchStatus } from '../workflows/contract.ts';
+import type { GuardStatus, RunStatus, WatchStatus } from '../workflows/contract.ts';
+import { inTime, query } from './ask.ts';
 import type { Temporal } from './connection.ts';
-
-/** Longest wait for one question, in milliseconds. */
-const ASK_MS = 5_000;
 
 /** Statuses as Temporal names them. */
 export type WorkflowStatus =
@@ -47,11 +39,6 @@ export interface Ending {
   record: RunRecord | null;
   /** A drill has this instead of a record. */
   drill?: DrillRecord;
-}
-
-/** Nobody answers a question because no worker polls the task queue. */
-export class NoWorker extends Error {
-  override readonly name = 'NoWorker';
 }
 
 /** The newest run of a workflow ID, or a given one; `null` when there is none. */
@@ -144,60 +131,6 @@ export const queryDrill = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 
 export const queryPlan = (temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>): Promise<Plan | null> =>
   query<Plan | null>(temporal, ref, 'plan');
 
-async function query<T>(temporal: Temporal, ref: Pick<RunRef, 'workflowId' | 'runId'>, name: string): Promise<T> {
-  const absent = new NoWorker(`no worker answers for ${ref.workflowId}; start one: rampart worker`);
-  try {
-    return await unlessUnmanned(
-      temporal,
-      inTime(temporal, () => temporal.client.workflow.getHandle(ref.workflowId, ref.runId).query<T>(name)),
-      absent,
-    );
-  } catch (error) {
-    if (isUnanswered(error)) throw absent;
-    if (error instanceof QueryNotRegisteredError) {
-      throw new Error(`${ref.workflowId} is not a run of Rampart: it has no ${name} query`);
-    }
-    throw error;
-  }
-}
-
-/** How long a run may be silent before we look whether there is anybody who could answer, in milliseconds. */
-const PATIENCE_MS = 1_500;
-
-/** What was asked of a run, or `absent` as soon as it is plain that no worker is there to answer. */
-export async function unlessUnmanned<T>(temporal: Temporal, answer: Promise<T>, absent: Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const unmanned = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      pollersOf(temporal, CONTROL_QUEUE, 'workflow').then(
-        (pollers) => pollers.length === 0 && reject(absent),
-        () => undefined,
-      );
-    }, PATIENCE_MS);
-  });
-  try {
-    return await Promise.race([answer, unmanned]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/**
- * gRPC statuses of a call that nobody answered: FAILED_PRECONDITION at once where the server knows of no worker,
- * DEADLINE_EXCEEDED or CANCELLED (of a retry) where it has waited for one.
- */
-function isUnanswered(error: unknown): boolean {
-  const cause = error instanceof ServiceError ? error.cause : error;
-  return isGrpcServiceError(cause) && [1, 4, 9].includes(cause.code);
-}
-
-/** The reason inside an error of the client, which says of itself only what it could not do. */
-export function reasonOf(error: unknown): string {
-  const cause = error instanceof ServiceError ? error.cause : error;
-  const text = isGrpcServiceError(cause) ? cause.details : error instanceof Error ? error.message : String(error);
-  return text.split('\n')[0] ?? '';
-}
-
 /**
  * What became of a closed run, from its result or its failure. No worker is needed, except for the record of a run that
  * was cancelled or terminated: Temporal keeps no result of those, but a worker can rebuild it from the history.
@@ -282,35 +215,6 @@ function textOf(value: unknown): string {
 
 /** Outcomes that a person need not look after. */
 export const endedWell = (outcome: Ending['outcome']): boolean => outcome === 'completed' || outcome === 'nothingToDo';
-
-/** Every call to Temporal has a deadline: a server that is away must not hold a person up. */
-export function inTime<T>(temporal: Temporal, call: () => Promise<T>, ms = ASK_MS): Promise<T> {
-  const answer = temporal.client.withDeadline(Date.now() + ms, call);
-  temporal.calls.add(answer);
-  const settled = (): void => void temporal.calls.delete(answer);
-  answer.then(settled, settled);
-  return answer;
-}
-
-/** How many workers have polled a task queue in the last five minutes (Temporal keeps them that long). */
-export async function pollersOf(
-  temporal: Temporal,
-  queue: string,
-  kind: 'workflow' | 'activity',
-): Promise<Array<{ identity: string; lastAccess: number }>> {
-  const answer = await inTime(temporal, () =>
-    temporal.connection.workflowService.describeTaskQueue({
-      namespace: temporal.namespace,
-      taskQueue: { name: queue },
-      // TASK_QUEUE_TYPE_WORKFLOW and TASK_QUEUE_TYPE_ACTIVITY
-      taskQueueType: kind === 'workflow' ? 1 : 2,
-    }),
-  );
-  return (answer.pollers ?? []).map(({ identity, lastAccessTime }) => ({
-    identity: identity ?? '',
-    lastAccess: Number(lastAccessTime?.seconds ?? 0) * 1000 + Math.floor((lastAccessTime?.nanos ?? 0) / 1e6),
-  }));
-}
 
 /** Names of the search attributes registered on the namespace; `null` when that may not be asked. */
 export async function registeredSearchAttributes(temporal: Temporal): Promise<Record<string, number> | null> {

@@ -5,8 +5,9 @@ import { defineSearchAttributeKey, type SearchAttributePair, TypedSearchAttribut
 import type { Request } from '../plan/model.ts';
 // Constants only; the workflow contract loads nothing.
 import { CONTROL_QUEUE, SEARCH_ATTRIBUTES, WORKFLOW_TASK_TIMEOUT } from '../workflows/contract.ts';
+import { inTime } from './ask.ts';
 import type { Temporal } from './connection.ts';
-import { findRun, inTime, type RunRef, registeredSearchAttributes } from './runs.ts';
+import { findRun, type RunRef, registeredSearchAttributes } from './runs.ts';
 
 /** The lock is held by another run. */
 export class LockHeld extends Error {

@@ -24,6 +24,7 @@ export type FailureCode =
   | 'noRun'
   | 'noWorker'
   | 'refused'
+  | 'taskFails'
   | 'temporalAway'
   | 'timedOut'
   | 'wrongGate';

@@ -21,6 +21,8 @@ export function explain(error: unknown): CliError {
     case 'NoWorker':
     case 'MessageNotTaken':
       return failed('noWorker', error.message, '`rampart doctor` shows which workers are missing.');
+    case 'TaskFails':
+      return failed('taskFails', error.message);
     default:
       return ofTemporal(error) ?? failed('failed', error.message.split('\n')[0] || error.name);
   }

@@ -2,8 +2,9 @@
 import type { Topology } from '../../topology/model.ts';
 import { CONTROL_POINT } from '../../topology/watches.ts';
 import { CONTROL_QUEUE, GUARD_QUEUE, SEARCH_ATTRIBUTES, watchQueueOf } from '../../workflows/contract.ts';
+import { inTime, pollersOf } from '../ask.ts';
 import type { Temporal } from '../connection.ts';
-import { inTime, pollersOf, registeredSearchAttributes } from '../runs.ts';
+import { registeredSearchAttributes } from '../runs.ts';
 import { type Check, finding, ok, reasonOf } from './check.ts';
 
 /** A poll lasts a minute at most; who has not come back after this is gone. In milliseconds. */

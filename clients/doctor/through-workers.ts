@@ -5,8 +5,8 @@
 import type { Finding } from '../../drivers/ports.ts';
 import type { Plan } from '../../plan/model.ts';
 import type { Service } from '../../topology/model.ts';
+import { inTime } from '../ask.ts';
 import type { Temporal } from '../connection.ts';
-import { inTime } from '../runs.ts';
 import { startPlan } from '../start.ts';
 import { type Check, finding, ok, reasonOf } from './check.ts';
 

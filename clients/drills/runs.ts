@@ -3,8 +3,9 @@ import type { DrillRecord } from '../../evidence/record.ts';
 import type { Drill } from '../../topology/drill.ts';
 import { nextRuns } from '../../topology/drills.ts';
 import { CONTROL_QUEUE, scheduledDrillId } from '../../workflows/contract.ts';
+import { inTime } from '../ask.ts';
 import type { Temporal } from '../connection.ts';
-import { type Ending, endingOf, inTime, type RunRef } from '../runs.ts';
+import { type Ending, endingOf, type RunRef } from '../runs.ts';
 import { memoOf } from './schedules.ts';
 
 /** Drills that are looked at, the newest of all. */

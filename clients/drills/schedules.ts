@@ -5,8 +5,8 @@ import { canonicalJson } from '../../topology/canonical.ts';
 import type { Drill } from '../../topology/drill.ts';
 import type { Topology } from '../../topology/model.ts';
 import { CONTROL_QUEUE, drillSchedule, scheduledDrillId } from '../../workflows/contract.ts';
+import { inTime } from '../ask.ts';
 import type { Temporal } from '../connection.ts';
-import { inTime } from '../runs.ts';
 
 /** A drill that could not begin in time is not made up for at another hour. */
 const CATCH_UP = '10 minutes';

@@ -1,5 +1,6 @@
 /** A Temporal server without workers and without search attributes: what each verb says then. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -192,6 +193,68 @@ test('a broken topology keeps nobody from stopping a run', async () => {
   expect(refused.err).toMatch(/^rampart: broken\.yaml:2:\d+: error: /);
   expect(refused.code).toBe(2);
 });
+
+test('a run whose workflow task fails is not one that no worker answers', async () => {
+  const worker = await failEveryTask();
+  try {
+    const said = /the workflow task of failover\/checkout fails on its workers \(Unable to query .*\): roll them back/;
+    const status = await run('status', 'checkout', '--json');
+    expect(status.json<{ trouble: string }>().trouble).toMatch(said);
+    expect(status.code).toBe(3);
+    const shown = await run('status', 'checkout');
+    expect(shown.out).toMatch(/temporal workflow show -w failover\/checkout -r \S+ says why/);
+    const approve = await run('approve', 'checkout', '--json');
+    expect(approve.json()).toMatchObject({ error: { code: 'taskFails', message: expect.stringMatching(said) } });
+    expect(approve.code).toBe(1);
+    const again = await run('start', 'failover', 'checkout', '--to', 'eu-central');
+    expect(again.err).toMatch(/^rampart: checkout is locked: /);
+    expect(again.err).toMatch(said);
+    for (const { out, err } of [status, shown, approve, again]) expect(out + err).not.toContain('no worker');
+  } finally {
+    await worker.stop();
+  }
+});
+
+/** A worker of a build that cannot go on with the run: it is there, and fails its task each time. */
+async function failEveryTask(): Promise<{ stop(): Promise<void> }> {
+  const connection = await Connection.connect({ address });
+  const { workflowService } = connection;
+  const of = { namespace: 'default', identity: 'a newer build' };
+  const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
+  let failed = 0;
+  const polling = (async () => {
+    while (!stop.signal.aborted) {
+      const { taskToken, workflowExecution } = await connection.withAbortSignal(stop.signal, () =>
+        connection.withDeadline(Date.now() + 60_000, () =>
+          workflowService.pollWorkflowTaskQueue({ ...of, taskQueue: { name: 'rampart' } }),
+        ),
+      );
+      if (taskToken.length === 0) continue;
+      const failure = { message: 'Nondeterminism error' };
+      await workflowService.respondWorkflowTaskFailed({ ...of, taskToken, cause: 24, failure });
+      if (workflowExecution?.workflowId === 'failover/checkout') failed += 1;
+    }
+  })().catch((error: unknown) => {
+    if (!stop.signal.aborted) throw error;
+  });
+  const stopped = async () => {
+    stop.abort();
+    await polling.finally(() => connection.close());
+  };
+  // From the third one on the server itself answers what the run is asked.
+  const threeFailed = async () => {
+    for (const deadline = Date.now() + 30_000; failed < 3 && Date.now() < deadline; ) await sleep(20);
+    if (failed < 3) throw new Error(`only ${failed} tasks were asked for`);
+  };
+  try {
+    await Promise.race([polling, threeFailed()]);
+  } catch (error) {
+    await stopped();
+    throw error;
+  }
+  return { stop: stopped };
+}
 
 test('nobody listens', async () => {
   const [port] = await freePorts(1);

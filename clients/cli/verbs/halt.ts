@@ -2,10 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { renderHalt } from '../../../evidence/halt.ts';
 import type { HaltRecord } from '../../../evidence/halt-record.ts';
+import { NoWorker, TaskFails } from '../../ask.ts';
 import type { Temporal } from '../../connection.ts';
 import { haltRecord, startHalt } from '../../halts.ts';
 import { MessageNotTaken, MessageRefused, sendMessage } from '../../messages.ts';
-import { findRun, NoWorker, type RunRef } from '../../runs.ts';
+import { findRun, type RunRef } from '../../runs.ts';
 import type { Cli } from '../cli.ts';
 import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
 import { linkLine, speaker, withTemporal } from '../session.ts';
@@ -81,6 +82,7 @@ async function settle(
     try {
       record = await haltRecord(temporal, run);
     } catch (error) {
+      if (error instanceof TaskFails) throw error;
       if (!(error instanceof NoWorker)) throw failed('refused', (error as Error).message);
       cli.note(`The halt waits for a worker (rampart worker); runs and triggers are held all the same.`);
       return EXIT.waiting;

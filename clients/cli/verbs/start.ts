@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../../../drivers/within.ts';
 import type { Request } from '../../../plan/model.ts';
 import { CONTROL_QUEUE } from '../../../workflows/contract.ts';
+import { isUnmanned, TaskFails } from '../../ask.ts';
 import { runLink, type Temporal } from '../../connection.ts';
 import { follow, type View } from '../../follow.ts';
 import { MessageRefused, sendMessage } from '../../messages.ts';
-import { endedWell, findRun, pollersOf, queryStatus, type RunRef } from '../../runs.ts';
+import { endedWell, findRun, queryStatus, type RunRef } from '../../runs.ts';
 import { LockHeld, startRun } from '../../start.ts';
 import type { Cli } from '../cli.ts';
 import { CliError, EXIT, type ExitCode, failed } from '../exit.ts';
@@ -84,10 +85,14 @@ async function withdraw(cli: Cli, temporal: Temporal, holder: RunRef, request: R
 
 /** The refusal by the lock: who holds it, where that run is, and what may be done. */
 async function held(temporal: Temporal, holder: RunRef, request: Request): Promise<CliError> {
-  const status = await queryStatus(temporal, holder).catch(() => null);
+  let silence = 'no worker says where it is';
+  const status = await queryStatus(temporal, holder).catch((error: unknown) => {
+    if (error instanceof TaskFails) silence = error.message;
+    return null;
+  });
   const where =
     status === null
-      ? 'no worker says where it is'
+      ? silence
       : `${status.action} to ${status.to ?? '?'}, ${status.gate !== null ? `waiting at gate ${status.gate.id}` : status.phase}`;
   const since = new Date(holder.startedAt).toISOString();
   const link = runLink(temporal, holder.workflowId, holder.runId);
@@ -130,7 +135,7 @@ async function settle(cli: Cli, temporal: Temporal, service: string, started: Ru
     view = seen;
     if (isSettled(seen)) break;
     const late = Date.now() - started.startedAt > UNMANNED_MS;
-    if (late && seen.status === null && (await isUnmanned(temporal))) break;
+    if (late && seen.status === null && (await isUnmanned(temporal).catch(() => false))) break;
   }
   if (view === null) return EXIT.done;
   cli.answer(runAnswer(temporal, service, view));
@@ -139,7 +144,12 @@ async function settle(cli: Cli, temporal: Temporal, service: string, started: Ru
     return endedWell(view.ending.outcome) ? EXIT.done : EXIT.failed;
   }
   if (view.status === null) {
-    cli.note(`The run waits: no worker polls the task queue ${CONTROL_QUEUE}. Start one: rampart worker`);
+    const absent = await isUnmanned(temporal).catch(() => false);
+    cli.note(
+      absent
+        ? `The run waits: no worker polls the task queue ${CONTROL_QUEUE}. Start one: rampart worker`
+        : `The run has not said yet where it is: ${view.trouble}`,
+    );
     return EXIT.waiting;
   }
   cli.print('');
@@ -154,8 +164,4 @@ function isSettled({ status, ending }: View): boolean {
   if (ending !== null) return true;
   if (status === null) return false;
   return status.gate !== null || status.holding !== null || !['planning', 'preflight'].includes(status.phase);
-}
-
-async function isUnmanned(temporal: Temporal): Promise<boolean> {
-  return (await pollersOf(temporal, CONTROL_QUEUE, 'workflow').catch(() => [])).length === 0;
 }
