@@ -4,12 +4,12 @@ import type { DriverContext, NodeObservation } from '../drivers/ports.ts';
 import { assess } from '../plan/facts.ts';
 import { isNews, materialOf } from '../plan/material.ts';
 import type { Facts, Observations } from '../plan/model.ts';
+import { thin } from '../plan/readings.ts';
 import { FRESHNESS_MS, queueOf } from '../plan/sides.ts';
 import { CONTROL_QUEUE } from '../topology/components.ts';
 import type { WatchCall } from './contract.ts';
 import type { ActivityDeps } from './deps.ts';
 import { open } from './perform.ts';
-import { thin } from './readings.ts';
 import { aheadMs, samplesOf } from './samples.ts';
 
 /** Between two looks, in milliseconds. */

@@ -4,8 +4,8 @@
  */
 import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lastOfEach } from '../activities/readings.ts';
 import type { DriverContext, DriverLog, NodeObservation, SampleReading, Store } from '../drivers/ports.ts';
+import { lastOfEach } from '../plan/readings.ts';
 import type { Component } from '../topology/model.ts';
 
 /** Readings kept of each node in each role: a quarter of an hour at one a second. */

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { thin } from '../../activities/readings.ts';
 import type { NodeObservation, SampleReading, Store } from '../../drivers/ports.ts';
 import { lossOf } from '../../plan/loss.ts';
+import { thin } from '../../plan/readings.ts';
 import { Sampler } from '../../workers/sampler.ts';
 import { components } from '../plan/world.ts';
 

@@ -1,8 +1,8 @@
 /** Tells the run under the lock to pause, and keeps what can be seen of the service now. */
 import { getExternalWorkflowHandle, isCancellation, proxyActivities } from '@temporalio/workflow';
 import type { HaltActivities, ObserveCall } from '../../activities/contract.ts';
-import type { SampleReading } from '../../drivers/ports.ts';
 import type { HaltedRun, RecoveryChoice } from '../../evidence/halt-record.ts';
+import { lastOfEach } from '../../plan/readings.ts';
 import { CONTROL_QUEUE } from '../contract.ts';
 import { causeOf } from '../run/errors.ts';
 import { observeAll } from '../run/measure.ts';
@@ -21,8 +21,8 @@ const brief = proxyActivities<HaltActivities>({
   retry: { initialInterval: 500, maximumAttempts: 3 },
 });
 
-/** Sampler readings of each store that go into the record. */
-const MOST_SAMPLES = 60;
+/** Sampler readings of each node, in each of its roles, that go into the record: of a dead primary as well. */
+const MOST_SAMPLES = 30;
 
 /**
  * Sends the run under the lock the message `pause`. It takes effect at its next safe point: between stages and
@@ -77,10 +77,11 @@ export async function keepEvidence(state: HaltState): Promise<void> {
     ),
   ]);
   const { stores, routers, workloads, checks, samples } = seen;
-  const latest = (readings: SampleReading[]): SampleReading[] => readings.slice(-MOST_SAMPLES);
   state.record.observed = {
     ...{ at, stores, routers, workloads, checks },
-    samples: Object.fromEntries(Object.entries(samples).map(([name, readings]) => [name, latest(readings)])),
+    samples: Object.fromEntries(
+      Object.entries(samples).map(([name, readings]) => [name, lastOfEach(readings, MOST_SAMPLES)]),
+    ),
   };
   state.record.recovery = recovery.flat();
   state.record.runbooks = Object.values(components).flatMap(({ name, recovery: text }) =>

@@ -3,8 +3,9 @@
  * (replicate, restart, warm up, propagate) and writes everything the judge needs into the trace. Drivers act on it
  * through `drivers/`, faults through `faults.ts`.
  */
-import { lastOfEach } from '../../../activities/readings.ts';
+
 import type { FenceReceipt, NodeObservation, SampleReading } from '../../../drivers/ports.ts';
+import { lastOfEach } from '../../../plan/readings.ts';
 import type { Service, Topology } from '../../../topology/model.ts';
 import { type Alarm, type WatchState, judge as watch } from '../../../workers/watchdog.ts';
 import { emptyTrace, type Happening, type ProofSeen, type Trace } from '../../judge/trace.ts';

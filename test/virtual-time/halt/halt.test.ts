@@ -50,6 +50,23 @@ describe('a halt with nothing under way', () => {
     expect(world.told.at(-1)).toMatch(/cleared: checkout is no longer halted \(bob/);
   });
 
+  it('keeps what a dead primary said last, however long its replica has gone on saying that it is one', async () => {
+    await open();
+    const of = (region: string, state: 'writable' | 'replica', at: number) => ({
+      ...{ node: `orders-db-${region}`, region, state, at },
+      position: null,
+    });
+    const said = of(A, 'writable', 1);
+    const since = Array.from({ length: 100 }, (_, i) => of(B, 'replica', 2 + i));
+    world.model.database().readSamples = () => [said, ...since];
+    await world.halt();
+    const { observed } = await world.until(({ state }) => state === 'open');
+    const kept = observed!.samples['orders-db']!;
+    expect(kept[0]).toEqual(said);
+    expect(kept.at(-1)).toEqual(since.at(-1));
+    expect(kept.length).toBeLessThan(60);
+  });
+
   it('says that a pause is not in force yet, and takes it back at its end', async () => {
     await open();
     world.paused = 'pausing';
