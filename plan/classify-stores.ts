@@ -1,5 +1,5 @@
 /** The rows of the observation table for services that keep data. Pure. */
-import type { RegionName } from '../topology/model.ts';
+import type { Component, RegionName } from '../topology/model.ts';
 import { type Source, sourceWhenNoneWritable } from './classify-source.ts';
 import type { Classified, CompileInput } from './model.ts';
 import { defaultTo, type Parts, type Reading, regionsOf, weightsOf } from './parts.ts';
@@ -54,15 +54,16 @@ function oneWritable(input: CompileInput, parts: Parts, active: RegionName): Ver
     if (weights === null) return request.to === active;
     return (weights[active] ?? 0) < 100 || seen?.applied === false;
   });
-  const elsewhere = [
+  const served = (routers: readonly Component[]) => [
     ...new Set(
-      parts.edges.flatMap((router) =>
+      routers.flatMap((router) =>
         Object.entries(weightsOf(input, router) ?? {})
           .filter(([region, weight]) => region !== active && weight > 0)
           .map(([region]) => region),
       ),
     ),
   ];
+  const elsewhere = served(parts.edges);
   const loose = parts.stores.flatMap((view) =>
     view.nodes.filter((node) => node.state !== 'writable' && !follows(view, node)),
   );
@@ -75,11 +76,11 @@ function oneWritable(input: CompileInput, parts: Parts, active: RegionName): Ver
     request.action === 'reprotect' || request.action === 'refence' || (request.action === 'failover' && pair && begun);
   const to = request.to ?? (finish ? active : defaultTo(input, active));
   const hither = to === active;
-  const trace = [...elsewhere, ...loose.map((node) => node.region), ...open.map((node) => node.region)];
-  const other =
-    request.from !== undefined && request.from !== active
-      ? request.from
-      : (trace.find((region) => region !== active) ?? regionsOf(input).find((region) => region !== active) ?? null);
+  const trace = [...elsewhere, ...served(parts.endpoints), ...[...loose, ...open].map((node) => node.region)];
+  const others = [...trace, ...regionsOf(input)].filter((region) => region !== active);
+  // A replica that lost its primary, or a share of the traffic, may be anywhere; what was left is in recovery nowhere.
+  const left = others.find((region) => loose.some((node) => node.region === region && node.state !== 'replica'));
+  const other = request.from !== undefined && request.from !== active ? request.from : (left ?? others[0] ?? null);
   // Traffic may come from any region; the writable side leaves only the active one.
   const ramp = request.action === 'trafficRamp' ? request.from : undefined;
   const route = { from: ramp ?? (hither ? other : active), fromSource: 'observed', to } as const;

@@ -156,6 +156,30 @@ test('whatever was active and wherever it was to go: who finishes the move leave
   );
 });
 
+describe('everything is promoted and the rest of the way is left', () => {
+  const db1 = { [A]: behind(C), [B]: promoted, [C]: fenced };
+  const routed = (writer: object, edge: object) => {
+    const base = world({ db1 });
+    const { writer: seen } = base.observations.routers;
+    const routers = { writer: { ...seen!, weights: { ...writer } }, edge: { ...seen!, weights: { ...edge } } };
+    return compilePlan({ ...base, observations: { ...base.observations, routers } });
+  };
+
+  test('what was fenced is left, not a replica that lost its primary', () => {
+    const made = routed({ [A]: 0, [B]: 0, [C]: 100 }, { [A]: 0, [B]: 100, [C]: 0 });
+    expect(made).toMatchObject({ from: C, to: B, resumeAt: 'verify' });
+    expect(at(made, 'drainWorkload')).toEqual([`drain:shop@${C}`]);
+    expect(routed({ [A]: 0, [B]: 100, [C]: 0 }, { [A]: 0, [B]: 100, [C]: 0 })).toMatchObject({ from: C });
+  });
+
+  test('a region that always had a share of the traffic keeps it', () => {
+    const made = routed({ [A]: 0, [B]: 100, [C]: 0 }, { [A]: 10, [B]: 0, [C]: 90 });
+    expect(made).toMatchObject({ from: C, facts: { classified: { state: 'midRamp' } } });
+    const weights = stepsOf(made).findLast((step) => step.id.startsWith('weight:edge'))?.input.weights;
+    expect(weights).toEqual({ [A]: 10, [B]: 90, [C]: 0 });
+  });
+});
+
 describe('nothing accepts writes any more', () => {
   test('a replica between the target and the source is not the source', () => {
     const made = plan({ db1: { [A]: behind(C), [B]: behind(A), [C]: gone } });
