@@ -240,7 +240,17 @@ function identityOf(situation: Situation, view: StoreView): Facts['stores'][stri
   const source = fenced ?? view.writable.find((node) => node.region === situation.from) ?? view.writable[0];
   const seen = (source ?? target)?.seen ?? null;
   const known = view.nodes.find((node) => node.seen?.systemId)?.seen ?? null;
-  return { systemId: seen?.systemId ?? known?.systemId ?? null, timeline: seen?.timeline ?? null };
+  const identity = { systemId: seen?.systemId ?? known?.systemId ?? null, timeline: seen?.timeline ?? null };
+  const own = source === undefined ? timelineOfDown(view, situation.from) : null;
+  if (situation.from === null || own === null || own === identity.timeline) return identity;
+  return { ...identity, source: { region: situation.from, timeline: own } };
+}
+
+/** A side that is down may have been promoted when the target was left behind: it is fenced on its own timeline. */
+function timelineOfDown(view: StoreView, region: string | null): number | null {
+  const down = nodesAt(view, region).filter((node) => node.state === 'stopped' || node.state === 'fenced');
+  const known = down.flatMap((node) => node.seen?.timeline ?? []);
+  return known.length === 0 ? null : Math.max(...known);
 }
 
 function waitFindings(situation: Situation, stages: readonly Stage[], lag: Record<string, Lag | null>): Finding[] {

@@ -247,8 +247,11 @@ export interface Facts {
   >;
   /** By store component: what is known of the fence on the source. */
   fence: Record<string, string>;
-  /** By store: identity and timeline that tokens carry. */
-  stores: Record<string, { systemId: string | null; timeline: number | null }>;
+  /** By store: identity and timeline that tokens carry; those for a source on another timeline carry its own. */
+  stores: Record<
+    string,
+    { systemId: string | null; timeline: number | null; source?: { region: RegionName; timeline: number } }
+  >;
   weights: Record<string, Weights | null>;
   /** Why a person must decide even where the policy requires nobody: an open loss window, a weak proof, … */
   asks?: string[];

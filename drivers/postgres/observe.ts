@@ -6,9 +6,11 @@ import { bytesBetween, positionAt } from '../sql/lsn.ts';
 import { query } from '../sql/session.ts';
 import type { ServerStatus } from '../sql/status.ts';
 import { addressOf, type Cluster, nodesAt, type PgNode } from './config.ts';
+import { greatestTimeline } from './control-data.ts';
 import { measureLag, upstreamNode } from './lag.ts';
 import { fenceOf } from './prove.ts';
 import { asFailure, known, type NodeReading, readNode } from './reading.ts';
+import { local } from './server.ts';
 
 /** A replica reports at least this often, in milliseconds (`wal_receiver_status_interval`, 10 s by default). */
 const REPORT_INTERVAL_MS = 10_000;
@@ -23,7 +25,7 @@ export async function observeNode(cluster: Cluster, node: PgNode): Promise<NodeO
   const reading = await readNode(cluster, node);
   const result = blank(node, asked, reading);
   const { server } = reading;
-  if (server instanceof RampartError) withoutServer(result, reading, server);
+  if (server instanceof RampartError) await withoutServer(result, reading, server);
   else await withServer(cluster, node, result, server);
   const fence = await fenceOf(cluster, reading);
   if (fence.strength === 'none' || !fence.formerPrimary) return result;
@@ -162,7 +164,7 @@ function isSync(value: string | null): value is ReplicaFact['sync'] {
 }
 
 /** The server did not answer: its files tell, if they are ours to read. */
-function withoutServer(result: NodeObservation, reading: NodeReading, failure: RampartError): void {
+async function withoutServer(result: NodeObservation, reading: NodeReading, failure: RampartError): Promise<void> {
   const files = known(reading.files);
   if (files === null) {
     result.state = failure.type === 'ProviderUnavailable' && !isStarting(failure) ? 'unreachable' : 'unknown';
@@ -177,6 +179,8 @@ function withoutServer(result: NodeObservation, reading: NodeReading, failure: R
     result.detail = `the postmaster is gone and ${orphans} of its processes are still there and may commit`;
   } else {
     result.state = 'stopped';
+    // What was killed soon after its promotion has not noted that in its control file yet. The fence goes by this, too.
+    result.timeline = await greatestTimeline(local(reading.node).dataDir, control).catch(() => null);
     if (control.state === 'shut down') result.position = control.checkpoint;
     if (control.state === 'shut down in recovery') result.position = control.minRecovery ?? control.checkpoint;
     result.detail = `stopped (${control.state}); it would start ${signal ? 'read-only' : 'writable'}`;

@@ -1,6 +1,6 @@
 /** What a plan says and does about the side that is given up. */
 import { describe, expect, test } from 'vitest';
-import type { SampleReading } from '../../drivers/ports.ts';
+import type { NodeObservation, SampleReading } from '../../drivers/ports.ts';
 import { compilePlan } from '../../plan/compile.ts';
 import { A, B, checkout, input, NOW, nodeSeen, replicaOf, WORLDS, withSessions } from './world.ts';
 
@@ -111,5 +111,26 @@ describe('the region to go to is the one whose primary is down', () => {
 
   test('the other region is a rescue as ever', () => {
     expect(plan('failover', B).facts.blockers.map(({ code }) => code)).not.toContain('primaryDown');
+  });
+});
+
+describe('tokens for a source that is down on a later timeline than the target', () => {
+  const stores = (...seen: NodeObservation[]) => {
+    const base = WORLDS['sourceLost(A)']!();
+    return compilePlan(input({ ...base, stores: { 'orders-db': seen } }, { mode: 'unplanned', from: A, to: B })).facts
+      .stores['orders-db'];
+  };
+  const left = nodeSeen(`orders-db-${B}`, B, 'replica');
+
+  test.each(['stopped', 'fenced'] as const)('carry its own timeline while it is %s', (state) => {
+    const promoted = nodeSeen(`orders-db-${A}`, A, state, { timeline: 2 });
+    expect(stores(promoted, left)).toEqual({ systemId: '7571', timeline: 1, source: { region: A, timeline: 2 } });
+    expect(stores(nodeSeen(`orders-db-${A}`, A, state), left)).toEqual({ systemId: '7571', timeline: 1 });
+  });
+
+  test('carry the target’s where the source does not answer, and the source’s where it accepts writes', () => {
+    expect(stores(nodeSeen(`orders-db-${A}`, A, 'unreachable'), left)).toEqual({ systemId: '7571', timeline: 1 });
+    const writable = nodeSeen(`orders-db-${A}`, A, 'writable', { timeline: 2 });
+    expect(stores(writable, left)).toEqual({ systemId: '7571', timeline: 2 });
   });
 });

@@ -150,7 +150,8 @@ function learn(run: Run, step: Step, receipt: Receipt): void {
   if (step.verb === 'promote' || step.verb === 'switchover') {
     const known = run.stores[step.component];
     const timeline = (receipt as Partial<PromoteReceipt>).promote?.timeline;
-    if (known !== undefined && timeline !== undefined) run.stores[step.component] = { ...known, timeline };
+    if (known !== undefined && timeline !== undefined)
+      run.stores[step.component] = { systemId: known.systemId, timeline };
   }
   if (step.verb === 'setWeights') {
     const weights = step.input.weights as Weights;

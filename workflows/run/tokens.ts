@@ -65,7 +65,7 @@ export class Tokens {
     const store = step.component === null ? undefined : stores[step.component];
     return {
       systemId: store?.systemId ?? null,
-      expectedTimeline: store?.timeline ?? null,
+      expectedTimeline: (store?.source?.region === step.region ? store?.source?.timeline : store?.timeline) ?? null,
       epoch: this.epoch,
       runId: this.runId,
       seq: this.seq,

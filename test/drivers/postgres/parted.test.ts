@@ -1,0 +1,42 @@
+/** A target that has stayed on the timeline which its source has left, with rows of its own there. On real servers. */
+import { afterEach, expect, test, vi } from 'vitest';
+import type { SampleReading } from '../../../drivers/ports.ts';
+import { LAB_DATABASE } from '../../../lab/postgres/pair.ts';
+import { killPostgres, startPostgres } from '../../../lab/postgres/server.ts';
+import { A, B, type Pair, startPair } from './pair.ts';
+
+vi.setConfig({ testTimeout: 90_000 });
+
+let pair: Pair;
+afterEach(() => pair?.close());
+
+test('the side that was left behind is taken back to: its greater position says nothing of what it lacks', async () => {
+  pair = await startPair();
+  const first = await pair.newRun();
+  pair.links[A]!.set({ mode: 'stall' });
+  await pair.sql(A, 'INSERT INTO orders SELECT FROM generate_series(1, 20000)', LAB_DATABASE);
+  await killPostgres(pair.nodes[A]!.data);
+  const given = await first.at(A).fence({ region: A });
+  // It dies soon after its promotion: no checkpoint of the new timeline has ended by then.
+  const [busy] = await pair.sql(B, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
+  process.kill(Number(busy!.pid), 'SIGSTOP');
+  await first.at(B).promote({ region: B }, A, given, { timeline: 1 });
+  await pair.write(B);
+  const [seen] = await first.at(null).sample({ region: B });
+  const samples: SampleReading[] = [{ ...seen!, at: seen!.observedAt }];
+  await startPostgres({ data: pair.nodes[A]!.data, bin: pair.nodes[A]!.bin });
+  await killPostgres(pair.nodes[B]!.data);
+
+  const run = await pair.newRun();
+  expect(await run.observe(B)).toMatchObject({ state: 'stopped', timeline: 2 });
+  // The token of the target's timeline was refused, by every new plan alike.
+  const wrong = run.at(B, { token: run.token({ expectedTimeline: 1 }) });
+  await expect(wrong.fence({ region: B })).rejects.toMatchObject({ type: 'Conflict' });
+  const proof = await run.at(B, { token: run.token({ expectedTimeline: 2 }) }).fence({ region: B });
+  expect(proof.fence).toMatchObject({ cannotWrite: 'stopped', finalPosition: null });
+
+  const { catchUp } = await run.at(A).awaitCatchUp(proof, { region: A }, samples);
+  expect(BigInt(catchUp.applied!.order)).toBeGreaterThan(BigInt(samples[0]!.position!.order));
+  expect(catchUp).toMatchObject({ complete: false, applied: { timeline: 1 } });
+  expect(catchUp.loss).toMatchObject({ kind: 'unknown', fromTime: null, atLeastBytes: null, atMostBytes: null });
+});
