@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
-import { type Fork, formatLsn } from '../sql/lsn.ts';
+import type { Position } from '../ports.ts';
+import { type Fork, formatLsn, positionAt } from '../sql/lsn.ts';
 import { query } from '../sql/session.ts';
 import { formatConninfo, parseConninfo, readStatus, type ServerStatus } from '../sql/status.ts';
 import type { Cluster, PgNode } from './config.ts';
@@ -85,8 +86,23 @@ const AUTO_CONF = 'postgresql.auto.conf';
 
 /** Points a stopped server at the primary, through its settings file. */
 export async function repointStopped(node: LocalNode, conninfo: string): Promise<void> {
-  await writeAutoConf(node, { primary_conninfo: conninfo, primary_slot_name: node.slot ?? '' });
+  // It may have been held on its own timeline, and could not follow to another.
+  const held = (await readAutoConf(node, TIMELINE)) === 'current';
+  await writeAutoConf(node, {
+    primary_conninfo: conninfo,
+    primary_slot_name: node.slot ?? '',
+    ...(held ? { [TIMELINE]: 'latest' } : {}),
+  });
 }
+
+const TIMELINE = 'recovery_target_timeline';
+
+/**
+ * Keeps a node with log of its own on its timeline from its next start on. It would look for the newest one otherwise,
+ * and end with an error where the history of that has come to it: then its rows could not be read.
+ */
+export const holdTimeline = (node: LocalNode, also: Record<string, string> = {}): Promise<void> =>
+  writeAutoConf(node, { ...also, [TIMELINE]: 'current' });
 
 /** Replaces settings in `postgresql.auto.conf` of a stopped server, whole and durably; the others stay. */
 export async function writeAutoConf(node: LocalNode, settings: Record<string, string>): Promise<void> {
@@ -113,8 +129,13 @@ export async function readAutoConf(node: LocalNode, name: string): Promise<strin
   return (matches.at(-1)?.[1] ?? '').replaceAll("''", "'").replaceAll('\\\\', '\\');
 }
 
-/** What the wait for a replica ended with. */
-export type Followed = { streaming: true; status: ServerStatus } | { streaming: false; diverged: boolean; why: string };
+/** What the wait for a replica ended with. `cause`: why it never will, as it is; `null` = not known, or it may yet. */
+export type Followed =
+  | { streaming: true; status: ServerStatus }
+  | { streaming: false; cause: 'diverged' | 'logGone' | null; why: string };
+
+/** How long a node may be without its stream before the primary is asked for the log it waits for, milliseconds. */
+const LOOK_MS = 1_000;
 
 /**
  * Waits until the node streams from the primary on its timeline.
@@ -128,6 +149,7 @@ export async function awaitStreaming(
 ): Promise<Followed> {
   const { context } = cluster;
   let why = 'it was not looked at';
+  let lookAt = performance.now() + LOOK_MS;
   const done = await poll<Followed>({ signal: context.signal, deadlineMs, intervalMs: 10 }, async () => {
     const status = await readStatus(cluster, node).catch(asFailure);
     context.heartbeat({ node: node.name, doing: 'waiting for streaming' });
@@ -135,38 +157,75 @@ export async function awaitStreaming(
       why = status.message;
       return undefined;
     }
-    if (!status.inRecovery) return { streaming: false, diverged: false, why: `${node.name} is writable` };
-    if (
-      status.receiver?.status === 'streaming' &&
-      status.timeline === primary.timeline &&
-      (await isSender(cluster, primary.node, node))
-    ) {
-      return { streaming: true, status };
-    }
+    if (!status.inRecovery) return { streaming: false, cause: null, why: `${node.name} is writable` };
     const { fork } = primary;
     const applied = status.position;
+    if (status.receiver?.status === 'streaming' && status.timeline === primary.timeline) {
+      const sent = await sentBy(cluster, primary.node, node);
+      if (sent !== null && applied !== null && BigInt(applied.order) > BigInt(sent.order)) {
+        const ahead = `it applied ${applied.text}, and ${primary.node.name} is at ${sent.text}`;
+        return { streaming: false, cause: 'diverged', why: ahead };
+      }
+      if (sent !== null) return { streaming: true, status };
+    }
     why = `it is in recovery on timeline ${status.timeline} at ${applied?.text ?? 'an unknown position'} and does not stream`;
     if (fork !== null && applied !== null && status.timeline <= fork.timeline && BigInt(applied.order) > fork.end) {
       return {
         streaming: false,
-        diverged: true,
+        cause: 'diverged',
         why: `it applied ${applied.text}, beyond ${formatLsn(fork.end)} where timeline ${fork.timeline} was left`,
       };
     }
-    return undefined;
+    if (performance.now() < lookAt) return undefined;
+    lookAt = performance.now() + LOOK_MS;
+    const gone = await goneLog(cluster, primary.node, node);
+    return gone === null ? undefined : { streaming: false, cause: 'logGone', why: gone };
   });
-  return done ?? { streaming: false, diverged: false, why };
+  return done ?? { streaming: false, cause: null, why };
 }
 
-/** Whether the primary itself sees the node streaming: the node's word alone could be about somebody else. */
-async function isSender(cluster: Cluster, primary: PgNode, node: PgNode): Promise<boolean> {
+/**
+ * Where the primary is, if it sees the node streaming itself: the node's word alone could be about somebody else.
+ * Read after the node, so that a node which follows cannot be beyond it.
+ */
+async function sentBy(cluster: Cluster, primary: PgNode, node: PgNode): Promise<Position | null> {
   const conninfo = (await readSetting(cluster, node, 'primary_conninfo')) ?? '';
-  const rows = await query(
+  const rows = await query<{ position: string }>(
     cluster,
     primary,
-    `SELECT 1 FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid
+    `SELECT pg_current_wal_flush_lsn()::text AS position FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid
      WHERE r.state = 'streaming' AND (s.slot_name = $1 OR r.application_name = $2) LIMIT 1`,
     [node.slot, parseConninfo(conninfo).get('application_name') ?? node.name],
   );
-  return rows.length > 0;
+  return positionAt(rows[0]?.position, 0);
 }
+
+/**
+ * Whether the primary has let go of the log that the node waits for, in words. With a `restore_command` it may come
+ * from an archive yet.
+ */
+async function goneLog(cluster: Cluster, primary: PgNode, node: PgNode): Promise<string | null> {
+  const found = await query<{ waiting: boolean | null; applied: string | null }>(
+    cluster,
+    node,
+    `SELECT pg_last_wal_replay_lsn()::text AS applied, current_setting('restore_command') = '' AND
+       (SELECT wait_event IN (${NOTHING_LEFT}) FROM pg_stat_activity WHERE backend_type = 'startup') AS waiting`,
+  ).catch(asFailure);
+  const own = found instanceof RampartError ? undefined : found[0];
+  if (own?.waiting !== true || own.applied === null) return null;
+  const rows = await query<{ gone: boolean }>(
+    cluster,
+    primary,
+    `WITH size AS (SELECT setting::numeric AS bytes FROM pg_settings WHERE name = 'wal_segment_size'),
+       needed AS (SELECT div($1::pg_lsn - '0/0', bytes) AS number, 4294967296 / bytes AS each FROM size)
+     SELECT $1::pg_lsn < pg_current_wal_flush_lsn() AND NOT EXISTS (SELECT FROM pg_ls_waldir(), needed WHERE substr(name, 9) =
+       upper(lpad(to_hex(div(number, each)::bigint), 8, '0') || lpad(to_hex(mod(number, each)::bigint), 8, '0'))) AS gone`,
+    [own.applied],
+  ).catch(asFailure);
+  // Without the right to look this is not known.
+  if (rows instanceof RampartError || !rows[0]!.gone) return null;
+  return `the log from ${own.applied} on, which it needs next, is gone from ${primary.name}`;
+}
+
+/** What the startup process waits for when it has replayed all the log that is there. */
+export const NOTHING_LEFT = `'RecoveryRetrieveRetryInterval', 'RecoveryWalStream'`;

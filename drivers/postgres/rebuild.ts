@@ -7,26 +7,24 @@
  * servers"). So the node is first started with the signal: it comes up read-only, replays its own log to the end, and
  * is stopped fast; `shut down in recovery` is what pg_rewind takes.
  */
-import { rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { orphanOf, withLock } from '../lock.ts';
 import { poll } from '../poll.ts';
 import type { At, Json, Receipt } from '../ports.ts';
 import { query } from '../sql/session.ts';
-import { readStatus } from '../sql/status.ts';
 import { tokenOf } from '../store-claims.ts';
+import { apartFrom } from './apart.ts';
 import { withClaim } from './claim.ts';
-import { type Cluster, nodesAt, type PgNode } from './config.ts';
+import { type Cluster, nodesAt } from './config.ts';
 import { endGroup, readControlData } from './control-data.ts';
-import { syncFolder } from './files.ts';
-import { awaitStreaming, conninfoFor, readAutoConf, writeAutoConf } from './follow.ts';
-import { asFailure, readFiles, readNode } from './reading.ts';
+import { awaitStreaming, conninfoFor, holdTimeline, NOTHING_LEFT, readAutoConf } from './follow.ts';
+import { known, readFiles, readNode } from './reading.ts';
 import { type Primary, primaryOf, settle, startAsReplica } from './rejoin.ts';
 import { basebackup, copyAside, restoreConfiguration, rewind, swapIn } from './repair.ts';
-import { endRepair, goOnWith } from './repair-resume.ts';
-import { chooseKeptDir, forgetKept, keptDirs, type Repair, readRepair, saveRepair } from './repair-state.ts';
+import { goOnWith } from './repair-resume.ts';
+import { chooseKeptDir, keptDirs, type Repair, readRepair, saveRepair } from './repair-state.ts';
 import {
   awaitStarted,
   endOrphans,
@@ -117,13 +115,15 @@ async function repaired(
     } else await enter('backup');
   }
   if (repair.phase === 'recover') {
-    await recoverOwnLog(cluster, node);
-    await checkpointed(cluster, primary);
-    await enter('rewind');
-    const failure = await rewind(cluster, node, primary.node, child).catch(async (error: unknown) => {
-      if (error instanceof RampartError && error.type === 'ProviderUnavailable') await enter('recover');
-      throw error;
-    });
+    let failure = await recoverOwnLog(cluster, node).then(() => null, ownFailure);
+    if (failure === null) {
+      await checkpointed(cluster, primary);
+      await enter('rewind');
+      failure = await rewind(cluster, node, primary.node, child).catch(async (error: unknown) => {
+        if (error instanceof RampartError && error.type === 'ProviderUnavailable') await enter('recover');
+        throw error;
+      });
+    }
     if (failure === null) await enter('configure');
     else if (cluster.config.repair === 'rewind') throw failure;
     else {
@@ -177,7 +177,10 @@ async function begin(cluster: Cluster, node: LocalNode, primary: Primary): Promi
       },
     );
   }
-  const rewindable = control.checksums || control.walLogHints;
+  // Without log of its own there is nothing to rewind: what it needs is gone from the primary.
+  const reading = await readNode(cluster, node);
+  const behind = known(reading.server)?.inRecovery === true && (await apartFrom(cluster, reading, primary)) === null;
+  const rewindable = (control.checksums || control.walLogHints) && !behind;
   return saveRepair(node, {
     runId,
     at: context.now(),
@@ -202,7 +205,8 @@ async function alreadyFollows(cluster: Cluster, node: LocalNode, primary: Primar
       },
     );
   }
-  if (!reading.server.inRecovery) return false;
+  // With the new history in its hands it may seem to stream, from a place that the primary never was at.
+  if (!reading.server.inRecovery || (await apartFrom(cluster, reading, primary)) !== null) return false;
   return (await awaitStreaming(cluster, node, { ...primary, fork: null }, 0)).streaming;
 }
 
@@ -213,14 +217,21 @@ async function comeToRest(cluster: Cluster, node: LocalNode): Promise<void> {
   await endOrphans(node);
 }
 
+/** A server that does not start, or a directory that cannot be read: nothing that another attempt would mend. */
+function ownFailure(error: unknown): RampartError {
+  if (error instanceof RampartError && error.type === 'PreconditionFailed') return error;
+  throw error;
+}
+
 /** Brings a killed server to a clean stop in recovery, with all of its own log replayed. */
 async function recoverOwnLog(cluster: Cluster, node: LocalNode): Promise<void> {
   const { context } = cluster;
   const files = (await readFiles(cluster, node))!;
   if (files.postmaster === null && files.control.state.startsWith('shut down')) return;
   await writeSignal(node);
-  // It must not look for a primary: it would wait for a timeline that it cannot follow.
-  await writeAutoConf(node, { primary_conninfo: '', primary_slot_name: '' });
+  // It must look neither for a primary nor into an archive: it would find a timeline that it cannot follow. Its own
+  // settings come back from the copy.
+  await holdTimeline(node, { primary_conninfo: '', primary_slot_name: '', restore_command: '' });
   await requestStart(cluster, node);
   await awaitStarted(cluster, node, START_MS);
   const replayed = await poll({ signal: context.signal, deadlineMs: START_MS, intervalMs: 20 }, async () => {
@@ -228,7 +239,7 @@ async function recoverOwnLog(cluster: Cluster, node: LocalNode): Promise<void> {
     const rows = await query<{ waiting: boolean }>(
       cluster,
       node,
-      `SELECT wait_event IN ('RecoveryRetrieveRetryInterval', 'RecoveryWalStream') AS waiting
+      `SELECT wait_event IN (${NOTHING_LEFT}) AS waiting
        FROM pg_stat_activity WHERE backend_type = 'startup'`,
     );
     return rows[0]?.waiting === true ? true : undefined;
@@ -289,40 +300,5 @@ async function done(cluster: Cluster, node: LocalNode, primary: Primary, repair:
     summary: `${node.name} ${how} and streams from ${primary.node.name}${kept.length > 0 ? `; its old data is in ${kept.join(', ')}` : ''}`,
     how: repair?.how ?? 'none',
     kept,
-  };
-}
-
-/** In use without the rest of its repair: it streams, or is a primary again. */
-async function serves(cluster: Cluster, node: PgNode): Promise<boolean> {
-  const status = await readStatus(cluster, node).catch(asFailure);
-  return !(status instanceof RampartError) && (!status.inRecovery || status.receiver?.status === 'streaming');
-}
-
-/** Deletes what repairs have kept aside. @throws PreconditionFailed while a repair is under way */
-export async function release(cluster: Cluster, at: At): Promise<Receipt> {
-  const released: string[] = [];
-  for (const node of nodesAt(cluster, at)) {
-    if (node.dataDir === null) continue;
-    const here = local(node);
-    const repair = await readRepair(here);
-    if (repair !== null && repair.phase !== 'done' && !(await serves(cluster, node))) {
-      throw new RampartError('PreconditionFailed', `the repair of ${node.name} is not finished (${repair.phase})`, {
-        remedy: 'Finish it first: `rampart reprotect` goes on with it.',
-      });
-    }
-    await withClaim(cluster, here, { systemId: null, timeline: null }, () => endRepair(here));
-    for (const folder of await keptDirs(here)) {
-      cluster.context.heartbeat({ node: node.name, doing: `deleting ${folder}` });
-      await rm(folder, { recursive: true, force: true });
-      released.push(folder);
-    }
-    await syncFolder(dirname(here.dataDir));
-    await forgetKept(here);
-  }
-  return {
-    already: released.length === 0,
-    at: cluster.context.now(),
-    summary: released.length === 0 ? `nothing is kept in ${at.region}` : `deleted ${released.join(', ')}`,
-    facts: { released },
   };
 }

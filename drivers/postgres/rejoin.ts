@@ -10,17 +10,19 @@ import type { At, Json, Receipt } from '../ports.ts';
 import type { Fork } from '../sql/lsn.ts';
 import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { type Identity, tokenOf } from '../store-claims.ts';
+import { apartFrom } from './apart.ts';
 import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
+import { greatestTimeline } from './control-data.ts';
 import { writableNode } from './converge.ts';
-import { awaitStreaming, conninfoFor, readAutoConf, repointRunning, repointStopped } from './follow.ts';
-import { known, type NodeFiles, type NodeReading, readNode } from './reading.ts';
+import { awaitStreaming, conninfoFor, holdTimeline, readAutoConf, repointRunning, repointStopped } from './follow.ts';
+import { asFailure, known, type NodeReading, readNode } from './reading.ts';
 import { endRepair, unfinished } from './repair-resume.ts';
 import { awaitStarted, hasSignal, type LocalNode, local, requestStart, writeSignal } from './server.ts';
 import { changeSetting, readSetting } from './settings.ts';
 import { dropLeftSlots, dropSlot, ensureSlot } from './slots.ts';
 import { restoreSync } from './sync-settings.ts';
-import { ancestryOf, forksOf } from './timeline.ts';
+import { forksOf } from './timeline.ts';
 
 /** Longest wait for the node to stream, milliseconds: it may have log to replay first. */
 const FOLLOW_MS = 60_000;
@@ -53,13 +55,15 @@ export async function rejoin(cluster: Cluster, at: At, region: RegionName): Prom
   }
   const droppedSlots = await dropLeftSlots(cluster, primary.node);
   const sync = await restoreSync(cluster, primary.node);
-  const diverged = results.filter((result) => result.outcome === 'diverged');
+  const named = (outcome: NodeResult['outcome']): string[] =>
+    results.filter((result) => result.outcome === outcome).map((result) => result.node);
+  const [diverged, unable] = [named('diverged'), named('unable')];
   return {
     already: results.every((result) => result.outcome === 'already'),
     at: cluster.context.now(),
     summary: results.map((result) => result.summary).join('; ') || `${at.region} has no node that could follow`,
     facts: {
-      ...(diverged.length > 0 ? { needs: 'rebuild', diverged: diverged.map((result) => result.node) } : {}),
+      ...(diverged.length + unable.length > 0 ? { needs: 'rebuild', diverged, unable } : {}),
       droppedSlots,
       syncRestored: sync.restored as Json,
       syncWaiting: sync.waiting as Json,
@@ -69,7 +73,8 @@ export async function rejoin(cluster: Cluster, at: At, region: RegionName): Prom
 
 interface NodeResult {
   node: string;
-  outcome: 'already' | 'joined' | 'diverged';
+  /** `diverged`: it has log of its own. `unable`: something else keeps it from ever following as it is. */
+  outcome: 'already' | 'joined' | 'diverged' | 'unable';
   summary: string;
 }
 
@@ -93,31 +98,33 @@ async function rejoinNode(cluster: Cluster, node: PgNode, primary: Primary): Pro
   if (server === null && files === null && cutOff === null) throw unreadable(node, reading);
   // First of all: slots on the primary are changed before anything of the node itself.
   await withClaim(cluster, node, identity, async () => {});
-  if (cutOff !== null) return { node: node.name, outcome: 'diverged', summary: cutOff };
+  if (cutOff !== null) return { node: node.name, outcome: 'unable', summary: cutOff };
   if (server !== null && !server.inRecovery) return writable(node, reading);
-  const diverged = divergence(reading, primary);
-  if (diverged !== null) return { node: node.name, outcome: 'diverged', summary: diverged };
   const before = await presentConninfo(cluster, node, reading);
   const conninfo = await conninfoFor(cluster, node, primary.node, before);
+  const apart = await apartFrom(cluster, reading, primary);
+  if (apart !== null) return leaveApart(cluster, node, primary, server === null ? conninfo : null, apart);
+  // Before it starts and gets log of newer ones; the control file alone may be behind.
+  const timeline = server?.timeline ?? (await greatestTimeline(local(node).dataDir, files!.control));
+  const fork = primary.forks?.find((each) => each.timeline === timeline) ?? null;
   await ensureSlot(cluster, primary.node, node);
   const changed = await withClaim(cluster, node, identity, async () => {
     if (server !== null) return repointRunning(cluster, node, conninfo);
     return startAsReplica(cluster, local(node), conninfo);
   });
-  if (server === null) await awaitStarted(cluster, local(node), START_MS);
-  const fork = server === null ? forkFor(files!, primary) : forkOfServer(server, primary);
+  const refused = server === null ? await startRefused(cluster, local(node)) : null;
+  if (refused !== null) {
+    await dropSlot(cluster, primary.node, node);
+    return { node: node.name, outcome: 'unable', summary: refused };
+  }
   const followed = await awaitStreaming(cluster, node, { ...primary, fork }, FOLLOW_MS);
   if (!followed.streaming) {
-    if (followed.diverged) {
-      // Until the repair the slot would only hold log back on the primary; and the node, which goes on trying, would
-      // keep it busy.
-      await changeSetting(cluster, node, 'primary_slot_name', '');
-      await dropSlot(cluster, primary.node, node);
-      return {
-        node: node.name,
-        outcome: 'diverged',
-        summary: `${node.name} has log of its own: ${followed.why}`,
-      };
+    if (followed.cause === 'diverged') {
+      return leaveApart(cluster, node, primary, null, `${node.name} has log of its own: ${followed.why}`);
+    }
+    if (followed.cause === 'logGone') {
+      await letGoOfSlot(cluster, node, primary);
+      return { node: node.name, outcome: 'unable', summary: `${node.name} cannot follow: ${followed.why}` };
     }
     throw new RampartError('NotApplied', `${node.name} does not stream from ${primary.node.name}: ${followed.why}`, {
       remedy: `Look at the log of ${node.name}: address, replication role and pg_hba.conf of ${primary.node.name}.`,
@@ -155,38 +162,64 @@ async function cutOffRepair(cluster: Cluster, node: LocalNode): Promise<string |
   return `the repair of ${node.name} that run ${repair.runId} began was cut off (${repair.phase})`;
 }
 
+/** A recovery that can never come to its end, in the words of PostgreSQL's log. */
+const NO_RECOVERY =
+  /requested timeline \d+ (does not contain minimum recovery point|is not a child of this server's history)|could not (locate (a valid|required) checkpoint record|find redo location)|WAL ends before (consistent recovery point|end of online backup)/;
+
+/** Waits for the start. @returns why no start of this directory will ever succeed, `null` = it takes sessions */
+async function startRefused(cluster: Cluster, node: LocalNode): Promise<string | null> {
+  try {
+    await awaitStarted(cluster, node, START_MS);
+    return null;
+  } catch (error) {
+    if (!(error instanceof RampartError) || error.type !== 'PreconditionFailed') throw error;
+    if (!NO_RECOVERY.test(error.message)) throw error;
+    return error.message;
+  }
+}
+
+/**
+ * Leaves a node with log of its own as it is: read-only, and the same whenever it is started again, so that its rows
+ * can be read until it is rebuilt.
+ * @param conninfo for a stopped server, which is started; `null` = it runs
+ */
+async function leaveApart(
+  cluster: Cluster,
+  node: PgNode,
+  primary: Primary,
+  conninfo: string | null,
+  why: string,
+): Promise<NodeResult> {
+  const result = { node: node.name, outcome: 'diverged' as const };
+  const here = node.here && node.dataDir !== null ? local(node) : null;
+  await withClaim(cluster, node, { systemId: null, timeline: null }, async () => {
+    if (here === null) return;
+    if (conninfo === null) return holdTimeline(here);
+    if (!(await hasSignal(here))) await writeSignal(here);
+    await holdTimeline(here, { primary_conninfo: conninfo, primary_slot_name: '' });
+    await requestStart(cluster, here);
+  });
+  if (conninfo === null || here === null) await letGoOfSlot(cluster, node, primary);
+  else {
+    await dropSlot(cluster, primary.node, node);
+    const failure = await awaitStarted(cluster, here, START_MS).catch(asFailure);
+    if (failure instanceof RampartError) return { ...result, summary: `${why}; ${failure.message}` };
+  }
+  return { ...result, summary: why };
+}
+
+/**
+ * Until the repair the slot would only hold log back on the primary; and the node, which goes on trying, would keep it
+ * busy.
+ */
+async function letGoOfSlot(cluster: Cluster, node: PgNode, primary: Primary): Promise<void> {
+  await changeSetting(cluster, node, 'primary_slot_name', '');
+  await dropSlot(cluster, primary.node, node);
+}
+
 async function presentConninfo(cluster: Cluster, node: PgNode, reading: NodeReading): Promise<string> {
   if (known(reading.server) !== null) return (await readSetting(cluster, node, 'primary_conninfo')) ?? '';
   return readAutoConf(local(node), 'primary_conninfo');
-}
-
-/** Why the node cannot follow, as far as it can be told before it is started; `null` = it can, or one has to try. */
-export function divergence({ node, files, server }: NodeReading, primary: Primary): string | null {
-  const status = known(server);
-  const control = known(files)?.control ?? null;
-  const at =
-    status !== null
-      ? status.position
-      : control?.state === 'shut down'
-        ? control.checkpoint
-        : control?.state === 'shut down in recovery'
-          ? control.minRecovery
-          : null;
-  if (at === null) return null;
-  const isRecordStart = status === null && control?.state === 'shut down';
-  const { ancestry, fork } = ancestryOf(at, primary, isRecordStart);
-  if (ancestry !== 'diverged') return null;
-  const left =
-    fork === null ? 'which is not in its history' : `which ${primary.node.name} left at ${fork.end.toString(16)}`;
-  return `${node.name} has log of its own: it is at ${at.text} on timeline ${at.timeline}, ${left}`;
-}
-
-function forkFor(files: NodeFiles, primary: Primary): Fork | null {
-  return primary.forks?.find((fork) => fork.timeline === files.control.timeline) ?? null;
-}
-
-function forkOfServer(server: ServerStatus, primary: Primary): Fork | null {
-  return primary.forks?.find((fork) => fork.timeline === server.timeline) ?? null;
 }
 
 /** A running server that takes writes, or would if its databases were not closed. */

@@ -5,9 +5,19 @@ import { query } from '../sql/session.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
 
-/** Makes the slot that `primary` keeps for `replica`. Without slots, or with it there already: nothing. */
+/**
+ * Makes the slot that `primary` keeps for `replica`. Without slots, or with it there already: nothing. One that has lost
+ * its log takes no reader any more, and is made anew.
+ */
 export async function ensureSlot(cluster: Cluster, primary: PgNode, replica: PgNode): Promise<void> {
   if (replica.slot === null) return;
+  await query(
+    cluster,
+    primary,
+    `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+     WHERE slot_name = $1 AND wal_status = 'lost' AND NOT active`,
+    [replica.slot],
+  );
   const made = await query(
     cluster,
     primary,
