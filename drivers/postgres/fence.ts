@@ -127,7 +127,7 @@ async function fenceByStop(cluster: Cluster, node: LocalNode): Promise<Stopped |
     // Who finds the server in recovery later must know that it was a primary.
     (record) => ({
       ...fencedNow(record, cluster.context.now()),
-      fence: fenceRecord(cluster, node, files.control, null),
+      fence: fenceRecord(cluster, node, { systemId: files.control.systemId, timeline }, null),
     }),
   );
   return awaitDown(cluster, node, stopping);
@@ -330,7 +330,9 @@ async function note(cluster: Cluster, node: PgNode, reading: NodeReading, state:
     const token = tokenOf(cluster.context);
     const same = record.fence?.epoch === token.epoch && record.fence.final?.order === state.final?.order;
     if (same) return;
-    await save({ fence: fenceRecord(cluster, node, files.control, state.final) });
+    // The control file may be behind the timeline that the fence found.
+    const timeline = Math.max(files.control.timeline, record.fence?.timeline ?? 0);
+    await save({ fence: fenceRecord(cluster, node, { systemId: files.control.systemId, timeline }, state.final) });
   });
 }
 

@@ -11,8 +11,9 @@ import { RampartError } from '../errors.ts';
 import type { At, LeftBehind, LeftBehindReceipt } from '../ports.ts';
 import { formatLsn, positionAt } from '../sql/lsn.ts';
 import { query } from '../sql/session.ts';
+import { forkBehind } from './apart.ts';
 import { addressOf, type Cluster, nodesAt, type PgNode } from './config.ts';
-import { endGroup, toolPath } from './control-data.ts';
+import { endGroup, greatestTimeline, toolPath } from './control-data.ts';
 import { ownerOf } from './files.ts';
 import { asFailure, known, readNode } from './reading.ts';
 import { type Primary, primaryOf } from './rejoin.ts';
@@ -60,7 +61,10 @@ async function ofNode(cluster: Cluster, node: PgNode, primary: Primary): Promise
   if (reading.files === null) return unreadable('its data directory is not beside a worker');
   const { control } = reading.files;
   if (control.systemId !== primary.status.systemId) return unreadable(`it is another database (${control.systemId})`);
-  const timeline = Math.max(control.timeline, known(reading.server)?.timeline ?? 0);
+  // The newest of its timelines may be one that came to it, after it had gone on with its own.
+  const timeline =
+    (await forkBehind(cluster, reading, primary))?.timeline ??
+    Math.max(await greatestTimeline(local(node).dataDir, control), known(reading.server)?.timeline ?? 0);
   if (timeline === primary.timeline) return { ...blank, kind: 'none', transactions: 0, complete: true };
   if (primary.forks === null)
     return unreadable(`${primary.node.name} does not tell where it left timeline ${timeline}`);

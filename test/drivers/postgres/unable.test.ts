@@ -2,6 +2,8 @@
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
+import type { LeftBehind } from '../../../drivers/ports.ts';
+import { readControlData } from '../../../drivers/postgres/control-data.ts';
 import { LAB_DATABASE, LAB_PASSWORDS } from '../../../lab/postgres/pair.ts';
 import { killPostgres, startPostgres, stopPostgres } from '../../../lab/postgres/server.ts';
 import type { Run } from '../../conformance/store/run.ts';
@@ -9,6 +11,7 @@ import { A, B, type Pair, startPair } from './pair.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
+const NORTH = 'eu-north';
 const WAIT = { timeout: 20_000, interval: 20 };
 let pair: Pair;
 afterEach(() => pair?.close());
@@ -112,7 +115,9 @@ test.each(['as it was left', 'started by an init system'])(
       const receiver = 'SELECT status, received_tli FROM pg_stat_wal_receiver';
       await expect.poll(() => pair.sql(A, receiver), WAIT).toEqual([{ status: 'streaming', received_tli: 2 }]);
     }
-      expect((await run.at(A).rejoin({ region: A }, B)).facts).toMatchObject({ needs: 'rebuild', diverged: [A] });
+    const listed = (await run.at(A).leftBehind!({ region: A }, B)).facts.leftBehind as unknown as LeftBehind[];
+    expect(listed).toMatchObject([{ kind: 'listed', transactions: 1, from: { timeline: 1 } }]);
+    expect((await run.at(A).rejoin({ region: A }, B)).facts).toMatchObject({ needs: 'rebuild', diverged: [A] });
     expect(await pair.rows(A)).toBe(3_001);
     expect((await run.at(A).rebuild({ region: A }, B)).facts).toMatchObject({ how: ['rewind'] });
     await caughtUp(run, A);
@@ -120,6 +125,34 @@ test.each(['as it was left', 'started by an init system'])(
     expect((await pair.sql(A, 'SHOW restore_command'))[0]!.restore_command).toContain(archive);
   },
 );
+
+test('a primary that dies before its first checkpoint: its own timeline is looked at, not the one before', async () => {
+  pair = await startPair({ replicas: { [NORTH]: NORTH } });
+  const run = await pair.newRun();
+  await run.at(NORTH).claim({ region: NORTH }, run.journal());
+  // Enough to write out that the checkpoint after the promotion takes its time.
+  await pair.sql(A, wide(60_000), LAB_DATABASE);
+  await caughtUp(run, B);
+  await caughtUp(run, NORTH);
+  const proof = await run.at(A).fence({ region: A });
+  await run.at(B).promote({ region: B }, A, proof, { timeline: 1 });
+  await run.at(NORTH).rejoin({ region: NORTH }, B);
+  await caughtUp(run, NORTH);
+  pair.links[B]!.set({ mode: 'stall' });
+  for (let i = 0; i < 3; i++) await pair.write(B);
+  await killPostgres(dataOf(B));
+  pair.links[B]!.set({ mode: 'open' });
+  expect(await readControlData(dataOf(B), null, AbortSignal.timeout(5_000))).toMatchObject({ timeline: 1 });
+  await pair.sql(NORTH, 'SELECT pg_promote()');
+
+  const listed = (await run.at(B).leftBehind!({ region: B }, NORTH)).facts.leftBehind as unknown as LeftBehind[];
+  expect(listed).toMatchObject([{ kind: 'listed', transactions: 3, from: { timeline: 2 } }]);
+  // Fenced on the timeline that it is on, whoever starts it then.
+  await run.at(B).fence({ region: B });
+  await start(B);
+  expect(await run.observe(B)).toMatchObject({ state: 'fenced', timeline: 2 });
+  expect((await run.at(B).rejoin({ region: B }, NORTH)).facts).toMatchObject({ needs: 'rebuild', diverged: [B] });
+});
 
 test('a directory that no start can recover: its repair takes a base backup', async () => {
   pair = await startPair();
