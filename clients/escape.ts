@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Driver } from '../drivers/ports.ts';
 import { notMade } from '../plan/escape-note.ts';
 import { guardNote } from '../plan/guard-note.ts';
+import type { Reading } from '../plan/parts.ts';
 import type { Component, Service, Topology } from '../topology/model.ts';
 import type { Env } from './connection.ts';
 import { type Beside, localContext, openPort, stateDirectory } from './local-context.ts';
@@ -31,6 +32,26 @@ export interface EscapeInput {
   drivers: ReadonlyMap<string, Driver>;
   env: Env;
   beside: Beside;
+}
+
+/**
+ * From where to where. What was observed decides before what a person says: with a region taken for the one to leave
+ * that it is not, the page would promote beside what it does not fence.
+ * @returns `contrary`: the person's word is not what was observed
+ */
+export function directionOf(
+  reading: Pick<Reading, 'from' | 'fromSource' | 'to'>,
+  regions: readonly string[],
+  said: { from?: string; to?: string },
+): { from: string | null; to: string | null; contrary: boolean } {
+  const to = said.to ?? reading.to;
+  const others = regions.filter((region) => region !== to);
+  // Without a source it is a region that is not the target, whichever that is; without a target it is any.
+  const guessed = reading.fromSource === 'none';
+  const seen = reading.from === to || (guessed && to === null) ? null : reading.from;
+  const left = guessed ? (said.from ?? seen) : (seen ?? said.from);
+  const from = left ?? (others.length === 1 ? others[0]! : null);
+  return { from, to, contrary: said.from !== undefined && said.from !== from };
 }
 
 /** What to do by hand, in the order of a run. A component whose commands cannot be made says why in its place. */

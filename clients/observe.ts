@@ -27,8 +27,9 @@ export interface LookOptions {
   /** Longest time for the whole look, in milliseconds. */
   budgetMs: number;
   beside?: Beside;
-  /** Where the service is to go, for the classification. */
+  /** Where the service is to go, and what it is to leave, for the classification. */
   to?: string;
+  from?: string;
   signal?: AbortSignal;
 }
 
@@ -116,6 +117,7 @@ export async function lookAt(topology: Topology, service: Service, options: Look
 
   const request: Request = { action: 'failover', service: service.name };
   if (options.to !== undefined) request.to = options.to;
+  if (options.from !== undefined) request.from = options.from;
   const input: CompileInput = {
     request,
     topologyDigest: topology.digest,

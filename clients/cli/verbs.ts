@@ -320,6 +320,7 @@ function declareDark(program: Command, load: Load): void {
       .description("the manual commands for a service's present state; needs no Temporal and no worker")
       .argument('<service>')
       .option('--to <region>', 'region to go to (default: the other one)')
+      .option('--from <region>', 'region to leave, when nothing that answers says which it was')
       .option('--region <region>', 'this machine stands beside the systems of that region')
       .option('--place <place>', 'and at that place in it'),
     () => import('./verbs/escape.ts'),

@@ -1,7 +1,7 @@
 import { drivers } from '../../../drivers/registry.ts';
 import { withGroup } from '../../../topology/group.ts';
 import type { Topology } from '../../../topology/model.ts';
-import { type EscapePage, escapePage, escapeSteps } from '../../escape.ts';
+import { directionOf, type EscapePage, escapePage, escapeSteps } from '../../escape.ts';
 import { type Look, lookAt } from '../../observe.ts';
 import type { Cli } from '../cli.ts';
 import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
@@ -11,6 +11,7 @@ import { checkRegion, findTopology, regionsOf, serviceIn } from '../topology.ts'
 
 interface EscapeOptions {
   to?: string;
+  from?: string;
   region?: string;
   place?: string;
 }
@@ -34,7 +35,11 @@ async function live(
   page: EscapePage | null,
 ): Promise<ExitCode> {
   const service = withGroup(topology, serviceIn(topology, name));
+  const regions = regionsOf(service);
   checkRegion(service, '--to', options.to);
+  checkRegion(service, '--from', options.from);
+  if (options.from !== undefined && options.from === options.to)
+    throw badInput(`--from and --to are both ${options.to}`);
   const beside = { region: options.region ?? null, place: options.place ?? null };
   const { env } = cli.io;
   const look = await lookAt(topology, service, {
@@ -44,13 +49,13 @@ async function live(
     beside,
     signal: cli.io.signal,
     ...(options.to === undefined ? {} : { to: options.to }),
+    ...(options.from === undefined ? {} : { from: options.from }),
   });
-  const { from, to } = directionOf(look, regionsOf(service), options.to);
-  if (from === null || to === null) {
-    throw badInput(
-      `it cannot be told where ${name} is to go: ${look.classified.text}`,
-      ...regionsOf(service).map((region) => `rampart escape ${name} --to ${region}`),
-    );
+  const { from, to, contrary } = directionOf(look.reading, regions, options);
+  if (contrary || from === null || to === null) {
+    const where = to === null ? `where ${name} is to go` : `from where ${name} is to go to ${to}`;
+    const what = contrary ? `--from ${options.from}: what is seen says ${from}` : `it cannot be told ${where}`;
+    throw badInput(`${what}: ${look.classified.text}`, ...asking(name, regions, { from, to }));
   }
   const steps = await escapeSteps({ topology, service, from, to, drivers, env, beside });
   cli.answer({
@@ -83,16 +88,13 @@ async function live(
   return EXIT.done;
 }
 
-/** What was observed decides; where nothing answers, the request and the only other region. */
-function directionOf(
-  { reading }: Look,
-  regions: readonly string[],
-  wanted: string | undefined,
-): { from: string | null; to: string | null } {
-  const to = wanted ?? reading.to;
-  const others = regions.filter((region) => region !== to);
-  const from = reading.from !== null && reading.from !== to ? reading.from : others.length === 1 ? others[0]! : null;
-  return { from, to };
+/** The command again, with every direction that would be an answer. */
+function asking(name: string, regions: readonly string[], known: { from: string | null; to: string | null }): string[] {
+  const one = (end: string | null) => (end === null ? regions : [end]);
+  const pairs = one(known.from).flatMap((from) => one(known.to).map((to) => [from, to] as const));
+  return pairs
+    .filter(([from, to]) => from !== to)
+    .map(([from, to]) => `rampart escape ${name} --from ${from} --to ${to}`);
 }
 
 /** Which is newer: this look, or the page that a run wrote. */
