@@ -513,6 +513,54 @@ describe('the judge', () => {
     expect(judge(trace([settled])).map(({ rule }) => rule)).toEqual(['I8']);
   });
 
+  /** A run that is gone with its history, and the next one on its lock. */
+  const begun = (run: string, ttl: number): Happening[] => [
+    { kind: 'run', run, lock: LOCK, state: 'started' },
+    { kind: 'snapshot', run, moment: 'before', state: { 'writer ttl': ttl } },
+  ];
+  const gone = (run: string): Happening => ({ kind: 'run', run, lock: LOCK, state: 'lost' });
+  const claimed = (run: string): Happening => ({
+    ...{ kind: 'mutation', place: 'db', verb: 'claim', token: token(9, run), accepted: true, changed: true },
+  });
+
+  it('asks a run that takes what lost ones left to go back to what was before them', () => {
+    const third = (ttl: number, ...between: Happening[]): Trace =>
+      trace([
+        [0, ...begun('run-a', 30)],
+        [10, gone('run-a')],
+        [20, ...begun('run-b', 5)],
+        [30, gone('run-b')],
+        [40, ...begun(RUN, 1), ...between],
+        [50, { kind: 'snapshot', run: RUN, moment: 'after', state: { 'writer ttl': ttl } }],
+        [60, { kind: 'run', run: RUN, lock: LOCK, state: 'closed' }],
+        ended({ outcome: 'rolledBack' }),
+      ]);
+    expect(judge(third(30, claimed(RUN)))).toEqual([]);
+    expect(judge(third(1, claimed(RUN))).map(({ text }) => text)).toEqual([
+      'failover/checkout ended "rolledBack" and writer ttl is 1, before it was 30',
+    ]);
+    // It was told no, and their journals are open still.
+    expect(judge(third(1))).toEqual([]);
+  });
+
+  it('asks nothing of a run that is gone, an alarm all the same, and everything of the next one', () => {
+    const lost = (...next: Timed[]): Trace =>
+      trace([
+        [0, writable(A, true, 'system'), ...begun('run-a', 1)],
+        [1_000, { ...scheduled('fence'), run: 'run-a' } as Happening, writable(A, false)],
+        [2_000, gone('run-a')],
+        [31_000, { kind: 'alarm', store: 'db', alarm: 'noneWritable', text: '' }],
+        [90_000, ...begun(RUN, 1)],
+        ...next,
+        [200_000, { kind: 'run', run: RUN, lock: LOCK, state: 'closed' }],
+      ]);
+    expect(judge(lost())).toEqual([]);
+    expect(judge(lost([91_000, scheduled('fence')], [92_000, scheduled('unfence'), writable(A, true)]))).toEqual([]);
+    expect(judge(lost([91_000, scheduled('fence')])).map(({ text }) => text)).toEqual([
+      'db had no writable side for 199 s; nothing was promoted, and the run did not unfence by itself',
+    ]);
+  });
+
   it('lets a step be undone again that was begun again after it had been undone', () => {
     const steps = ['saveA', 'saveB', 'undo:saveB', 'undo:saveB', 'saveB', 'undo:saveB', 'undo:saveA'];
     const inOrder = steps.map((step, i): Timed => [i, { kind: 'scheduled', run: RUN, step, verb: 'x', store: null }]);

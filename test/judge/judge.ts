@@ -193,6 +193,16 @@ function waitsIn(trace: Trace, from: number, to: number, limit: number): number[
     .map(([began]) => began);
 }
 
+/** A run that is lost can do nothing any more; the next one owes it from its first step that stops writes. */
+function owed(trace: Trace, from: number, to: number, limit: number): number[] {
+  const lost = all(trace, 'run').findLast(({ state, at }) => state === 'lost' && at < to);
+  if (lost === undefined) return [from];
+  const next = all(trace, 'scheduled').find(
+    (e) => e.run !== lost.run && e.at >= lost.at && ['quiesceWorkload', 'fence'].includes(e.verb),
+  );
+  return [...(lost.at - from > limit ? [from] : []), ...(next === undefined ? [] : [Math.max(from, next.at)])];
+}
+
 const freezeBudget: Predicate = {
   rule: 'I2',
   title: 'never zero writable sides past the freeze budget: the run unfences by itself, or a watchdog alarms',
@@ -206,7 +216,7 @@ const freezeBudget: Predicate = {
       if (to - from <= limit) return;
       const long = `${store} had no writable side for ${Math.round((to - from) / 1000)} s`;
       // An unplanned run may work for as long as that takes, but not wait for people so long.
-      const begins = modeAt(trace, from) === 'planned' ? [from] : waitsIn(trace, from, to, limit);
+      const begins = modeAt(trace, from) === 'planned' ? owed(trace, from, to, limit) : waitsIn(trace, from, to, limit);
       for (const since of begins) {
         // A run without its orchestrator can do nothing; the watchdog can.
         const due = since + limit + awayWithin(trace, since, since + limit);
@@ -461,7 +471,7 @@ const backOrForward: Predicate = {
           if (e.kind === 'scheduled' && e.run === run && e.verb === 'unfence' && e.at > (crossedAt as number))
             broken(e.at, `${e.step} was scheduled after the point of no return`);
       if (!wentBack && !(record.outcome === 'completed' && stayed(trace, run, record))) continue;
-      const before = all(trace, 'snapshot').find((s) => s.run === run && s.moment === 'before')?.state;
+      const before = stateToGoBackTo(trace, run);
       const after = all(trace, 'snapshot').find((s) => s.run === run && s.moment === 'after')?.state;
       if (before === undefined || after === undefined) continue;
       for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
@@ -475,6 +485,25 @@ const backOrForward: Predicate = {
     }
   },
 };
+
+/** As it was before the run; where it took what lost ones left, before them: it closes their journals. */
+function stateToGoBackTo(trace: Trace, run: string): Of<'snapshot'>['state'] | undefined {
+  const took = all(trace, 'mutation').some((m) => m.token?.runId === run && m.verb === 'claim' && m.accepted);
+  return (took ? firstOfLost(trace, run) : beforeRun(trace, run))?.state;
+}
+
+function beforeRun(trace: Trace, run: string): Of<'snapshot'> | undefined {
+  return all(trace, 'snapshot').find((s) => s.run === run && s.moment === 'before');
+}
+
+/** Before the first of the runs that were lost one after the other right before this one. A promotion of theirs stands. */
+function firstOfLost(trace: Trace, run: string): Of<'snapshot'> | undefined {
+  const before = beforeRun(trace, run);
+  const last = all(trace, 'run').findLast((r) => r.run !== run && r.state !== 'refused' && r.at <= (before?.at ?? 0));
+  if (before === undefined || last?.state !== 'lost') return before;
+  const first = firstOfLost(trace, last.run) ?? before;
+  return all(trace, 'promotion').some(({ at }) => at >= first.at && at <= before.at) ? before : first;
+}
 
 /**
  * Whether a run that was escalated ends at the side that it was to leave at first, which is the active one still: it
@@ -572,7 +601,7 @@ const oneRunPerLock: Predicate = {
       if (state === 'started') {
         if (held !== undefined && held !== run) broken(at, `${run} started on ${lock}, which ${held} holds`);
         holder.set(lock, run);
-      } else if (state === 'closed') {
+      } else if (state === 'closed' || state === 'lost') {
         if (held === run) holder.delete(lock);
       } else if (event.text === '') broken(at, `a second request for ${lock} was refused without a word`);
     }
@@ -667,7 +696,7 @@ const runsEnd: Predicate = {
     const at = trace.events.at(-1)?.at ?? 0;
     const started = all(trace, 'run').filter((event) => event.state === 'started');
     for (const { run, lock } of started) {
-      const closed = all(trace, 'run').some((event) => event.run === run && event.state === 'closed');
+      const closed = all(trace, 'run').some((event) => event.run === run && ['closed', 'lost'].includes(event.state));
       const waiting = all(trace, 'waiting').findLast((event) => event.run === run);
       if (!closed && (waiting === undefined || waiting.text === ''))
         broken(at, `the run of ${lock} neither ended nor says what it waits for`);

@@ -114,7 +114,8 @@ export type Happening =
   | { kind: 'fault'; what: string; touched?: string[] }
   /** Everything a run may change and must put back: writable sides, weights, endpoints, sizes, TTLs, suspensions. */
   | { kind: 'snapshot'; run: string; moment: 'before' | 'after'; state: Record<string, Json> }
-  | { kind: 'run'; run: string; lock: string; state: 'started' | 'refused' | 'closed'; text?: string }
+  /** `lost`: it is gone with its history, and said nothing at its end; the next one on its lock finds what it left. */
+  | { kind: 'run'; run: string; lock: string; state: 'started' | 'refused' | 'closed' | 'lost'; text?: string }
   /** The run scheduled a step's activity, or an undo's. */
   | { kind: 'scheduled'; run: string; step: string; verb: string; store: string | null }
   | {

@@ -73,6 +73,8 @@ const WEIGHTS: Partial<Record<What, number>> = {
 };
 /** Drawn beside the others, from chance of their own: without them a seed is the scenario that it has always been. */
 const BESIDE: Partial<Record<What, number>> = { serverDown: 6, controlDown: 4, crashControl: 3, controlClockJump: 3 };
+/** From chance of its own as well. */
+const LOST: Partial<Record<What, number>> = { terminate: 1 };
 const ATTEMPT_ONLY = new Set<What>(['fail', 'loseAnswer', 'freezeWorker', 'twice']);
 
 export function drawScenario(seed: number): Scenario {
@@ -85,6 +87,8 @@ export function drawScenario(seed: number): Scenario {
   const beside = new Random(seed, 1);
   for (let left = beside.pick(BESIDE_NUMBERS); left > 0; left--)
     faults.push(drawFault(beside, stores, actions, BESIDE));
+  const lost = new Random(seed, 3);
+  if (lost.chance(0.1)) faults.push(drawFault(lost, stores, actions, LOST));
   return {
     seed,
     actions,

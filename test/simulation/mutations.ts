@@ -573,6 +573,24 @@ export const MUTATIONS: readonly Mutation[] = [
     patch: [{ find: 'run.holding = {\n        reason,', put: "run.holding = {\n        reason: ''," }],
   },
   {
+    name: 'found-fenced-not-quiesced',
+    what: 'a run that finds the fence of a lost one does not know that its apps were stopped as well',
+    focus: {
+      actions: PLANNED,
+      people: CALM,
+      writes: 'local',
+      faults: [
+        { what: 'terminate', region: A, ms: 400, when: { step: 'catchUp:orders-db', nth: 1, op: 0 } },
+        { what: 'freezeWorker', region: B, ms: 12_000, when: { step: 'catchUp:orders-db', nth: 1, op: 0 } },
+        { what: 'abort', region: A, ms: 400, when: { step: 'catchUp:orders-db', nth: 2, op: 0 } },
+        { what: 'freezeWorker', region: B, ms: 12_000, when: { step: 'catchUp:orders-db', nth: 2, op: 0 } },
+      ],
+    },
+    wrap: plans((plan) =>
+      plan.resumeAt === null ? plan : { ...plan, stages: plan.stages.filter(({ name }) => name !== 'quiesce') },
+    ),
+  },
+  {
     name: 'originals-of-a-move-that-stands',
     what: 'a failback that goes back gives the apps what they were before the failover',
     focus: {

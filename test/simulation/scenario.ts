@@ -28,8 +28,9 @@ export const WORLD_FAULTS = [
   'controlClockJump',
   'forgetSamples',
 ] as const;
-/** What people say out of turn. */
+/** What people say out of turn. `terminate`: to the server; the run is gone with its history, and begun again. */
 export const WORDS = [
+  'terminate',
   'cancel',
   'abort',
   'pause',

@@ -13,7 +13,7 @@ import { activityHandler, stepOf } from './attempts.ts';
 import { Faults } from './faults.ts';
 import { Bystanders } from './people.ts';
 import { Random } from './random.ts';
-import { type Fault, type Scenario, WORDS } from './scenario.ts';
+import { type Action, type Fault, type Scenario, WORDS } from './scenario.ts';
 import { A, activitiesOf, B, LOCK, serviceOf, topologyOf } from './service.ts';
 import { traceOfRun } from './story.ts';
 import { SimWorld } from './world/world.ts';
@@ -176,7 +176,9 @@ class Relied {
     if (this.#seen.has(`${run} ${store}`)) return;
     this.#seen.add(`${run} ${store}`);
     const replica = this.#world.servers(store).find((server) => server.recovering && server.follows !== null);
-    if (replica === undefined) return;
+    // Found fenced, there is no lag to rely on: what it holds is what it ended with.
+    const stopped = this.#world.servers(store).some((server) => server.follows === null && server.signal);
+    if (replica === undefined || stopped) return;
     const quality = this.#world.lagRead.get(`${run} ${store}`) ?? this.#world.lagIs(replica);
     const accepted = overrides.includes('lagAboveObjective') || overrides.includes('healthySource');
     this.#world.say({ kind: 'relied', run, mode, on: `the lag of ${store}`, quality, accepted });
@@ -204,31 +206,30 @@ class Game {
 
   async play(): Promise<string[]> {
     const ends: string[] = [];
-    for (const [i, action] of this.#scenario.actions.entries()) {
+    for (let i = 0; i < this.#scenario.actions.length; ) {
       const last = i === this.#scenario.actions.length - 1;
       // A request may come while the world is still in pieces; the last one's run sees it mended.
-      const { type, request } = action;
+      const { type, request } = this.#scenario.actions[i] as Action;
       const args = [{ service: 'checkout', by: 'ann', ...request }];
-      await this.#harness.advance(i === 0 ? 3_000 : 1_000);
+      await this.#harness.advance(ends.length === 0 ? 3_000 : 1_000);
       await this.#reachable();
       const before = this.#world.state();
       const workflow = await this.#harness.start(type, { workflowId: LOCK, args });
       const run = workflow.runId;
       this.#world.say({ kind: 'run', run, lock: LOCK, state: 'started' });
       this.#world.say({ kind: 'snapshot', run, moment: 'before', state: before });
-      const closed = await this.#follow(workflow, last);
-      if (closed) {
-        this.#world.say({ kind: 'run', run, lock: LOCK, state: 'closed' });
-        this.#world.say({ kind: 'snapshot', run, moment: 'after', state: this.#world.state() });
-      }
-      ends.push(await this.#conclude(workflow, run, closed));
-      if (!closed) break;
+      const end = await this.#follow(workflow, last);
+      if (end !== 'open') this.#world.say({ kind: 'run', run, lock: LOCK, state: end });
+      if (end === 'closed') this.#world.say({ kind: 'snapshot', run, moment: 'after', state: this.#world.state() });
+      ends.push(await this.#conclude(workflow, run, end));
+      if (end === 'open') break;
+      // Whoever finds a run gone asks for the same again.
+      if (end === 'closed') i += 1;
     }
     return ends;
   }
 
-  /** @returns whether it closed */
-  async #follow(workflow: Workflow, last: boolean): Promise<boolean> {
+  async #follow(workflow: Workflow, last: boolean): Promise<'closed' | 'lost' | 'open'> {
     const harness = this.#harness;
     const people = new Bystanders(this.#scenario, harness, this.#world, workflow);
     const begun = harness.now;
@@ -241,13 +242,20 @@ class Game {
       }
       if (harness.now >= people.nextLook) await people.look();
       // Words out of turn are said again until somebody hears them.
-      while (this.#spoken.length > 0 && harness.serves('rampart')) await people.say(this.#spoken.shift() as Fault);
+      while (this.#spoken.length > 0 && harness.serves('rampart')) {
+        const word = this.#spoken.shift() as Fault;
+        if (word.what === 'terminate' && workflow.outcome === null) {
+          await workflow.terminate();
+          return 'lost';
+        }
+        await people.say(word);
+      }
       const until = Math.min(people.nextLook, mended ? Number.POSITIVE_INFINITY : mendAt, begun + HORIZON_MS);
       if (!(await harness.step(until))) await harness.advanceTo(until);
       this.#hear(people);
       if (people.tired && harness.now - begun > MENDED_AFTER_MS + 60_000) break;
     }
-    return workflow.outcome !== null;
+    return workflow.outcome === null ? 'open' : 'closed';
   }
 
   /** Whoever has a question asks until somebody answers. */
@@ -262,14 +270,15 @@ class Game {
       if (trace[this.#events]?.event === 'upsertWorkflowSearchAttributes') people.call();
   }
 
-  async #conclude(workflow: Workflow, run: string, closed: boolean): Promise<string> {
+  async #conclude(workflow: Workflow, run: string, end: 'closed' | 'lost' | 'open'): Promise<string> {
     await this.#reachable();
     const record = (await workflow.query('evidence')) as RunRecord;
     this.kept.push([`the history of ${run}`, workflow.texts]);
     this.kept.push([`an answer of ${run} to a query`, [await workflow.currentDetails()]]);
     const history = this.#harness.trace.filter((event) => event.runId === run);
-    traceOfRun(this.#world, run, record, history, this.#scenario);
-    if (closed) return `${record.action} ${record.mode}: ${record.outcome}: ${record.text}`;
+    traceOfRun(this.#world, run, record, history, this.#scenario, end === 'lost');
+    if (end === 'closed') return `${record.action} ${record.mode}: ${record.outcome}: ${record.text}`;
+    if (end === 'lost') return `${record.action} ${record.mode}: lost`;
     const status = (await workflow.query('status')) as RunStatus;
     this.kept.push([`an answer of ${run} to a query`, [JSON.stringify(status)]]);
     const { gate, holding, paused, debt, phase } = status;

@@ -17,6 +17,7 @@ export function traceOfRun(
   record: RunRecord,
   history: HistoryEvent[],
   scenario: Scenario,
+  lost: boolean,
 ): void {
   const push = (event: TraceEvent): void => void world.trace.events.push(event);
   for (const { at, event, name, summary } of history) {
@@ -41,9 +42,14 @@ export function traceOfRun(
   for (const decision of record.decisions) push(decisionOf(run, decision));
   for (const { name, endedAt, kind } of record.waits ?? [])
     if (kind === 'gate' && endedAt) gate(endedAt, name, 'closed');
+  // Nobody asks any more.
+  const asked = record.log.findLast(({ text }) => GATE_OPENED.test(text) || GATE_AGAIN.test(text));
+  if (lost && asked !== undefined) gate(world.now, gateOf(asked.text), 'closed');
   push({ at: record.endedAt ?? world.now, kind: 'record', run, record });
   push({ at: world.now, kind: 'text', where: `the record of ${run}`, text: JSON.stringify(record) });
 }
+
+const gateOf = (text: string): string => (GATE_AGAIN.exec(text)?.[2] ?? GATE_OPENED.exec(text)?.[1]) as string;
 
 function decisionOf(run: string, d: Decision): TraceEvent {
   const { gate, by, decision, override, maxLoss, at } = d;
