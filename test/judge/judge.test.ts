@@ -322,6 +322,7 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
     trace([
       [0, { kind: 'snapshot', run: RUN, moment: 'before', state: { ttl: 60 } }],
       [8_000, { kind: 'snapshot', run: RUN, moment: 'after', state: { ttl: 1 } }],
+      [0, scheduled('claim')],
       ended({ plans: STAYED }),
     ]),
   ],
@@ -330,6 +331,7 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
     'escalated to the side that it was to leave, and an undo is left',
     'ended "needsHuman" where it was to leave, and prepare:edge were not undone',
     trace([
+      [0, scheduled('claim')],
       ended({
         outcome: 'needsHuman',
         plans: STAYED,
@@ -502,15 +504,17 @@ describe('the judge', () => {
     ]);
   });
 
-  it('asks nothing back of a run that is at the side it was to leave after a promotion', () => {
+  it('asks nothing back of a run at the side it was to leave after a promotion, or before it had done anything', () => {
     const settled = ended({
       plans: STAYED,
       undos: [
         { stepId: 'prepare:edge', summary: 'Back', state: 'registered', startedAt: null, endedAt: null, note: '' },
       ],
     });
-    expect(judge(trace([[2_000, scheduled('promote')], settled]))).toEqual([]);
-    expect(judge(trace([settled])).map(({ rule }) => rule)).toEqual(['I8']);
+    const claimed: Timed = [0, scheduled('claim')];
+    expect(judge(trace([claimed, [2_000, scheduled('promote')], settled]))).toEqual([]);
+    expect(judge(trace([claimed, settled])).map(({ rule }) => rule)).toEqual(['I8']);
+    expect(judge(trace([settled]))).toEqual([]);
   });
 
   /** A run that is gone with its history, and the next one on its lock. */

@@ -512,8 +512,11 @@ function firstOfLost(trace: Trace, run: string): Of<'snapshot'> | undefined {
 function stayed(trace: Trace, run: string, { plans }: RunRecord): boolean {
   const last = plans.at(-1);
   if (last === undefined || last.facts.classified.region !== last.to) return false;
-  const promoted = all(trace, 'scheduled').some((e) => e.run === run && ['promote', 'switchover'].includes(e.verb));
-  return !promoted && plans.slice(0, -1).some(({ from }) => from === last.to);
+  const scheduled = all(trace, 'scheduled').filter((e) => e.run === run);
+  // Without a claim no earlier plan has done anything.
+  const acted = scheduled.some(({ at, verb }) => verb === 'claim' && at <= last.compiledAt);
+  const promoted = scheduled.some(({ verb }) => ['promote', 'switchover'].includes(verb));
+  return acted && !promoted && plans.slice(0, -1).some(({ from }) => from === last.to);
 }
 
 /**

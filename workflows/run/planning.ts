@@ -25,8 +25,7 @@ async function leadsBack(run: Run, { to, nothingToDo, pastPointOfNoReturn, facts
   const stays = nothingToDo !== null || (pastPointOfNoReturn === true && facts.classified.region === to);
   const left = run.record.plans.some(({ from }) => from === to);
   if (!stays || !left || !run.acted || !patched('escalated-back')) return false;
-  if (run.pastPointOfNoReturn) return revokeCrossing(run);
-  return !run.undo.empty;
+  return !run.pastPointOfNoReturn || (await revokeCrossing(run));
 }
 
 /** Escalation turns a run into an unplanned one; `from` comes from the observation, never from the old plan. */

@@ -1,5 +1,5 @@
 /** Everything one run knows. Plain state with small operations; the flow is in engine.ts. */
-import { CancellationScope, log as temporalLog, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, patched, log as temporalLog, workflowInfo } from '@temporalio/workflow';
 import type { Resolved } from '../../activities/contract.ts';
 import type { LossStatement, Receipt, Weights } from '../../drivers/ports.ts';
 import { assessObjectives } from '../../evidence/objectives.ts';
@@ -91,6 +91,8 @@ export class Run {
   /** What promotions of earlier plans of this run lost: an escalation has a new plan, and the loss stays. */
   earlierLoss: LossStatement | null = null;
   interrupt: Interrupt | null = null;
+  /** An abort that was said after an escalation which is not acted on yet: it is about the rescue. */
+  private abortNext: Interrupt | null = null;
   /** True from the first scheduled step that has an effect: such a run can no longer be withdrawn. */
   acted = false;
   closed = false;
@@ -232,15 +234,22 @@ export class Run {
 
   /** Takes a person's or a deadline's word; what runs in the interruptible scope is cancelled, and awaited there. */
   raise(interrupt: Interrupt): void {
-    if (this.interrupt !== null && STRENGTH[this.interrupt.kind] >= STRENGTH[interrupt.kind]) return;
+    const requested = `${interrupt.kind} requested by ${interrupt.by}${interrupt.reason ? `: ${interrupt.reason}` : ''}`;
+    if (this.interrupt !== null && STRENGTH[this.interrupt.kind] >= STRENGTH[interrupt.kind]) {
+      if (interrupt.kind !== 'abort' || this.interrupt.kind !== 'escalate' || !patched('abort-after-escalate')) return;
+      this.abortNext ??= interrupt;
+      this.note(requested);
+      return;
+    }
     this.interrupt = interrupt;
-    this.note(`${interrupt.kind} requested by ${interrupt.by}${interrupt.reason ? `: ${interrupt.reason}` : ''}`);
+    this.note(requested);
     if (this.scope?.stops(interrupt.kind)) this.scope.scope.cancel();
   }
 
   takeInterrupt(): Interrupt | null {
     const taken = this.interrupt;
-    this.interrupt = null;
+    this.interrupt = this.abortNext;
+    this.abortNext = null;
     return taken;
   }
 

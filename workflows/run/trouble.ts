@@ -162,6 +162,8 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
   // The budget must not cancel the undo that ends the freeze.
   run.freeze.disarm();
   const { done } = await compensate(run);
+  // Also what was put back before there was a word or a failure that led here.
+  const changed = done > 0 || run.record.undos.some(({ state }) => state === 'done');
   // Also what failed earlier, when a hold ended the freeze, unless a later try put it back.
   const failed = run.record.undos.filter(
     (u, i, all) => u.state === 'failed' && !all.some((v, j) => j > i && v.stepId === u.stepId && v.state === 'done'),
@@ -188,7 +190,7 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
     close(
       run,
       outcome,
-      done === 0 ? `${why}. Nothing had been changed.` : `${why}. Everything is as it was before the run.`,
+      changed ? `${why}. Everything is as it was before the run.` : `${why}. Nothing had been changed.`,
     );
   return { kind: 'closed' };
 }

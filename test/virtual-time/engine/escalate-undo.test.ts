@@ -127,6 +127,33 @@ describe('a rescue whose steps beside the source no worker takes', () => {
   });
 });
 
+describe('a word that comes late', () => {
+  it('escalated to the active side while the last undo is under way: nothing is left to do there', async () => {
+    await approved();
+    await run.until('converge:orders-db');
+    await run.send('abort', { by: 'bob', reason: 'not today' });
+    await run.until(`undo:claim:orders-db@${A}`);
+    // The journal is still open when the sides are looked at, and closed before there is a plan.
+    await run.harness.advance(50);
+    await run.send('escalate', back);
+    const record = await run.end();
+    expect(record.outcome).toBe('rolledBack');
+    expect(record.text).toContain('Everything is as it was before the run.');
+    expect(record.pointOfNoReturn.crossedAt).toBeNull();
+    expect(record.debt).toEqual([]);
+  });
+
+  it('aborted while the escalation waits for what was under way: the rescue is not begun', async () => {
+    await approved({ world: { pace: 5 } });
+    await run.until('converge:orders-db');
+    await run.send('escalate', { by: 'bob', reason: 'eu-west is on fire' });
+    await run.send('abort', { by: 'carol', reason: 'false alarm' });
+    const record = await run.end();
+    expect(record.outcome).toBe('rolledBack');
+    expect(record.text).toContain('abort by carol: false alarm');
+  });
+});
+
 describe('an undo that hangs when its compensation is escalated', () => {
   it('is tried again when the rescue is rejected', async () => {
     await approved({ before: (model) => model.on('catchUp:orders-db', refuse) });
