@@ -118,7 +118,7 @@ export interface NodeObservation {
   received: Position | null;
   /** Replica: what it replicates from, as `host:port` plus the node it is, when known. */
   upstream: { address: string; node: string | null; streaming: boolean } | null;
-  /** Replica: against its upstream's present position, when that could be read. */
+  /** Replica: against the present position of the primary that its log comes from, when that could be read. */
   lag: Lag | null;
   replicas: ReplicaFact[];
   fence: { strength: FenceStrength; finalPosition: Position | null; durable: boolean } | null;

@@ -4,12 +4,13 @@ import type { RegionName } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
 import type { Lag, Receipt } from '../ports.ts';
+import { lagBehind } from '../sql/lag.ts';
 import { ensureProbeTable } from '../sql/probe.ts';
 import { query } from '../sql/session.ts';
 import { readStatus } from '../sql/status.ts';
 import { chooseTarget } from './catch-up.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
-import { measureLag } from './lag.ts';
+import { originOf } from './lag.ts';
 import { asFailure } from './reading.ts';
 import { ensureControlTables } from './record.ts';
 
@@ -42,9 +43,11 @@ export async function converge(
   let streaming = false;
   const close = await poll({ signal: context.signal, deadlineMs: CONVERGE_MS, intervalMs: 20 }, async () => {
     const status = await readStatus(cluster, target);
+    const origin = await originOf(cluster, target, status);
     // Caught up and cut off is not enough: it would never get the last record of the fence.
-    streaming = status.receiver?.status === 'streaming';
-    last = await measureLag(cluster, target, status);
+    streaming = origin?.streaming ?? false;
+    // By the source itself: through a replica that is behind the target is so, too, however level the two are.
+    last = origin === null ? null : await lagBehind(cluster, target, source, status);
     context.heartbeat({ doing: 'converge', lagBytes: last?.bytes ?? null, lagSeconds: last?.seconds ?? null });
     return streaming && last !== null && isWithin(last, limit) ? last : undefined;
   });

@@ -86,7 +86,7 @@ async function presentPosition(
 }
 
 /** No reading: the source's present position is not known. */
-function staleLag(cluster: SqlComponent, systemId: string): Lag {
+export function staleLag(cluster: SqlComponent, systemId: string): Lag {
   const now = cluster.context.now();
   const last = seen.get(keyOf(cluster, systemId))?.at(-1);
   return { bytes: null, seconds: null, measuredAt: now, freshnessMs: now - (last?.at ?? 0), fresh: false };
