@@ -141,12 +141,12 @@ export const MUTATIONS: readonly Mutation[] = [
     },
     patch: [
       {
-        find: 'if (step.undo !== undefined) {',
-        put: 'const registerLate = () => { if (step.undo === undefined) return;',
+        find: 'const registered = registerUndo(run, stage, step);',
+        put: 'const registered = false;',
       },
       {
         find: "const dated = step.verb === 'prove' ?",
-        put: "registerLate(); const dated = step.verb === 'prove' ?",
+        put: "registerUndo(run, stage, step); const dated = step.verb === 'prove' ?",
       },
     ],
   },
