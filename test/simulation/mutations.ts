@@ -606,6 +606,21 @@ export const MUTATIONS: readonly Mutation[] = [
     ...without('tellsMove'),
   },
   {
+    name: 'originals-of-the-move-before',
+    what: 'a journal keeps the originals and the move of a run that led the other way',
+    focus: {
+      ...PLAIN,
+      actions: [...PLANNED, { type: 'failback', request: {} }],
+      people: CALM,
+      faults: [
+        { what: 'abort', region: A, ms: 3_500, when: { step: 'observe:orders-db', nth: 1, op: 2 } },
+        { what: 'terminate', region: A, ms: 400, when: { step: 'converge:orders-db', nth: 2, op: 1 } },
+        { what: 'abort', region: A, ms: 400, when: { step: 'converge:orders-db', nth: 3, op: 1 } },
+      ],
+    },
+    ...without('ownMove'),
+  },
+  {
     name: 'late-look-counts',
     what: 'the last look at the source counts however late its answer is',
     // To the millisecond as it was found: the server must go away between a question and its answer.

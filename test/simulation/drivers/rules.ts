@@ -14,6 +14,8 @@ export const RULES = {
   fenceLeavesOne: true,
   /** A journal says from where to where its run was to go. */
   tellsMove: true,
+  /** A journal that goes on with one of a move that stands is about its own run's move. */
+  ownMove: true,
   /** A fence is durable: whoever starts the server gets it read-only. */
   writeSignal: true,
   /** The catch-up waits until the target has applied the final position. */

@@ -196,9 +196,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       if (!same) record.promote = null;
       record.journal = {
         ...journal,
-        saved: RULES.tellsMove
-          ? originals(journal.saved, adopted?.saved)
-          : withoutMove({ ...journal.saved, ...adopted?.saved }),
+        saved: savedWith(journal.saved, adopted?.saved),
         fencedAt: adopted?.fencedAt ?? journal.fencedAt,
         lastTouched: now(),
         open: true,
@@ -514,6 +512,11 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
     });
     if (!done) throw new RampartError('DeadlineExceeded', `${server.name} is still in recovery`);
   }
+}
+
+function savedWith(own: Journal['saved'], adopted?: Journal['saved']): Journal['saved'] {
+  if (!RULES.tellsMove) return withoutMove({ ...own, ...adopted });
+  return RULES.ownMove ? originals(own, adopted) : { ...own, ...adopted };
 }
 
 function withoutMove({ [MOVE]: _, ...saved }: Journal['saved']): Journal['saved'] {
