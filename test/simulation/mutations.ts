@@ -680,6 +680,37 @@ export const MUTATIONS: readonly Mutation[] = [
     patch: [{ find: 'if (!stays || !left || !run.acted || ', put: 'if (true || ' }],
   },
   {
+    name: 'own-journal-without-undos',
+    what: 'a run that is escalated to the active side while its last undo ends settles there',
+    focus: {
+      ...PLAIN,
+      actions: PLANNED,
+      people: CALM,
+      faults: [
+        { what: 'abort', region: A, ms: 400, when: { step: 'converge:orders-db', nth: 1, op: 1 } },
+        { what: 'escalateBack', region: A, ms: 400, when: { step: `undo:claim:orders-db@${A}`, nth: 1, op: 0 } },
+      ],
+    },
+    patch: [
+      { find: 'return !run.pastPointOfNoReturn || ', put: 'return !run.pastPointOfNoReturn && !run.undo.empty || ' },
+    ],
+  },
+  {
+    name: 'abort-after-escalate-forgotten',
+    what: 'an abort that is said before an escalation is acted on is answered and forgotten',
+    focus: {
+      seed: 310127,
+      ...PLAIN,
+      actions: PLANNED,
+      people: { ...CALM, delayMs: 4_000 },
+      faults: [
+        { what: 'escalate', region: B, ms: 400, when: { ms: 8_419 } },
+        { what: 'abort', region: A, ms: 400, when: { step: 'scale:shop@eu-central', nth: 1, op: 99 } },
+      ],
+    },
+    patch: [{ find: "if (interrupt.kind !== 'abort' || ", put: 'if (true || ' }],
+  },
+  {
     name: 'undos-oldest-first',
     what: 'undos run in the order in which their steps were done',
     focus: {
