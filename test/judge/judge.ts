@@ -193,14 +193,21 @@ function waitsIn(trace: Trace, from: number, to: number, limit: number): number[
     .map(([began]) => began);
 }
 
-/** A run that is lost can do nothing any more; the next one owes it from its first step that stops writes. */
-function owed(trace: Trace, from: number, to: number, limit: number): number[] {
+/**
+ * The parts of a time, longer than `limit`, in which a run was there to end it: one that is lost can do nothing any more,
+ * and the next one not before people have let it, which is before its first step that stops writes.
+ */
+function led(trace: Trace, from: number, to: number, limit: number): Array<[from: number, to: number]> {
   const lost = all(trace, 'run').findLast(({ state, at }) => state === 'lost' && at < to);
-  if (lost === undefined) return [from];
+  if (lost === undefined) return [[from, to]];
   const next = all(trace, 'scheduled').find(
     (e) => e.run !== lost.run && e.at >= lost.at && ['quiesceWorkload', 'fence'].includes(e.verb),
   );
-  return [...(lost.at - from > limit ? [from] : []), ...(next === undefined ? [] : [Math.max(from, next.at)])];
+  const parts: Array<[number, number]> = [
+    [from, lost.at],
+    [Math.max(from, next?.at ?? to), to],
+  ];
+  return parts.filter(([began, ended]) => ended - began > limit);
 }
 
 const freezeBudget: Predicate = {
@@ -216,7 +223,10 @@ const freezeBudget: Predicate = {
       if (to - from <= limit) return;
       const long = `${store} had no writable side for ${Math.round((to - from) / 1000)} s`;
       // An unplanned run may work for as long as that takes, but not wait for people so long.
-      const begins = modeAt(trace, from) === 'planned' ? owed(trace, from, to, limit) : waitsIn(trace, from, to, limit);
+      const planned = modeAt(trace, from) === 'planned';
+      const begins = led(trace, from, to, limit).flatMap(([began, ended]) =>
+        planned ? [began] : waitsIn(trace, began, ended, limit),
+      );
       for (const since of begins) {
         // A run without its orchestrator can do nothing; the watchdog can.
         const due = since + limit + awayWithin(trace, since, since + limit);
