@@ -31,7 +31,8 @@ export async function query<T>(temporal: Temporal, ref: Ref, name: string): Prom
       absent,
     );
   } catch (error) {
-    if (isTaskFailing(error) && !(await isUnmanned(temporal))) throw taskFails(ref, error);
+    const failing = await taskFailure(temporal, ref, error);
+    if (failing !== null) throw failing;
     if (isUnanswered(error)) throw absent;
     if (error instanceof QueryNotRegisteredError) {
       throw new Error(`${ref.workflowId} is not a run of Rampart: it has no ${name} query`);
@@ -75,16 +76,17 @@ function isUnanswered(error: unknown): boolean {
   return isGrpcServiceError(cause) && [1, 4, 9].includes(cause.code);
 }
 
-/** The server's own answer once the run's newest task has failed three times: no worker is asked any more. */
-function isTaskFailing(error: unknown): boolean {
+/**
+ * What the server's own answer means once the run's newest task has failed three times: no worker is asked any more.
+ * `null` for every other error, and where no worker has been there lately.
+ */
+export async function taskFailure(temporal: Temporal, ref: Ref, error: unknown): Promise<TaskFails | null> {
   const cause = error instanceof ServiceError ? error.cause : error;
-  return isGrpcServiceError(cause) && cause.code === 9 && /workflow task/i.test(cause.details);
-}
-
-function taskFails({ workflowId, runId }: Ref, error: unknown): TaskFails {
+  if (!isGrpcServiceError(cause) || cause.code !== 9 || !/workflow task/i.test(cause.details)) return null;
+  if (await isUnmanned(temporal)) return null;
   const said = reasonOf(error).replace(/\.$/, '');
   return new TaskFails(
-    `the workflow task of ${workflowId} fails on its workers (${said}): roll them back to the build that the run began with; temporal workflow show -w ${workflowId} -r ${runId} says why`,
+    `the workflow task of ${ref.workflowId} fails on its workers (${said}): roll them back to the build that the run began with; temporal workflow show -w ${ref.workflowId} -r ${ref.runId} says why`,
   );
 }
 

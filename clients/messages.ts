@@ -7,7 +7,7 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
 import type { MessageAnswer } from '../workflows/contract.ts';
-import { inTime, unlessUnmanned } from './ask.ts';
+import { inTime, taskFailure, unlessUnmanned } from './ask.ts';
 import type { Temporal } from './connection.ts';
 import type { RunRef } from './runs.ts';
 
@@ -39,7 +39,7 @@ export class MessageNotTaken extends Error {
 /**
  * Sends one message.
  * @param updateId makes a repeat count once; leave it out where saying it twice means it twice
- * @throws MessageRefused, MessageNotTaken, WorkflowNotFoundError
+ * @throws MessageRefused, MessageNotTaken, TaskFails
  */
 export async function sendMessage(
   temporal: Temporal,
@@ -65,7 +65,7 @@ export async function sendMessage(
     if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isTimeout(error)) {
       throw notTaken;
     }
-    throw error;
+    throw (await taskFailure(temporal, run, error)) ?? error;
   }
 }
 

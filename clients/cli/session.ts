@@ -55,6 +55,16 @@ export async function openRun(cli: Cli, temporal: Temporal, service: string): Pr
   return run;
 }
 
+/**
+ * Names the run to whoever spoke of `service`: the services of a group have one lock and one run, asked for by the name
+ * of one of them. Said before a word counts, so that nobody takes another's cut-over for the own.
+ * @param owner the service that the run was asked for; `null` when it cannot be told
+ */
+export function runName(service: string, owner: string | null): string {
+  if (owner === null || owner === service) return service;
+  return service.startsWith('failover/') ? owner : `${owner} (one group with ${service})`;
+}
+
 /** Link to the run, for people: a line, or how to get links. */
 export function linkLine(temporal: Temporal, run: RunRef): string {
   const link = runLink(temporal, run.workflowId, run.runId);

@@ -2,7 +2,7 @@
  * The command line against a whole world: real Temporal, workers, a PostgreSQL pair, a router. The tests tell one story
  * and run in order.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -204,6 +204,30 @@ describe('a move', () => {
     expect(code).toBe(1);
   });
 
+  test('a word by the name of another service of the group says whose run it is', async () => {
+    const grouped = join(world.dir, 'grouped.yaml');
+    const service = (name: string) =>
+      `  ${name}:\n    group: checkout\n    tier: critical\n    owner: lab\n    home: eu-west\n    standby: [eu-central]\n`;
+    const text = readFileSync(report.config, 'utf8');
+    expect(text).toContain('services:\n  checkout:\n');
+    writeFileSync(
+      grouped,
+      text
+        .replace('services:\n', `services:\n${service('billing')}    components: [app]\n`)
+        .replace('  checkout:\n', '  checkout:\n    group: checkout\n'),
+    );
+    const billing = (argv: string[], options: TerminalOptions = {}) =>
+      run(argv, { ...options, env: { RAMPART_CONFIG: grouped } });
+    const approve = await billing(['approve', 'billing'], { tty: true, answers: ['n'] });
+    expect(approve.err).toContain('Approve gate cutover.1 of checkout (one group with billing) as ada? [y/N] ');
+    const noted = await billing(['note', 'billing', '--reason', 'INC-4711', '--json']);
+    expect(noted.json()).toMatchObject({ service: 'billing', runOf: 'checkout', applied: true });
+    const told = await billing(['note', 'billing', '--reason', 'INC-4711']);
+    expect(told.out).toMatch(/^checkout \(one group with billing\): /);
+    const byLock = await run(['note', 'failover/checkout', '--reason', 'INC-4711']);
+    expect(byLock.out).toMatch(/^checkout: /);
+  });
+
   test('watching sees it to its end, line by line', async () => {
     let approved: Promise<Ran> | undefined;
     const { code, out } = await run(['status', 'checkout', '-w'], {
@@ -213,7 +237,13 @@ describe('a move', () => {
           approved ??= run(['approve', 'checkout', '--gate', 'cutover.1', '--json']);
       },
     });
-    expect((await approved!).json()).toMatchObject({ applied: true, gate: 'cutover.1', by: 'ada', verb: 'approve' });
+    expect((await approved!).json()).toMatchObject({
+      applied: true,
+      gate: 'cutover.1',
+      by: 'ada',
+      verb: 'approve',
+      runOf: 'checkout',
+    });
     expect(out).not.toContain('\u001b');
     expect(out).toContain('approve by ada');
     expect(out).toContain('traffic edge: eu-west 0 %, eu-central 100 %');

@@ -206,10 +206,13 @@ test('a run whose workflow task fails is not one that no worker answers', async 
     const approve = await run('approve', 'checkout', '--json');
     expect(approve.json()).toMatchObject({ error: { code: 'taskFails', message: expect.stringMatching(said) } });
     expect(approve.code).toBe(1);
+    const abort = await run('abort', 'checkout', '--json');
+    expect(abort.json<{ error: { next: string[] } }>()).toMatchObject({ error: { code: 'taskFails' } });
+    expect(abort.json<{ error: { next: string[] } }>().error.next.at(-1)).toMatch(/^temporal workflow signal /);
     const again = await run('start', 'failover', 'checkout', '--to', 'eu-central');
     expect(again.err).toMatch(/^rampart: checkout is locked: /);
     expect(again.err).toMatch(said);
-    for (const { out, err } of [status, shown, approve, again]) expect(out + err).not.toContain('no worker');
+    for (const { out, err } of [status, shown, approve, abort, again]) expect(out + err).not.toContain('no worker');
   } finally {
     await worker.stop();
   }

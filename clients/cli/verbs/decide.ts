@@ -8,7 +8,7 @@ import type { Cli } from '../cli.ts';
 import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
 import { readCodes } from '../options.ts';
 import { headline, waitingLines } from '../render/run.ts';
-import { openRun, speaker, withTemporal } from '../session.ts';
+import { openRun, runName, speaker, withTemporal } from '../session.ts';
 
 interface DecideOptions {
   by?: string;
@@ -35,7 +35,9 @@ export function decide(verb: 'approve' | 'reject') {
       const gate = openGate(status, options.gate);
       if (!cli.json) showFacts(cli, status);
       if (verb === 'approve' && cli.io.tty.in && !cli.json && options.yes !== true) {
-        const answer = await cli.io.ask(`Approve gate ${gate.id} of ${service} as ${by}? [y/N] `);
+        const answer = await cli.io.ask(
+          `Approve gate ${gate.id} of ${runName(service, status.service)} as ${by}? [y/N] `,
+        );
         if (!/^y(es)?$/i.test(answer.trim())) {
           cli.note('Not approved; nothing was sent.');
           return EXIT.failed;
@@ -49,7 +51,7 @@ export function decide(verb: 'approve' | 'reject') {
         ...(maxLoss === null ? {} : { maxLoss }),
         ...(override.length > 0 ? { override } : {}),
       };
-      return send(cli, temporal, { run, service, verb, gate, input });
+      return send(cli, temporal, { run, service, owner: status.service, verb, gate, input });
     });
   };
 }
@@ -57,17 +59,20 @@ export function decide(verb: 'approve' | 'reject') {
 interface Sending {
   run: RunRef;
   service: string;
+  owner: string;
   verb: 'approve' | 'reject';
   gate: GateView;
   input: { gate: string; by: string };
 }
 
-async function send(cli: Cli, temporal: Temporal, { run, service, verb, gate, input }: Sending): Promise<ExitCode> {
+async function send(cli: Cli, temporal: Temporal, sending: Sending): Promise<ExitCode> {
+  const { run, service, owner, verb, gate, input } = sending;
   try {
     // One word of one person for one asking: said twice, it counts once.
     const answer = await sendMessage(temporal, run, verb, input, `${verb}/${gate.id}/${input.by}`);
     cli.answer({
       service,
+      runOf: owner,
       verb,
       gate: gate.id,
       by: input.by,
@@ -78,7 +83,7 @@ async function send(cli: Cli, temporal: Temporal, { run, service, verb, gate, in
       text: answer.text,
       link: runLink(temporal, run.workflowId, run.runId),
     });
-    cli.print(`${service}: ${answer.text}`);
+    cli.print(`${runName(service, owner)}: ${answer.text}`);
     if (answer.applied) cli.print(`Watch it: rampart status ${service} -w`);
     return answer.applied ? EXIT.done : EXIT.failed;
   } catch (error) {

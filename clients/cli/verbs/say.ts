@@ -1,9 +1,11 @@
+import { TaskFails } from '../../ask.ts';
 import { runLink } from '../../connection.ts';
 import { asSignal, MessageNotTaken, MessageRefused, type MessageVerb, sendMessage } from '../../messages.ts';
+import { queryStatus } from '../../runs.ts';
 import type { Cli } from '../cli.ts';
 import { badInput, EXIT, type ExitCode, failed } from '../exit.ts';
 import { readCodes } from '../options.ts';
-import { openRun, speaker, withTemporal } from '../session.ts';
+import { openRun, runName, speaker, withTemporal } from '../session.ts';
 
 export interface SayOptions {
   by?: string;
@@ -38,10 +40,17 @@ export function say(verb: MessageVerb) {
     };
     return withTemporal(cli, service, async (temporal) => {
       const run = await openRun(cli, temporal, service);
+      // Beside the word, not before it: whoever stops a run must not wait for whose it is.
+      const asked = queryStatus(temporal, run).then(
+        ({ service: owner }) => owner,
+        () => null,
+      );
       try {
         const answer = await sendMessage(temporal, run, verb, input);
+        const owner = await asked;
         cli.answer({
           service,
+          runOf: owner,
           verb,
           workflowId: run.workflowId,
           runId: run.runId,
@@ -49,14 +58,14 @@ export function say(verb: MessageVerb) {
           text: answer.text,
           link: runLink(temporal, run.workflowId, run.runId),
         });
-        cli.print(`${service}: ${answer.text}`);
+        cli.print(`${runName(service, owner)}: ${answer.text}`);
         if (answer.applied) cli.print(`Watch it: rampart status ${service} -w`);
         return answer.applied ? EXIT.done : EXIT.failed;
       } catch (error) {
         if (error instanceof MessageRefused) throw failed('refused', error.message);
-        if (error instanceof MessageNotTaken) {
+        if (error instanceof MessageNotTaken || error instanceof TaskFails) {
           throw failed(
-            'noWorker',
+            error instanceof TaskFails ? 'taskFails' : 'noWorker',
             error.message,
             'Look again with: rampart status',
             'A signal waits in the run until a worker is back:',
