@@ -565,6 +565,29 @@ describe('the judge', () => {
     ]);
   });
 
+  it('gives a run that is escalated in the freeze the time of an unplanned one, which waits for nobody', () => {
+    const plans = (['planned', 'unplanned'] as const).map((mode, i) => ({
+      ...STAYED[0]!,
+      mode,
+      compiledAt: i * 18_000,
+    }));
+    const frozen = (compiledAt: number, wait: number): Trace =>
+      trace([
+        [0, writable(A, true, 'system')],
+        [1_000, scheduled('fence'), writable(A, false)],
+        [32_000, { kind: 'alarm', store: 'db', alarm: 'noneWritable', text: '' }],
+        [18_000 + wait, scheduled('unfence'), writable(A, true)],
+        ended({
+          outcome: 'needsHuman',
+          plans: [plans[0]!, { ...plans[1]!, compiledAt }],
+          waits: [{ kind: 'gate', name: 'cutover.2', startedAt: 18_000, endedAt: 18_000 + wait }],
+        }),
+      ]);
+    expect(judge(frozen(18_000, 30_000))).toEqual([]);
+    expect(judge(frozen(18_000, 50_000)).map(({ rule }) => rule)).toEqual(['I2']);
+    expect(judge(frozen(47_000, 30_000)).map(({ rule }) => rule)).toEqual(['I2']);
+  });
+
   it('lets a step be undone again that was begun again after it had been undone', () => {
     const steps = ['saveA', 'saveB', 'undo:saveB', 'undo:saveB', 'saveB', 'undo:saveB', 'undo:saveA'];
     const inOrder = steps.map((step, i): Timed => [i, { kind: 'scheduled', run: RUN, step, verb: 'x', store: null }]);

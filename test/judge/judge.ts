@@ -164,6 +164,13 @@ function modeAt(trace: Trace, at: number): 'planned' | 'unplanned' {
   );
 }
 
+/** When the run was turned into an unplanned one between two moments; `null`: it was not. */
+function rescuedAt(trace: Trace, from: number, to: number): number | null {
+  const plans = all(trace, 'record').flatMap(({ record }) => record.plans);
+  const rescues = plans.filter((p) => p.mode === 'unplanned' && p.compiledAt > from && p.compiledAt <= to);
+  return rescues.length === 0 ? null : Math.min(...rescues.map((p) => p.compiledAt));
+}
+
 /** When the last of the regions that were away during a time could be asked again; `to` when one never was. */
 function lastBack(trace: Trace, from: number, to: number): number {
   const away = new Set<string>();
@@ -224,9 +231,10 @@ const freezeBudget: Predicate = {
       const long = `${store} had no writable side for ${Math.round((to - from) / 1000)} s`;
       // An unplanned run may work for as long as that takes, but not wait for people so long.
       const planned = modeAt(trace, from) === 'planned';
-      const begins = led(trace, from, to, limit).flatMap(([began, ended]) =>
-        planned ? [began] : waitsIn(trace, began, ended, limit),
-      );
+      const begins = led(trace, from, to, limit).flatMap(([began, ended]) => {
+        const unplanned = planned ? rescuedAt(trace, began, began + limit) : began;
+        return unplanned === null ? [began] : waitsIn(trace, unplanned, ended, limit);
+      });
       for (const since of begins) {
         // A run without its orchestrator can do nothing; the watchdog can.
         const due = since + limit + awayWithin(trace, since, since + limit);
