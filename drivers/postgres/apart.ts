@@ -4,6 +4,7 @@
  * own looks like what it was sent.
  */
 import { join } from 'node:path';
+import { RampartError } from '../errors.ts';
 import type { Position } from '../ports.ts';
 import { type Fork, formatLsn } from '../sql/lsn.ts';
 import type { Cluster } from './config.ts';
@@ -65,11 +66,9 @@ async function ownTimelines({ node, files, record }: NodeReading): Promise<numbe
 /** Whether the node's log has a record at the place or after it. Without the tool this is not known here. */
 async function goesOn(cluster: Cluster, node: LocalNode, { timeline, end }: Fork): Promise<boolean> {
   const program = await toolPath(node.dataDir, node.bin, 'pg_waldump').catch(asFailure);
-  if (typeof program !== 'string') return false;
+  if (program instanceof RampartError) return false;
   const range = ['-p', join(node.dataDir, 'pg_wal'), '-t', String(timeline), '-s', formatLsn(end), '-n', '1'];
-  const { output } = await runTool(program, range, {
-    owner: await ownerOf(node.dataDir),
-    signal: cluster.context.signal,
-  });
-  return output.includes('rmgr: ');
+  const options = { owner: await ownerOf(node.dataDir), signal: cluster.context.signal };
+  const dumped = await runTool(program, range, options).catch(asFailure);
+  return !(dumped instanceof RampartError) && dumped.output.includes('rmgr: ');
 }

@@ -104,6 +104,12 @@ const TIMELINE = 'recovery_target_timeline';
 export const holdTimeline = (node: LocalNode, also: Record<string, string> = {}): Promise<void> =>
   writeAutoConf(node, { ...also, [TIMELINE]: 'current' });
 
+/** Whether the running server is held on its timeline: it takes a restart to let go of it. */
+export async function isHeld(cluster: Cluster, node: PgNode): Promise<boolean> {
+  const [row] = await query<{ value: string }>(cluster, node, `SELECT current_setting('${TIMELINE}') AS value`);
+  return row!.value === 'current';
+}
+
 /** Replaces settings in `postgresql.auto.conf` of a stopped server, whole and durably; the others stay. */
 export async function writeAutoConf(node: LocalNode, settings: Record<string, string>): Promise<void> {
   const path = join(node.dataDir, AUTO_CONF);

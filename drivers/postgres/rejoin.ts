@@ -15,10 +15,18 @@ import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { greatestTimeline } from './control-data.ts';
 import { writableNode } from './converge.ts';
-import { awaitStreaming, conninfoFor, holdTimeline, readAutoConf, repointRunning, repointStopped } from './follow.ts';
+import {
+  awaitStreaming,
+  conninfoFor,
+  holdTimeline,
+  isHeld,
+  readAutoConf,
+  repointRunning,
+  repointStopped,
+} from './follow.ts';
 import { asFailure, known, type NodeReading, readNode } from './reading.ts';
 import { endRepair, unfinished } from './repair-resume.ts';
-import { awaitStarted, hasSignal, type LocalNode, local, requestStart, writeSignal } from './server.ts';
+import { awaitStarted, hasSignal, type LocalNode, local, requestStart, stopServer, writeSignal } from './server.ts';
 import { changeSetting, readSetting } from './settings.ts';
 import { dropLeftSlots, dropSlot, ensureSlot } from './slots.ts';
 import { restoreSync } from './sync-settings.ts';
@@ -108,11 +116,12 @@ async function rejoinNode(cluster: Cluster, node: PgNode, primary: Primary): Pro
   const timeline = server?.timeline ?? (await greatestTimeline(local(node).dataDir, files!.control));
   const fork = primary.forks?.find((each) => each.timeline === timeline) ?? null;
   await ensureSlot(cluster, primary.node, node);
+  const runs = server !== null && !(await lettingGo(cluster, node, server, primary, conninfo));
   const changed = await withClaim(cluster, node, identity, async () => {
-    if (server !== null) return repointRunning(cluster, node, conninfo);
+    if (runs) return repointRunning(cluster, node, conninfo);
     return startAsReplica(cluster, local(node), conninfo);
   });
-  const refused = server === null ? await startRefused(cluster, local(node)) : null;
+  const refused = runs ? null : await startRefused(cluster, local(node));
   if (refused !== null) {
     await dropSlot(cluster, primary.node, node);
     return { node: node.name, outcome: 'unable', summary: refused };
@@ -160,6 +169,24 @@ async function cutOffRepair(cluster: Cluster, node: LocalNode): Promise<string |
   const repair = await unfinished(node, cluster.context.signal);
   if (repair === null || ['keep', 'start'].includes(repair.phase)) return null;
   return `the repair of ${node.name} that run ${repair.runId} began was cut off (${repair.phase})`;
+}
+
+/** Stops a server that is held on an older timeline; its settings say first what it comes up with, whoever starts it. */
+async function lettingGo(
+  cluster: Cluster,
+  node: PgNode,
+  server: ServerStatus,
+  primary: Primary,
+  conninfo: string,
+): Promise<boolean> {
+  const here = node.here && node.dataDir !== null ? local(node) : null;
+  if (here === null || server.timeline === primary.timeline || !(await isHeld(cluster, node))) return false;
+  await withClaim(cluster, node, { systemId: null, timeline: null }, async () => {
+    if (!(await hasSignal(here))) await writeSignal(here);
+    await repointStopped(here, conninfo);
+  });
+  await stopServer(cluster, here);
+  return true;
 }
 
 /** A recovery that can never come to its end, in the words of PostgreSQL's log. */

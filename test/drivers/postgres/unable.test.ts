@@ -1,5 +1,5 @@
 /** Nodes that cannot follow the new primary, for every reason there is: each must come to its rebuild. */
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { LeftBehind } from '../../../drivers/ports.ts';
@@ -94,7 +94,19 @@ test('a node with log of its own serves reads whenever it is started again, and 
   expect((await pair.sql(A, 'SHOW recovery_target_timeline'))[0]).toEqual({ recovery_target_timeline: 'latest' });
 });
 
-test.each(['as it was left', 'started by an init system'])(
+test('one that was held on its timeline and has nothing of its own is let go of it, also while it runs', async () => {
+  pair = await startPair();
+  await pair.sql(A, "ALTER SYSTEM SET recovery_target_timeline = 'current'");
+  const run = await pair.newRun();
+  await pair.write(A);
+  await run.move(A, B);
+  await start(A);
+  expect((await run.at(A).rejoin({ region: A }, B)).facts).not.toHaveProperty('needs');
+  await caughtUp(run, A);
+  expect((await run.at(A).rejoin({ region: A }, B)).already).toBe(true);
+});
+
+test.each(['as it was left', 'started by an init system', 'the same, and its log cannot be read'])(
   'with a restore_command, which brings the new history to it, a node with log of its own does not pass as a follower: %s',
   async (how) => {
     pair = await startPair();
@@ -107,18 +119,27 @@ test.each(['as it was left', 'started by an init system'])(
     await pair.sql(A, `ALTER SYSTEM SET primary_conninfo = '${former}'`);
     const run = await pair.newRun();
     await pair.write(A);
-    await lose(run, 3_000);
+    await lose(run, 10_000);
     copyFileSync(join(dataOf(B), 'pg_wal/00000002.history'), join(archive, '00000002.history'));
     chmodSync(join(archive, '00000002.history'), 0o644);
-    if (how === 'started by an init system') {
+    if (how !== 'as it was left') {
       await start(A);
       const receiver = 'SELECT status, received_tli FROM pg_stat_wal_receiver';
       await expect.poll(() => pair.sql(A, receiver), WAIT).toEqual([{ status: 'streaming', received_tli: 2 }]);
     }
+    if (how === 'the same, and its log cannot be read') {
+      // Then where it streams from gives it away.
+      const bin = join(pair.dir, 'bin');
+      mkdirSync(bin);
+      symlinkSync(join(pair.nodes[A]!.bin, 'postgres'), join(bin, 'postgres'));
+      const joined = await run.at(A, {}, pair.changed({ bin }, A)).rejoin({ region: A }, B);
+      expect(joined.facts).toMatchObject({ needs: 'rebuild', diverged: [A] });
+      return;
+    }
     const listed = (await run.at(A).leftBehind!({ region: A }, B)).facts.leftBehind as unknown as LeftBehind[];
     expect(listed).toMatchObject([{ kind: 'listed', transactions: 1, from: { timeline: 1 } }]);
     expect((await run.at(A).rejoin({ region: A }, B)).facts).toMatchObject({ needs: 'rebuild', diverged: [A] });
-    expect(await pair.rows(A)).toBe(3_001);
+    expect(await pair.rows(A)).toBe(10_001);
     expect((await run.at(A).rebuild({ region: A }, B)).facts).toMatchObject({ how: ['rewind'] });
     await caughtUp(run, A);
     expect(await pair.rows(A)).toBe(1);
