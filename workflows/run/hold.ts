@@ -1,9 +1,14 @@
 /** Holding: the run has stopped at a defined state and says which words of a person move it on. */
-import { condition } from '@temporalio/workflow';
+import { condition, patched } from '@temporalio/workflow';
 import { FROZEN, type Stage, type StageName, type Step, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
 import { Interrupted } from './errors.ts';
+import { couldLetGo, holdsLivingSource } from './held.ts';
+import { unfreeze } from './let-go.ts';
 import { control } from './prepare.ts';
 import type { Run } from './state.ts';
+
+/** Longest wait between two looks at a source that is fenced, in milliseconds. */
+const LONGEST_WAIT_MS = 600_000;
 
 export type Answer = { kind: 'retry' } | { kind: 'skip'; step: string };
 
@@ -26,7 +31,8 @@ export async function hold(run: Run, reason: string, failed: Step[], stage: Stag
   run.note(`holding: ${reason}`);
   run.tell('run-held', reason);
   try {
-    await condition(() => run.holding!.answer !== null || run.interrupt !== null);
+    if (stage === null) await lookAtHeldSource(run);
+    await condition(() => answered(run));
     if (run.interrupt !== null) throw new Interrupted(run.takeInterrupt()!);
     const answer = run.holding.answer!;
     run.tell('run-resumed', answer.kind === 'retry' ? 'trying again' : `${answer.step} skipped by ${answer.by}`);
@@ -39,6 +45,26 @@ export async function hold(run: Run, reason: string, failed: Step[], stage: Stag
   } finally {
     run.waited('hold', reason, since);
     run.holding = null;
+  }
+}
+
+const answered = (run: Run): boolean => run.holding!.answer !== null || run.interrupt !== null;
+
+/**
+ * With no plan to follow nothing else ends the outage of a source that this run fenced and that did not answer when the
+ * hold began, for instance because it was just being stopped: it is looked at again, ever more rarely.
+ */
+async function lookAtHeldSource(run: Run): Promise<void> {
+  let waitMs = run.plan?.policy.freezeBudgetMs ?? 0;
+  while (run.plan !== null && holdsLivingSource(run) && patched('hold-looks-again')) {
+    if (await condition(() => answered(run), waitMs, { summary: 'look at the source again' })) return;
+    waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
+    if (!(await couldLetGo(run)) || answered(run)) continue;
+    const { holding } = run;
+    holding!.reason = `${holding!.reason}; ${await unfreeze(run)}`;
+    run.phase = 'holding';
+    run.note(`holding: ${holding!.reason}`);
+    run.tell('run-held', holding!.reason);
   }
 }
 

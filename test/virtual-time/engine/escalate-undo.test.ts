@@ -154,6 +154,29 @@ describe('a word that comes late', () => {
   });
 });
 
+describe('no plan can be made', () => {
+  it('a source that does not answer when the run holds may write again when it does', async () => {
+    await approved({
+      before: (model) =>
+        model.on(`fence:orders-db@${A}`, async (act) => {
+          const fenced = await act();
+          model.database().server(A).reachable = false;
+          return fenced;
+        }),
+    });
+    await run.until('catchUp:orders-db');
+    await run.send('escalate', back);
+    expect((await run.holding()).reason).toContain('cannot be read');
+    await run.harness.advance(40_000);
+    run.model.database().server(A).reachable = true;
+    await run.harness.advance(60_000);
+    expect((await run.holding()).reason).toContain('the source accepts writes again');
+    expect(run.model.database().writable).toEqual([A]);
+    await run.send('retry');
+    expect((await run.end()).outcome).toBe('rolledBack');
+  });
+});
+
 describe('an undo that hangs when its compensation is escalated', () => {
   it('is tried again when the rescue is rejected', async () => {
     await approved({ before: (model) => model.on('catchUp:orders-db', refuse) });
