@@ -3,7 +3,7 @@ import { condition, patched } from '@temporalio/workflow';
 import { FROZEN, type Stage, type StageName, type Step, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
 import { Interrupted } from './errors.ts';
 import { couldLetGo, holdsLivingSource } from './held.ts';
-import { unfreeze } from './let-go.ts';
+import { letGoBeside } from './let-go.ts';
 import { control } from './prepare.ts';
 import type { Run } from './state.ts';
 
@@ -61,7 +61,7 @@ async function lookAtHeldSource(run: Run): Promise<void> {
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
     if (!(await couldLetGo(run)) || answered(run)) continue;
     const { holding } = run;
-    holding!.reason = `${holding!.reason}; ${await unfreeze(run)}`;
+    holding!.reason = await letGoBeside(run, holding!.reason);
     run.phase = 'holding';
     run.note(`holding: ${holding!.reason}`);
     run.tell('run-held', holding!.reason);

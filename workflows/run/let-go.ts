@@ -25,11 +25,16 @@ export async function unfreeze(run: Run): Promise<string> {
   return `whether the source accepts writes again must be looked at, because an undo failed: ${notes}`;
 }
 
+/** @returns the reason of a hold, with what became of the source */
+export async function letGoBeside(run: Run, reason: string): Promise<string> {
+  return `${reason.replace(/\.$/, '')}; ${await unfreeze(run)}`;
+}
+
 /**
  * For a hold with no plan to follow: an escalated run whose new plan cannot be made still has the old one's fence.
  * @returns the reason, with what became of the source where it was let go
  */
 export async function reasonToHold(run: Run, reason: string): Promise<string> {
   const held = run.plan !== null && holdsLivingSource(run) && (await couldLetGo(run));
-  return held ? `${reason}; ${await unfreeze(run)}` : reason;
+  return held ? letGoBeside(run, reason) : reason;
 }
