@@ -591,6 +591,22 @@ export const MUTATIONS: readonly Mutation[] = [
     ),
   },
   {
+    name: 'found-fence-kept-at-a-gate',
+    what: 'a run that waits for people keeps the fence of a lost one as if nothing could write without it',
+    focus: {
+      ...PLAIN,
+      actions: [{ type: 'failover', request: { to: B, mode: 'unplanned', override: ['healthySource'] } }],
+      people: { ...CALM, lateMs: 70_000 },
+      faults: [
+        { what: 'terminate', region: A, ms: 400, when: { step: `prove:orders-db@${A}`, nth: 1, op: 0 } },
+        { what: 'fail', region: A, ms: 400, when: { step: `prove:orders-db@${A}`, nth: 1, op: 0 } },
+        { what: 'fail', region: A, ms: 400, when: { step: `fence:orders-db@${A}`, nth: 2, op: 0 } },
+        { what: 'fail', region: A, ms: 400, when: { step: `prove:orders-db@${A}`, nth: 2, op: 0 } },
+      ],
+    },
+    patch: [{ find: 'run.foundFenced.has(step.region)', put: 'false' }],
+  },
+  {
     name: 'originals-of-a-move-that-stands',
     what: 'a failback that goes back gives the apps what they were before the failover',
     focus: {

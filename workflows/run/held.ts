@@ -2,17 +2,20 @@
  * A source that is fenced and could write if it were not (I2). A planned run has a timer for that; an unplanned one may
  * work as long as it takes, because nothing else ends the outage, but it does not wait for people with such a source.
  */
+import { patched } from '@temporalio/workflow';
 import { lookAtSide } from './measure.ts';
 import { identityOf, type Run } from './state.ts';
 import type { UndoEntry } from './undo.ts';
 
-/** The fences of this run that keep a living source from writing. */
+/** The fences of this run, found ones included, that keep a living source from writing. */
 function heldBy(run: Run): UndoEntry[] {
   if (run.pastPointOfNoReturn) return [];
   return run.undo.pending().filter(({ step, undo }) => {
     if (undo.verb !== 'unfence') return false;
     return (
-      run.lived.has(step.region!) || run.record.steps.some((s) => s.id === step.id && s.facts.stoppedWrites === true)
+      run.lived.has(step.region!) ||
+      run.record.steps.some((s) => s.id === step.id && s.facts.stoppedWrites === true) ||
+      (run.foundFenced.has(step.region!) && patched('found-fence-is-held'))
     );
   });
 }

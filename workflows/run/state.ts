@@ -100,6 +100,8 @@ export class Run {
   absentPlaces = new Set<string>();
   /** Regions that were seen to accept writes, at any time: in a plan's facts, or at a gate that showed newer ones. */
   readonly lived = new Set<string>();
+  /** Regions that were found fenced by a run that is gone: they wrote until then. */
+  readonly foundFenced = new Set<string>();
   /** Number of the plan (1 = first) whose promotion crossed the point of no return; `null` before. */
   crossedInPlan: number | null = null;
   /** Search attributes as last upserted. */
@@ -182,6 +184,7 @@ export class Run {
     this.facts = facts;
     const { state, region } = facts.classified;
     if (region !== null && ACTIVE.includes(state)) this.lived.add(region);
+    if (region !== null && state === 'fenced') this.foundFenced.add(region);
     const samples = this.record.lagSamples!;
     for (const [component, lag] of Object.entries(facts.lag)) {
       if (lag === null) continue;
