@@ -127,6 +127,8 @@ export interface NodeObservation {
   journal: Journal | null;
   /** Unreachable, and the network says that nothing listens at its address: whoever saw it stopped is confirmed by that. */
   notListening?: boolean;
+  /** Writable: settings of synchronous replication that Rampart has set aside there; absent = none, or not known. */
+  suspended?: string[];
   /** Places in its log that it keeps for others; absent where that cannot be read. */
   slots?: SlotFact[];
   /** One sentence for people: why it is unreachable or unknown, or what is special. */

@@ -85,13 +85,14 @@ function nothingToFence({ from, to }: Reading, { stores }: Parts): string | null
   return `Nothing to do: nothing in ${from} accepts writes (${nodes.map((node) => `${node.name} is ${node.state}`).join(', ') || 'it has no store'})${to === null ? '' : `, ${to} stays as it is`}.`;
 }
 
-/** Only where exactly one side of every store is writable and everything else follows it. */
+/** Only where exactly one side of every store is writable, everything else follows it, and no setting is still set aside. */
 function nothingToProtect(input: CompileInput, { to }: Reading, { stores }: Parts): string | null {
   if (stores.length === 0) return 'Nothing to do: the service keeps no data that could be protected.';
   const done = stores.every(
     (view) =>
       view.writable.length === 1 &&
       view.writable[0]!.region === to &&
+      (view.writable[0]!.seen?.suspended ?? []).length === 0 &&
       view.nodes.every((node) => (node.state === 'writable' || follows(view, node)) && !isOpen(node)),
   );
   return done ? `Nothing to do: every side of ${input.service.name} follows ${to}.` : null;

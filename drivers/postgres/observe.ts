@@ -11,6 +11,7 @@ import { measureLag, upstreamNode } from './lag.ts';
 import { fenceOf } from './prove.ts';
 import { asFailure, known, type NodeReading, readNode } from './reading.ts';
 import { local } from './server.ts';
+import { readSuspended } from './settings.ts';
 
 /** A replica reports at least this often, in milliseconds (`wal_receiver_status_interval`, 10 s by default). */
 const REPORT_INTERVAL_MS = 10_000;
@@ -78,6 +79,8 @@ async function withServer(
     rememberPosition(cluster, status.systemId, status.position, result.observedAt);
     result.state = 'writable';
     result.replicas = status.standbys.map((standby) => replicaFact(cluster, status, standby, now));
+    const suspended = await readSuspended(cluster, node).catch(asFailure);
+    if (!(suspended instanceof RampartError) && suspended.size > 0) result.suspended = [...suspended.keys()];
     const streaming = status.standbys.filter((standby) => standby.state === 'streaming').length;
     result.detail = `writable on timeline ${status.timeline}, ${streaming} of ${status.standbys.length} replicas streaming`;
     return;

@@ -49,7 +49,10 @@ export async function readSetting(cluster: Cluster, node: PgNode, name: Setting)
   return row!.value;
 }
 
-/** Empties a setting and remembers its value in `rampart.suspended`; the first value remembered stays. */
+/** The table is replicated, the setting is not: a row is about one node alone. */
+const keyOf = (node: PgNode, name: Setting): string => `${name}@${node.name}`;
+
+/** Empties a setting and remembers its value in `rampart.suspended`. What is there from an earlier time is replaced. */
 export async function suspendSetting(cluster: Cluster, node: PgNode, name: Setting, value: string): Promise<void> {
   await ensureControlTables(cluster, node);
   await withSession(cluster, node, {}, async (session) => {
@@ -57,8 +60,9 @@ export async function suspendSetting(cluster: Cluster, node: PgNode, name: Setti
     await session.query('BEGIN');
     await session.query('SET LOCAL synchronous_commit = local');
     await session.query(
-      'INSERT INTO rampart.suspended (name, value, run_id) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING',
-      [name, value, tokenOf(cluster.context).runId],
+      `INSERT INTO rampart.suspended (name, value, run_id) VALUES ($1, $2, $3)
+       ON CONFLICT (name) DO UPDATE SET value = excluded.value, run_id = excluded.run_id, at = now()`,
+      [keyOf(node, name), value, tokenOf(cluster.context).runId],
     );
     await session.query('COMMIT');
   });
@@ -67,21 +71,34 @@ export async function suspendSetting(cluster: Cluster, node: PgNode, name: Setti
 
 const SUSPENDABLE: Setting[] = ['synchronous_standby_names', 'synchronized_standby_slots'];
 
-/** What is suspended on a primary, by setting. */
+/** What is suspended on this node, by setting. One that somebody has set since is not suspended any more. */
 export async function readSuspended(cluster: Cluster, node: PgNode): Promise<Map<Setting, string>> {
   const [there] = await query(cluster, node, `SELECT to_regclass('rampart.suspended') IS NOT NULL AS there`);
   if (there!.there !== true) return new Map();
-  const rows = await query<{ name: Setting; value: string }>(
+  const rows = await query<{ name: string; value: string; now: string | null }>(
     cluster,
     node,
-    'SELECT name, value FROM rampart.suspended WHERE name = ANY($1)',
-    [SUSPENDABLE],
+    `SELECT name, value, current_setting(split_part(name, '@', 1), true) AS now
+     FROM rampart.suspended WHERE name = ANY($1)`,
+    [SUSPENDABLE.map((name) => keyOf(node, name))],
   );
-  return new Map(rows.map(({ name, value }) => [name, value]));
+  const empty = rows.filter(({ now }) => (now ?? '') === '');
+  return new Map(empty.map(({ name, value }) => [name.split('@')[0] as Setting, value]));
+}
+
+/** Forgets what somebody has set since: whoever empties it later means that. The server must be writable. */
+export async function forgetDecided(cluster: Cluster, node: PgNode): Promise<void> {
+  await ensureControlTables(cluster, node);
+  await query(
+    cluster,
+    node,
+    `DELETE FROM rampart.suspended WHERE name = ANY($1) AND current_setting(split_part(name, '@', 1), true) <> ''`,
+    [SUSPENDABLE.map((name) => keyOf(node, name))],
+  );
 }
 
 /** Puts a suspended setting back. */
 export async function restoreSetting(cluster: Cluster, node: PgNode, name: Setting, value: string): Promise<void> {
   await changeSetting(cluster, node, name, value);
-  await query(cluster, node, 'DELETE FROM rampart.suspended WHERE name = $1', [name]);
+  await query(cluster, node, 'DELETE FROM rampart.suspended WHERE name = $1', [keyOf(node, name)]);
 }

@@ -7,7 +7,7 @@
 import { readStatus, type ServerStatus } from '../sql/status.ts';
 import { withClaim } from './claim.ts';
 import type { Cluster, PgNode } from './config.ts';
-import { readSuspended, restoreSetting, type Setting, suspendSetting } from './settings.ts';
+import { forgetDecided, readSuspended, restoreSetting, type Setting, suspendSetting } from './settings.ts';
 
 /** Reads `FIRST n (a, b)`, `ANY n (a, b)`, `n (a, b)` and `a, b`. Names are compared without regard to case. */
 export function parseStandbyNames(text: string): { needed: number; names: string[] } {
@@ -63,6 +63,7 @@ export async function restoreSync(
   cluster: Cluster,
   node: PgNode,
 ): Promise<{ restored: Setting[]; waiting: Setting[] }> {
+  await forgetDecided(cluster, node);
   const suspended = await readSuspended(cluster, node);
   const restored: Setting[] = [];
   for (const [name, value] of suspended) {

@@ -10,6 +10,7 @@ import { tokenOf } from '../store-claims.ts';
 import { chooseTarget } from './catch-up.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
+import { readSuspended } from './settings.ts';
 import { suspendHangingSync } from './sync-settings.ts';
 
 /** How long the other nodes may take to answer, milliseconds: this runs in the freeze. */
@@ -29,14 +30,18 @@ export async function verifyWritable(cluster: Cluster, to: At, from: RegionName)
     });
   }
   // Normally `promote` has seen to it.
-  const suspended = await suspendHangingSync(cluster, node, status);
-  const [unseen, ms] = await Promise.all([assertAlone(cluster, node, from), probe(cluster, node)]);
+  await suspendHangingSync(cluster, node, status);
+  const [unseen, ms, suspended] = await Promise.all([
+    assertAlone(cluster, node, from),
+    probe(cluster, node),
+    readSuspended(cluster, node),
+  ]);
   checkpointLater(cluster, node);
   return {
     already: false,
     at: cluster.context.now(),
     summary: `${node.name} took a write in ${Math.round(ms)} ms and is the only writable node${unseen.length > 0 ? ` of those that answer (not ${unseen.join(', ')})` : ''}`,
-    facts: { probeMs: Math.round(ms), unseen, suspended, timeline: status.timeline },
+    facts: { probeMs: Math.round(ms), unseen, suspended: [...suspended.keys()], timeline: status.timeline },
   };
 }
 

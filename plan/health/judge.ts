@@ -31,6 +31,7 @@ const HOLD_MS: Record<Exclude<HealthCode, 'noneWritable'>, Millis> = {
   lagAboveObjective: 30 * SECOND,
   lagUnknown: 30 * SECOND,
   protectionDebt: 30 * SECOND,
+  syncSuspended: 30 * SECOND,
   slotLost: 30 * SECOND,
   // A replica that reconnects leaves its slot idle for a while.
   orphanSlot: 5 * MINUTE,
@@ -47,6 +48,7 @@ const RUNS_WORK: readonly HealthCode[] = [
   'trafficElsewhere',
   'routerNotApplied',
   'protectionDebt',
+  'syncSuspended',
 ];
 
 export const EMPTY_MEMORY: Memory = { since: {}, lastProof: null };

@@ -17,6 +17,7 @@ export type HealthCode =
   | 'lagAboveObjective'
   | 'lagUnknown'
   | 'protectionDebt'
+  | 'syncSuspended'
   | 'openJournal'
   | 'orphanSlot'
   | 'slotLost'

@@ -75,6 +75,11 @@ function nodeFindings({ service }: Look, view: StoreView, node: NodeView): Draft
     });
     return found;
   }
+  if (node.state === 'writable' && node.seen?.suspended !== undefined) {
+    const message = `${at(node)} has ${node.seen.suspended.join(' and ')} set aside since its promotion: a commit waits for no replica`;
+    const remedy = `rampart reprotect ${name} puts back what the replicas that are there allow.`;
+    found.push({ ...base, code: 'syncSuspended', message, remedy });
+  }
   // Where nothing accepts writes there is nobody to follow.
   if (view.writable.length !== 1 || node.state === 'writable') return found;
   if (!follows(view, node)) {

@@ -96,6 +96,7 @@ describe('a look at a service', () => {
     ['a slot for a node that is away', lookAt([nodeSeen(DB_A, A, 'writable', { slots: [{ ...slot, holder: DB_B }] }), nodeSeen(DB_B, B, 'unreachable')]), MINUTES, ['warning protectionDebt']],
     ['a slot left on a replica by what is the primary now', lookAt([nodeSeen(DB_A, A, 'writable'), replicaOf(DB_B, B, DB_A, { slots: [{ ...slot, holder: DB_A }] })]), MINUTES, ['warning orphanSlot']],
     ['an idle logical slot, not before an hour', lookAt([nodeSeen(DB_A, A, 'writable', { slots: [{ ...slot, logical: true }] }), replicaOf(DB_B, B, DB_A)]), MINUTES, []],
+    ['synchronous replication set aside', lookAt([nodeSeen(DB_A, A, 'writable', { suspended: ['synchronous_standby_names'] }), replicaOf(DB_B, B, DB_A)]), 30_000, ['warning syncSuspended']],
     ['a slot whose log is gone', lookAt([nodeSeen(DB_A, A, 'writable', { slots: [{ ...slot, holder: DB_B, lost: true }] }), replicaOf(DB_B, B, DB_A)]), 30_000, ['warning slotLost']],
     ['a router that does not answer', lookAt(well(), { routers: {} }), 12_000, ['warning routerUnreadable', 'warning routerUnreadable']],
     ['a service that never moved', lookAt(well(), { lastProof: null }), 0, ['info neverProven']],

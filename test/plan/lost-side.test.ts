@@ -134,3 +134,18 @@ describe('tokens for a source that is down on a later timeline than the target',
     expect(stores(writable, left)).toEqual({ systemId: '7571', timeline: 2 });
   });
 });
+
+test('reprotect has something to do while a setting of synchronous replication is set aside', () => {
+  const plan = (suspended?: string[]) => {
+    const primary = nodeSeen(`orders-db-${A}`, A, 'writable', suspended === undefined ? {} : { suspended });
+    const stores = { 'orders-db': [primary, replicaOf(`orders-db-${B}`, B, `orders-db-${A}`)] };
+    const base = WORLDS['steady(A)']!();
+    return compilePlan(input({ ...base, stores }, { action: 'reprotect', from: B, to: A }));
+  };
+  const verbs = (of: ReturnType<typeof plan>) => of.stages.flatMap(({ steps }) => steps.map(({ verb }) => verb));
+  expect(plan().nothingToDo).toMatch(/^Nothing to do/);
+  const owing = plan(['synchronous_standby_names']);
+  expect(owing.nothingToDo).toBeNull();
+  expect(owing.facts.blockers).toEqual([]);
+  expect(verbs(owing)).toContain('rejoin');
+});

@@ -9,6 +9,7 @@ import { promoteStep, switchoverStep } from './promote.ts';
 import { datedBy } from './proof.ts';
 import { callFor, given, optionsFor, schedule } from './schedule.ts';
 import type { Run } from './state.ts';
+import { noteSyncDebt } from './sync-debt.ts';
 
 /** A place whose workers were away a moment ago, in milliseconds. */
 const ABSENT_WAIT_MS = 300;
@@ -144,6 +145,8 @@ function groundUnfences(run: Run, { component, region, place }: Step): void {
 
 /** What the run itself needs to know of a receipt. */
 function learn(run: Run, step: Step, receipt: Receipt): void {
+  const told = step.verb === 'verifyWritable' || step.verb === 'rejoin' || step.verb === 'rebuild';
+  if (told && step.component !== null) noteSyncDebt(run, step.component);
   run.tokens.foundIn(receipt);
   if (step.verb === 'claim') groundUnfences(run, step);
   if (step.component === null) return;

@@ -108,3 +108,49 @@ test('asynchronous: the statement says so, also when the target is set up to be 
   // Without a word of the source nothing is promised.
   expect(await note([])).toContain('not known');
 });
+
+test('set aside at a promotion: owed by that node alone until the replicas are there or somebody decides otherwise', async () => {
+  pair = await startPair();
+  const names = async (node: string) => {
+    const [row] = await pair.sql(node, "SELECT current_setting('synchronous_standby_names') AS value");
+    return row!.value;
+  };
+  const set = async (node: string, value: string) => {
+    await pair.sql(node, `ALTER SYSTEM SET synchronous_standby_names = '${value}'`);
+    await pair.sql(node, 'SELECT pg_reload_conf()');
+    await expect.poll(() => names(node), WAIT).toBe(value);
+  };
+  await set(A, `"${B}"`);
+  await set(B, `ANY 2 ("${A}", dr1)`);
+  const run = await pair.newRun();
+  await run.move(A, B);
+  const setAside = { suspended: ['synchronous_standby_names'] };
+  expect((await run.at(B).verifyWritable({ region: B }, A)).facts).toMatchObject(setAside);
+  // One of the two is there again.
+  const joined = await run.at(A).rejoin({ region: A }, B);
+  expect(joined.facts).toMatchObject({ syncRestored: [], syncWaiting: setAside.suspended });
+  expect(await run.observe(B)).toMatchObject(setAside);
+  expect(await run.observe(A)).not.toHaveProperty('suspended');
+
+  // And back: the row about the one node has come along to the other, whose own value is another.
+  const back = await pair.newRun();
+  await back.move(B, A);
+  expect(await back.observe(A)).toMatchObject(setAside);
+  const followed = await back.at(B).rejoin({ region: B }, A);
+  expect(followed.facts).toMatchObject({ syncRestored: setAside.suspended, syncWaiting: [] });
+  expect(await names(A)).toBe(`"${B}"`);
+  expect(await back.observe(A)).not.toHaveProperty('suspended');
+
+  // It is still owed when that node is the primary again. People do without the second replica: that is the end of it.
+  const third = await pair.newRun();
+  await third.move(A, B);
+  expect((await third.at(B).verifyWritable({ region: B }, A)).facts).toMatchObject(setAside);
+  await set(B, `"${A}"`);
+  expect(await third.observe(B)).not.toHaveProperty('suspended');
+  const decided = await third.at(A).rejoin({ region: A }, B);
+  expect(decided.facts).toMatchObject({ syncRestored: [], syncWaiting: [] });
+  expect(await names(B)).toBe(`"${A}"`);
+  expect(await pair.sql(B, "SELECT name FROM rampart.suspended WHERE name LIKE '%eu-central'", LAB_DATABASE)).toEqual(
+    [],
+  );
+});
