@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import type { RegionName } from '../../topology/model.ts';
 import type { NodeObservation, StoreEscape } from '../ports.ts';
+import { isFurther } from '../sql/lsn.ts';
 import { addressOf, type Cluster, nodesAt, type PgNode } from './config.ts';
 import { observeNode } from './observe.ts';
 
@@ -63,14 +64,21 @@ export async function escapeCommands(cluster: Cluster, from: RegionName, to: Reg
 }
 
 function best(targets: PgNode[], seen: Map<PgNode, NodeObservation>): PgNode {
-  const order = (node: PgNode): bigint => BigInt(seen.get(node)!.position?.order ?? 0);
-  return targets.reduce((a, b) => (order(b) > order(a) ? b : a));
+  const place = (node: PgNode) => seen.get(node)!.position;
+  return targets.reduce((a, b) => (isFurther(place(b), place(a)) ? b : a));
 }
 
 const placeOf = (node: PgNode): string => (node.dataDir === null ? '' : ` (on the machine of ${node.name})`);
 
 function psql(cluster: Cluster, node: PgNode, sql: string): string[] {
   return [`psql -h ${node.host} -p ${node.port} -U ${node.user} -d ${cluster.config.controlDatabase} -c ${quote(sql)}`];
+}
+
+/** Has psql run the statements that a query gives. With `-c` it knows no `\gexec`. */
+function psqlEach(cluster: Cluster, node: PgNode, sql: string): string {
+  const { host, port, user } = node;
+  const program = `psql -h ${host} -p ${port} -U ${user} -d ${cluster.config.controlDatabase}`;
+  return `printf '%s\\n' ${quote(`${sql} \\gexec`)} | ${program}`;
 }
 
 /** One word for a POSIX shell. */
@@ -86,12 +94,14 @@ function fenceCommands(cluster: Cluster, node: PgNode): string[] {
   }
   if (node.dataDir !== null && node.fence !== 'sql') return stopCommands(node);
   return [
+    '# Closed before the fence. The way back opens every database: what is listed here, note and close again then.',
+    ...psql(cluster, node, 'SELECT datname FROM pg_database WHERE NOT datallowconn AND NOT datistemplate'),
     '# Refuse new connections to every database but the control database, then end what is open; repeat until none is left.',
-    ...psql(
+    psqlEach(
       cluster,
       node,
-      `SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS false', datname) FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database() \\gexec`,
-    ).map((line) => line.replace(' -c ', ' <<< ')),
+      `SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS false', datname) FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database()`,
+    ),
     ...psql(
       cluster,
       node,
@@ -120,9 +130,18 @@ function stopCommands(node: PgNode): string[] {
 function openCommands(cluster: Cluster, target: PgNode): string[] {
   if (cluster.nodes.every((node) => node.fence !== 'sql')) return [];
   return [
-    '# The fence by SQL was replicated: open the databases here.',
-    ...psql(cluster, target, `ALTER DATABASE "${cluster.config.database}" WITH ALLOW_CONNECTIONS true`),
+    '# The fence by SQL was replicated: open the databases here, every one that it closed.',
+    openAll(cluster, target),
   ];
+}
+
+/** The fence by hand keeps no list of what it closed, and closed them all. */
+function openAll(cluster: Cluster, node: PgNode): string {
+  return psqlEach(
+    cluster,
+    node,
+    `SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true', datname) FROM pg_database WHERE NOT datallowconn AND NOT datistemplate`,
+  );
 }
 
 function followCommands(cluster: Cluster, node: PgNode, primary: PgNode): string[] {
@@ -177,5 +196,5 @@ function unfenceCommands(cluster: Cluster, node: PgNode): string[] {
     const dir = quote(node.dataDir);
     return [`${tool(node, 'pg_ctl')} stop -m fast -D ${dir}`, `rm ${dir}/standby.signal`, startCommand(node)];
   }
-  return psql(cluster, node, `ALTER DATABASE "${cluster.config.database}" WITH ALLOW_CONNECTIONS true`);
+  return [openAll(cluster, node)];
 }

@@ -1,8 +1,9 @@
 /** A pair whose nodes are reached by SQL only, and one that is fenced by the team's own command. */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { LAB_DATABASE, urlOf, withClient } from '../../../lab/postgres/pair.ts';
+import { LAB_DATABASE, LAB_PASSWORDS, urlOf, withClient } from '../../../lab/postgres/pair.ts';
 import { readPostmaster } from '../../../lab/postgres/server.ts';
 import type { Run } from '../../conformance/store/run.ts';
 import { LIMIT } from '../../conformance/store/run.ts';
@@ -103,6 +104,33 @@ test('fence by SQL: the target opens what the catalogue brought along closed, an
   );
   expect((await run.at(null).rejoin({ region: A }, B)).facts).toMatchObject({ needs: 'rebuild', diverged: [A] });
   expect(await run.observe(A)).toMatchObject({ state: 'fenced' });
+});
+
+test('fence by SQL, by hand: the way back opens all that the commands have closed, and names what was closed before', async () => {
+  const run = await start(remote);
+  for (const name of ['"side by side"', 'retired']) await pair.sql(A, `CREATE DATABASE ${name}`);
+  await pair.sql(A, 'ALTER DATABASE retired WITH ALLOW_CONNECTIONS false');
+  const closed = async () =>
+    (await pair.sql(A, 'SELECT datname FROM pg_database WHERE NOT datallowconn AND NOT datistemplate ORDER BY 1')).map(
+      ({ datname }) => datname,
+    );
+  const byHand = (lines: string[]): string => {
+    const path = `${pair.nodes[A]!.bin}:${process.env.PATH}`;
+    const env = { ...process.env, PGPASSWORD: LAB_PASSWORDS.rampart, PATH: path };
+    return execFileSync('sh', ['-ec', lines.join('\n')], { env, encoding: 'utf8' });
+  };
+  const { now } = await run.at(null).escape(A, B);
+  const section = (title: RegExp): string[] => {
+    const first = now.findIndex((line) => title.test(line));
+    const end = now.findIndex((line, i) => i > first && line === '');
+    return now.slice(first + 1, end);
+  };
+  expect(byHand(section(/Make eu-west unable to write/))).toContain(' retired');
+  expect(await closed()).toEqual([LAB_DATABASE, 'retired', 'side by side'].sort());
+  const back = section(/^# Or back/).map((line) => line.replace('#   ', ''));
+  byHand(back);
+  expect(await closed()).toEqual([]);
+  await pair.write(A);
 });
 
 test('fence by SQL: a promotion of an earlier run that comes late does not open it again', async () => {
