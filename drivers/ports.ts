@@ -611,6 +611,8 @@ export interface Driver<R extends Role = Role> {
   /** Calls of a provider's API; policies and tables in docs/ are generated from them. */
   calls?: readonly ProviderCalls[];
   /** Cross-field problems of one component; messages without position. */
-  validate?(component: Component): Array<{ path: (string | number)[]; message: string; code: string }>;
+  validate?(
+    component: Component,
+  ): Array<{ path: (string | number)[]; message: string; code: string; severity?: 'warning' }>;
   open(component: Component, context: DriverContext): PortOf[R];
 }

@@ -127,8 +127,8 @@ function complete(
       capabilities: driver.capabilities(config),
       ...(recovery === undefined ? {} : { recovery }),
     };
-    for (const problem of driver.validate?.(component) ?? []) {
-      validator.report([...path, ...asWritten(problem.path, raw)], problem.code, problem.message);
+    for (const { path: at, code, message, severity = 'error' } of driver.validate?.(component) ?? []) {
+      validator.report([...path, ...asWritten(at, raw)], code, message, { severity });
     }
     return component;
   } catch (error) {

@@ -2,7 +2,7 @@
 import type { Component } from '../../topology/model.ts';
 import { configSchema, controlDatabaseOf, nodeSchema } from './config.ts';
 
-type Problem = { path: (string | number)[]; message: string; code: string };
+type Problem = { path: (string | number)[]; message: string; code: string; severity?: 'warning' };
 
 /** Cross-field problems, with the path of the field that mends them. Fields that are wrong themselves are skipped. */
 export function validatePostgres(component: Component): Problem[] {
@@ -28,6 +28,13 @@ export function validatePostgres(component: Component): Problem[] {
         const message = `fence: sql closes every database but \`controlDatabase\`, so that must not be the service's own (${config.data.database}): create one for Rampart and name it, or give the node a \`dataDir\``;
         add('fence', message, 'postgres_fence_sql');
       }
+      if (dataDir === undefined && node.place === undefined)
+        problems.push({
+          path,
+          message: `${node.name} has no \`dataDir\` and no \`place\`: while it is a replica, what a run claims there is kept by the worker that did it, and another machine's worker would refuse or miss it; give it a \`place\` that one machine serves, or let its workers share RAMPART_STATE_DIR`,
+          code: 'postgres_claims_apart',
+          severity: 'warning',
+        });
       if (control?.kind === 'systemd' && control.unit === undefined) {
         add('control', 'control.kind: systemd needs `unit`', 'postgres_control_unit');
       }

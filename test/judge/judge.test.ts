@@ -586,6 +586,25 @@ describe('the judge', () => {
     expect(judge(frozen(18_000, 30_000))).toEqual([]);
     expect(judge(frozen(18_000, 50_000)).map(({ rule }) => rule)).toEqual(['I2']);
     expect(judge(frozen(47_000, 30_000)).map(({ rule }) => rule)).toEqual(['I2']);
+    // Somebody says `retry` every 20 s, and nothing comes of it.
+    const retried = (...more: Timed[]): Trace =>
+      trace([
+        [0, writable(A, true, 'system')],
+        [1_000, scheduled('fence'), writable(A, false)],
+        [32_000, { kind: 'alarm', store: 'db', alarm: 'noneWritable', text: '' }],
+        ...more,
+        [78_000, scheduled('unfence'), writable(A, true)],
+        ended({
+          outcome: 'needsHuman',
+          plans,
+          waits: [0, 1, 2].map((i) => ({
+            ...{ kind: 'hold' as const, name: `hold.${i}` },
+            ...{ startedAt: 18_000 + i * 20_000, endedAt: 37_000 + i * 20_000 },
+          })),
+        }),
+      ]);
+    expect(judge(retried()).map(({ rule }) => rule)).toEqual(['I2']);
+    expect(judge(retried([38_000, scheduled('awaitCatchUp')]))).toEqual([]);
   });
 
   it('lets a step be undone again that was begun again after it had been undone', () => {

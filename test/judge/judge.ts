@@ -171,31 +171,42 @@ function rescuedAt(trace: Trace, from: number, to: number): number | null {
   return rescues.length === 0 ? null : Math.min(...rescues.map((p) => p.compiledAt));
 }
 
-/** When the last of the regions that were away during a time could be asked again; `to` when one never was. */
-function lastBack(trace: Trace, from: number, to: number): number {
-  const away = new Set<string>();
+/** When a region that was away during a time could be asked again; `to` when it never could. */
+function lastBack(trace: Trace, region: string, from: number, to: number): number {
+  let away = false;
   let last = from;
   for (const event of trace.events) {
     if (event.at >= to) break;
-    if (event.kind === 'away') away.add(event.region);
-    else if (event.kind === 'back') {
-      away.delete(event.region);
-      last = Math.max(last, event.at);
-    }
+    if ((event.kind !== 'away' && event.kind !== 'back') || event.region !== region) continue;
+    away = event.kind === 'away';
+    if (!away) last = Math.max(last, event.at);
   }
-  return away.size > 0 ? to : last;
+  return away ? to : last;
 }
 
-/** Beginnings, inside a time, of the waits for people that took longer than `limit` of it, milliseconds. */
-function waitsIn(trace: Trace, from: number, to: number, limit: number): number[] {
+/**
+ * Beginnings, inside a time, of the waits for people that took longer than `limit` of it, milliseconds. A word that led
+ * to no step has ended no wait: the run waits again, or still. What is away cannot be let go.
+ */
+function waitsIn(trace: Trace, stopped: string, from: number, to: number, limit: number): number[] {
   const waits = all(trace, 'record').flatMap(({ record }) => record.waits ?? []);
   const gates = all(trace, 'gate').filter(({ state }) => state === 'closed');
   const closed = new Set([...waits.map(({ name }) => name), ...gates.map(({ gate }) => gate)]);
   const open = all(trace, 'gate').filter(({ gate, state }) => state === 'opened' && !closed.has(gate));
   const intervals = [...waits.map((w) => [w.startedAt, w.endedAt] as const), ...open.map((g) => [g.at, to] as const)];
-  return intervals
-    .map(([began, ended]) => [Math.max(began, from), Math.min(ended ?? to, to)] as const)
-    .map(([began, ended]) => [lastBack(trace, began, ended), ended] as const)
+  const steps = all(trace, 'scheduled')
+    .filter(({ verb }) => !LOOKS.test(verb))
+    .map(({ at }) => at);
+  const merged: Array<readonly [number, number]> = [];
+  for (const [began, ended] of intervals.toSorted(([a], [b]) => a - b)) {
+    const before = merged.at(-1);
+    const until = ended ?? to;
+    if (before === undefined || steps.some((at) => at >= before[1] && at <= began)) merged.push([began, until]);
+    else merged[merged.length - 1] = [before[0], Math.max(before[1], until)];
+  }
+  return merged
+    .map(([began, ended]) => [Math.max(began, from), Math.min(ended, to)] as const)
+    .map(([began, ended]) => [lastBack(trace, stopped, began, ended), ended] as const)
     .filter(([began, ended]) => ended - began > limit)
     .map(([began]) => began);
 }
@@ -217,23 +228,29 @@ function led(trace: Trace, from: number, to: number, limit: number): Array<[from
   return parts.filter(([began, ended]) => ended - began > limit);
 }
 
+/** Activities that make a plan and a gate, and are no step of one. */
+const LOOKS = /^(observe|readSamples|probePlace|preflightStore|writeEscapePage|watchFacts)/;
+
+/** The last side that was stopped, and when. */
+type Stopped = Pick<Of<'writable'>, 'at' | 'region'>;
+
 const freezeBudget: Predicate = {
   rule: 'I2',
   title: 'never zero writable sides past the freeze budget: the run unfences by itself, or a watchdog alarms',
   needs: ['writable', 'scheduled'],
   judge(trace, broken) {
     const sides = new Sides();
-    const since = new Map<string, number>();
+    const since = new Map<string, Stopped>();
     const last = trace.events.at(-1)?.at ?? 0;
     const limit = trace.freezeBudgetMs + trace.graceMs;
-    const check = (store: string, from: number, to: number): void => {
+    const check = (store: string, { at: from, region }: Stopped, to: number): void => {
       if (to - from <= limit) return;
       const long = `${store} had no writable side for ${Math.round((to - from) / 1000)} s`;
       // An unplanned run may work for as long as that takes, but not wait for people so long.
       const planned = modeAt(trace, from) === 'planned';
       const begins = led(trace, from, to, limit).flatMap(([began, ended]) => {
         const unplanned = planned ? rescuedAt(trace, began, began + limit) : began;
-        return unplanned === null ? [began] : waitsIn(trace, unplanned, ended, limit);
+        return unplanned === null ? [began] : waitsIn(trace, region, unplanned, ended, limit);
       });
       for (const since of begins) {
         // A run without its orchestrator can do nothing; the watchdog can.
@@ -255,7 +272,7 @@ const freezeBudget: Predicate = {
       sides.take(event);
       const now = sides.of(event.store).size;
       // Only what Rampart stopped: an outage that comes by itself has no budget.
-      if (before > 0 && now === 0 && event.by === 'rampart') since.set(event.store, event.at);
+      if (before > 0 && now === 0 && event.by === 'rampart') since.set(event.store, event);
       const from = since.get(event.store);
       if (now > 0 && from !== undefined) {
         check(event.store, from, event.at);

@@ -178,7 +178,7 @@ test('what was acknowledged before the window is on the target, whatever the sam
 test('a component is checked across its fields, with the place to mend', () => {
   const component = (
     config: Record<string, string>,
-    ...nodes: Array<{ name: string } & Record<string, unknown>>
+    ...nodes: Array<{ name: string; place?: string } & Record<string, unknown>>
   ): Component => ({
     name: 'db',
     type: 'postgres',
@@ -188,18 +188,29 @@ test('a component is checked across its fields, with the place to mend', () => {
     sides: {
       a: {
         region: 'a',
-        nodes: nodes.map(({ name, ...node }) => ({ name, queue: 'q', config: { host: 'h', ...node } as never })),
+        nodes: nodes.map(({ name, place, ...node }) => ({
+          ...{ name, queue: 'q', config: { host: 'h', ...node } as never },
+          ...(place === undefined ? {} : { place }),
+        })),
       },
     },
     capabilities: { role: 'store' },
   });
   const codes = (given: Component) => postgres.validate!(given).map(({ code, path }) => `${code} ${path.join('.')}`);
   expect(codes(component({ database: 'app' }, { name: 'a', dataDir: '/d' }))).toEqual([]);
-  expect(codes(component({ database: 'postgres' }, { name: 'a' }))).toEqual(['postgres_fence_sql sides.a.fence']);
+  expect(codes(component({ database: 'postgres' }, { name: 'a' }))).toEqual([
+    'postgres_fence_sql sides.a.fence',
+    'postgres_claims_apart sides.a',
+  ]);
+  // Two workers on two machines would not know of each other's claims; a place has one machine.
+  expect(postgres.validate!(component({ database: 'app' }, { name: 'a' }))).toMatchObject([{ severity: 'warning' }]);
+  expect(codes(component({ database: 'app' }, { name: 'a', place: 'one' }))).toEqual([]);
   expect(codes(component({}, { name: 'a', fence: 'command', dataDir: '/d' }))).toEqual([
     'postgres_fence_command sides.a.fence',
   ]);
-  expect(codes(component({}, { name: 'a', fence: 'stop' }))).toEqual(['postgres_fence_stop sides.a.fence']);
+  expect(codes(component({}, { name: 'a', place: 'one', fence: 'stop' }))).toEqual([
+    'postgres_fence_stop sides.a.fence',
+  ]);
   expect(codes(component({}, { name: 'n-1', dataDir: '/d' }, { name: 'n_1', dataDir: '/e' }))).toEqual([
     'postgres_node_name sides.a.1.name',
   ]);
