@@ -14,6 +14,7 @@ import { asFailure, known, type NodeReading } from './reading.ts';
 import type { Primary } from './rejoin.ts';
 import { type LocalNode, local } from './server.ts';
 import { ancestryOf } from './timeline.ts';
+import { twinOf } from './twin.ts';
 
 /** Why the node cannot follow as it is; `null` = nothing speaks against it. */
 export async function apartFrom(cluster: Cluster, reading: NodeReading, primary: Primary): Promise<string | null> {
@@ -25,6 +26,8 @@ export async function apartFrom(cluster: Cluster, reading: NodeReading, primary:
       fork === null ? 'which is not in its history' : `which ${primary.node.name} left at ${formatLsn(fork.end)}`;
     return `${node.name} has log of its own: it is at ${at.text} on timeline ${at.timeline}, ${left}`;
   }
+  const twin = await twinOf(cluster, reading, primary);
+  if (twin !== null) return twin;
   const fork = await forkBehind(cluster, reading, primary);
   if (fork === null) return null;
   return `${node.name} has log of its own: timeline ${fork.timeline} goes on there after ${formatLsn(fork.end)}, where ${primary.node.name} left it`;

@@ -18,6 +18,7 @@ import { ownerOf } from './files.ts';
 import { asFailure, known, readNode } from './reading.ts';
 import { type Primary, primaryOf } from './rejoin.ts';
 import { type LocalNode, local } from './server.ts';
+import { twinOf } from './twin.ts';
 import { type Changed, OTHERS, type RelationKey, WalSummary } from './wal-summary.ts';
 
 /** Log that is read at most, in bytes: more than that is said to be more. */
@@ -61,6 +62,8 @@ async function ofNode(cluster: Cluster, node: PgNode, primary: Primary): Promise
   if (reading.files === null) return unreadable('its data directory is not beside a worker');
   const { control } = reading.files;
   if (control.systemId !== primary.status.systemId) return unreadable(`it is another database (${control.systemId})`);
+  const twin = await twinOf(cluster, reading, primary);
+  if (twin !== null) return unreadable(twin);
   // The newest of its timelines may be one that came to it, after it had gone on with its own.
   const timeline =
     (await forkBehind(cluster, reading, primary))?.timeline ??

@@ -38,6 +38,7 @@ import {
 } from './server.ts';
 import { dropLeftSlots, ensureSlot } from './slots.ts';
 import { restoreSync } from './sync-settings.ts';
+import { twinOf } from './twin.ts';
 
 /** Replay of the node's own log, and of what the primary wrote meanwhile, may take long on a large database. */
 const START_MS = 3_600_000;
@@ -180,7 +181,9 @@ async function begin(cluster: Cluster, node: LocalNode, primary: Primary): Promi
   // Without log of its own there is nothing to rewind: what it needs is gone from the primary.
   const reading = await readNode(cluster, node);
   const behind = known(reading.server)?.inRecovery === true && (await apartFrom(cluster, reading, primary)) === null;
-  const rewindable = (control.checksums || control.walLogHints) && !behind;
+  // Nor does pg_rewind see a difference between two timelines of one number.
+  const twin = await twinOf(cluster, reading, primary);
+  const rewindable = (control.checksums || control.walLogHints) && !behind && twin === null;
   return saveRepair(node, {
     runId,
     at: context.now(),

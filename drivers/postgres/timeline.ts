@@ -7,14 +7,24 @@ import { query } from '../sql/session.ts';
 import type { Cluster, PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
 
+/** Below the data directory. */
+export const historyFile = (timeline: number): string =>
+  `pg_wal/${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
+
+/** The ancestors of a timeline as a server's own file has them, oldest first; `null` when it cannot be read. */
+export async function readHistory(cluster: Cluster, node: PgNode, timeline: number): Promise<Fork[] | null> {
+  if (timeline === 1) return [];
+  const rows = await query<{ text: string }>(cluster, node, 'SELECT pg_read_file($1) AS text', [
+    historyFile(timeline),
+  ]).catch(asFailure);
+  return rows instanceof RampartError ? null : parseHistory(rows[0]!.text);
+}
+
 /** A primary's ancestors, oldest first; `null` when they cannot be read. */
 export async function forksOf(cluster: Cluster, primary: PgNode, timeline: number): Promise<Fork[] | null> {
   if (timeline === 1) return [];
-  const file = `pg_wal/${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
-  const rows = await query<{ text: string }>(cluster, primary, 'SELECT pg_read_file($1) AS text', [file]).catch(
-    asFailure,
-  );
-  if (!(rows instanceof RampartError)) return parseHistory(rows[0]!.text);
+  const told = await readHistory(cluster, primary, timeline);
+  if (told !== null) return told;
   // Without the right to read files: since its promotion, if it was not restarted, the server still knows its own.
   const [row] = await query<{ applied: string | null }>(
     cluster,

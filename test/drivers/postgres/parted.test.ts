@@ -1,6 +1,6 @@
 /** A target that has stayed on the timeline which its source has left, with rows of its own there. On real servers. */
 import { afterEach, expect, test, vi } from 'vitest';
-import type { SampleReading } from '../../../drivers/ports.ts';
+import type { LeftBehind, SampleReading } from '../../../drivers/ports.ts';
 import { LAB_DATABASE } from '../../../lab/postgres/pair.ts';
 import { killPostgres, startPostgres } from '../../../lab/postgres/server.ts';
 import { A, B, type Pair, startPair } from './pair.ts';
@@ -39,4 +39,15 @@ test('the side that was left behind is taken back to: its greater position says 
   expect(BigInt(catchUp.applied!.order)).toBeGreaterThan(BigInt(samples[0]!.position!.order));
   expect(catchUp).toMatchObject({ complete: false, applied: { timeline: 1 } });
   expect(catchUp.loss).toMatchObject({ kind: 'unknown', fromTime: null, atLeastBytes: null, atMostBytes: null });
+
+  pair.links[A]!.set({ mode: 'open' });
+  // Neither knew of the other's promotion: both took the next number, and only where they began tells them apart.
+  const { promote } = await run.at(A).promote({ region: A }, B, proof, { timeline: 1 });
+  expect(promote.timeline).toBe(2);
+  const [left] = (await run.at(B).leftBehind!({ region: B }, A)).facts.leftBehind as unknown as LeftBehind[];
+  expect(left).toMatchObject({ kind: 'unreadable', note: expect.stringMatching(/another timeline 2 than that of/) });
+  const rejoined = await run.at(B).rejoin({ region: B }, A);
+  expect(rejoined.facts).toMatchObject({ needs: 'rebuild', diverged: [B] });
+  await run.at(B).rebuild({ region: B }, A);
+  await expect.poll(() => pair.rows(B), { timeout: 15_000, interval: 20 }).toBe(20_000);
 });
