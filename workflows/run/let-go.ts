@@ -1,8 +1,8 @@
 /** Lets people write again before the point of no return, because nothing may happen while the run waits (I2). */
 import { FROZEN } from '../../plan/model.ts';
 import { compensate, inFreeze } from './compensate.ts';
+import { forget } from './forget.ts';
 import { couldLetGo, holdsLivingSource } from './held.ts';
-import { forget } from './stage.ts';
 import type { Run } from './state.ts';
 
 /**

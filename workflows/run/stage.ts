@@ -51,8 +51,3 @@ export function isWanted(run: Run, step: Step): boolean {
   if (receipt !== undefined) return receipt.facts[fact] === equals;
   return run.record.steps.findLast((s) => s.id === id)?.state === 'failed';
 }
-
-/** Forgets what a stage did, so that it runs anew (after an unfence, or a step back in the ramp). */
-export function forget(run: Run, steps: Step[]): void {
-  for (const step of steps) run.receipts.delete(step.id);
-}

@@ -2,8 +2,8 @@
 import type { Weights } from '../../drivers/ports.ts';
 import type { Stage, Step } from '../../plan/model.ts';
 import { causeOf } from './errors.ts';
+import { forget } from './forget.ts';
 import { callFor, optionsFor, schedule } from './schedule.ts';
-import { forget } from './stage.ts';
 import type { Run } from './state.ts';
 
 /** Weights a router had before the ramp, from its first weight step's undo. */

@@ -6,12 +6,12 @@ import { FROZEN, type Stage, type Step } from '../../plan/model.ts';
 import { compensate } from './compensate.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted, SourceReturned, StepFailed } from './errors.ts';
 import { close } from './finish.ts';
+import { forget } from './forget.ts';
 import { couldLetGo, holdsLivingSource } from './held.ts';
 import { hold } from './hold.ts';
 import { unfreeze } from './let-go.ts';
 import { showProgress } from './progress.ts';
 import { revokeCrossing } from './promote.ts';
-import { forget } from './stage.ts';
 import type { Run } from './state.ts';
 import { stepBack } from './step-back.ts';
 
