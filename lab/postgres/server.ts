@@ -100,6 +100,20 @@ export async function killPostgres(data: string): Promise<void> {
   // A child of this process is a zombie until the event loop has seen its end, and PostgreSQL takes a zombie's pid file
   // for that of a running server. Somebody else's children are reaped by them.
   for (let i = 0; i < 500 && exists(postmaster.pid); i += 1) await sleep(2);
+  dropSharedMemory(data);
+}
+
+/**
+ * The segment by which a server knows that its data directory is in use outlives a kill. One that is started again there
+ * removes it; most of the lab's are not, and after some thousand the machine gives out no more (`kernel.shmmni`).
+ */
+function dropSharedMemory(data: string): void {
+  try {
+    const [, id] = (readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[6] ?? '').trim().split(/ +/);
+    if (id !== undefined && /^\d+$/.test(id)) spawnSync('ipcrm', ['-m', id], { stdio: 'ignore' });
+  } catch {
+    // It left no file: then it has cleaned up itself.
+  }
 }
 
 /** Stops (SIGSTOP) or continues (SIGCONT) the postmaster and its backends. */

@@ -1,4 +1,5 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { installPart } from '../../lab/parts/install.ts';
@@ -66,7 +67,15 @@ test('stop, start, freeze and kill do what they say, also twice', async () => {
   expect(await frozen).toBe(1);
 
   const { pid } = readPostmaster(primary.data)!;
+  const segment = readFileSync(join(primary.data, 'postmaster.pid'), 'utf8').split('\n')[6]!.trim().split(/ +/)[1]!;
+  const segments = () =>
+    execFileSync('ipcs', ['-m'], { encoding: 'utf8' })
+      .split('\n')
+      .map((line) => line.split(/ +/)[1]);
+  expect(segments()).toContain(segment);
   await killPostgres(primary.data);
+  // A machine has some thousand of them, and nobody else would give this one back.
+  expect(segments()).not.toContain(segment);
   // Not even as a zombie, whose pid file would keep the next one from starting.
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   await killPostgres(primary.data);
