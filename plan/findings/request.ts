@@ -35,7 +35,7 @@ export function requestFindings(situation: Situation): Finding[] {
       blocker(
         'sourceNotKnown',
         'Which region was active cannot be told.',
-        'Name it with --from, or bring a side back.',
+        'Bring a side back so that it can be seen, or start with --from (a run under way: abort it first).',
       ),
     );
   }
