@@ -82,7 +82,7 @@ start_database() {
 # A container that comes back may hold an old primary: the other region knows whether it was failed over meanwhile.
 # While that region is silent nobody knows; it is asked again beside the workers until it answers.
 ask_guard() {
-  rampart local-guard --data-dir "$data" --peer "$PEER:${PEER_PORT:-$port}" --bin "$PG_BIN" --slots
+  PGPASSWORD=$DB_PASSWORD rampart local-guard --data-dir "$data" --peer "$PEER:${PEER_PORT:-$port}" --bin "$PG_BIN" --slots
 }
 start_guarded() {
   code=0
@@ -125,7 +125,6 @@ stop() {
 settings
 guard=
 if [ -f "$NODE_DIR/made" ]; then
-  export PGPASSWORD="$DB_PASSWORD"
   code=0
   start_guarded once || code=$?
   if [ "$code" = 3 ]; then

@@ -242,15 +242,13 @@ function checkGroups(drafts: Drafts, source: Source): void {
       continue;
     }
     const theirs = about(other);
-    const [mine, i] =
-      about(service)
-        .map((text, at) => [text, at] as const)
-        .find(([text, at]) => text !== theirs[at]) ?? [];
-    if (mine !== undefined)
+    const mine = about(service);
+    const at = mine.findIndex((text, i) => text !== theirs[i]);
+    if (at >= 0)
       source.report(
         ['services', name, 'group'],
         'group_mismatch',
-        `services of a group move together: ${name} has ${mine}, but ${other.name} has ${theirs[i!]}`,
+        `services of a group move together: ${name} has ${mine[at]}, but ${other.name} has ${theirs[at]}`,
       );
   }
 }

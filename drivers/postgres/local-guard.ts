@@ -60,11 +60,12 @@ export async function localGuard(input: GuardInput): Promise<GuardAnswer> {
   const timeoutMs = input.timeoutMs ?? 3_000;
   const { waitMs = 0 } = input;
   const began = performance.now();
-  const signal = AbortSignal.timeout(timeoutMs + 10_000);
-  const control = await readControlData(input.dataDir, input.binDir ?? null, signal);
-  const timeline = await greatestTimeline(input.dataDir, control);
   let waiting = false;
   for (;;) {
+    // Each time: while it waits, perhaps for hours, somebody may rebuild or promote what is in the directory.
+    const signal = AbortSignal.timeout(timeoutMs + 10_000);
+    const control = await readControlData(input.dataDir, input.binDir ?? null, signal);
+    const timeline = await greatestTimeline(input.dataDir, control);
     const peers: Answers = (await startsInRecovery(input.dataDir))
       ? []
       : await Promise.all(input.peers.map((peer) => ask(peer, control.systemId, timeoutMs)));

@@ -2,11 +2,11 @@
  * Two timelines of one number. A server that is promoted takes the next number that it knows of; two that do not know of
  * each other's promotion take the same one, and nothing but the place where each began tells the two histories apart.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Fork, formatLsn, parseHistory } from '../sql/lsn.ts';
 import type { Cluster } from './config.ts';
 import { greatestTimeline } from './control-data.ts';
+import { readIfThere } from './files.ts';
 import { known, type NodeReading } from './reading.ts';
 import type { Primary } from './rejoin.ts';
 import { local } from './server.ts';
@@ -40,6 +40,7 @@ async function ownForks(
     const forks = await readHistory(cluster, node, timeline);
     return forks === null ? null : { timeline, forks };
   }
-  const text = await readFile(join(local(node).dataDir, historyFile(timeline)), 'utf8').catch(() => null);
+  // One that is there and cannot be read tells nothing: that is no reason to take the node for a follower.
+  const text = await readIfThere(join(local(node).dataDir, historyFile(timeline)));
   return text === null ? null : { timeline, forks: parseHistory(text) };
 }

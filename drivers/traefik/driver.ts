@@ -2,6 +2,7 @@
  * Traefik as a router: the split of a weighted HTTP service, or the one region a TCP service points at. A change is
  * one rename in the folder that Traefik's file provider watches, and counts when Traefik's API shows it.
  */
+import { queuesOfPlace } from '../../topology/components.ts';
 import type { Component } from '../../topology/model.ts';
 import { RampartError } from '../errors.ts';
 import { poll } from '../poll.ts';
@@ -77,7 +78,7 @@ function openTraefik(component: Component, context: DriverContext): Router {
     const reachable = !(shown instanceof RampartError);
     const weights = reachable ? shown.weights : null;
     // Who only looks may be on another machine than the file: what Traefik shows is then all that is known.
-    const elsewhere = text === null && !isBeside(component, context);
+    const elsewhere = text === null && !queuesOfPlace(context.place).includes(component.queue);
     const applied = elsewhere ? reachable : sameWeights(weights, written.weights);
     const details = [
       reachable ? shown.detail : `${shown.message}; the file says ${showWeights(written.weights)}`,
@@ -229,10 +230,4 @@ function openTraefik(component: Component, context: DriverContext): Router {
       return escapeCommands(config, layout, checkedWeights(layout, { [to]: 100 }), await readIfThere(config.file));
     },
   };
-}
-
-/** Whether this process does the component's own steps, and so has its file. */
-function isBeside({ queue }: Component, { place }: DriverContext): boolean {
-  const region = place.region === null ? 'rampart' : `rampart.${place.region}`;
-  return queue === region || (place.place !== null && queue === `${region}.${place.place}`);
 }

@@ -1,5 +1,5 @@
 /** What stands beside the port: least rights, looking at an address, the guard of a start. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openCluster } from '../../../drivers/postgres/config.ts';
@@ -173,4 +173,17 @@ test('the guard of a start: refused when a peer went on, read-only is free, sile
   expect(await waits).toMatchObject({ allowed: true, reason: expect.stringContaining('takes no writes') });
   expect(heard).toEqual([expect.stringContaining(`${B} (`)]);
   rmSync(signal);
+  // Or what is in the directory has gone on to another timeline, and a run lets it start on that one.
+  const segment = join(dataDir, 'pg_wal', `000000FF${'0'.repeat(16)}`);
+  const permit = join(`${dataDir}.rampart`, 'may-start.json');
+  const moved = guard([silent], {
+    waitMs: 3_600_000,
+    onWait: () => {
+      writeFileSync(segment, '');
+      mkdirSync(`${dataDir}.rampart`, { recursive: true });
+      writeFileSync(permit, JSON.stringify({ runId: 'run-later', timeline: 255, until: Date.now() + 600_000 }));
+    },
+  });
+  expect(await moved).toMatchObject({ allowed: true, timeline: 255, reason: expect.stringContaining('run-later') });
+  for (const file of [segment, permit]) rmSync(file);
 });

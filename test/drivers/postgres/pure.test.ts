@@ -1,10 +1,16 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { FenceReceipt, SampleReading } from '../../../drivers/ports.ts';
-import { nodeSchema } from '../../../drivers/postgres/config.ts';
+import { type Cluster, nodeSchema, type PgNode } from '../../../drivers/postgres/config.ts';
 import { postgres } from '../../../drivers/postgres/driver.ts';
+import type { NodeReading } from '../../../drivers/postgres/reading.ts';
+import type { Primary } from '../../../drivers/postgres/rejoin.ts';
 import { parseStandbyNames } from '../../../drivers/postgres/sync-settings.ts';
 import { ancestryOf } from '../../../drivers/postgres/timeline.ts';
+import { twinOf } from '../../../drivers/postgres/twin.ts';
 import { stateLoss } from '../../../drivers/sql/loss.ts';
 import { bytesBetween, formatLsn, isFurther, parseHistory, parseLsn, positionAt } from '../../../drivers/sql/lsn.ts';
 import { isBeyond } from '../../../drivers/sql/progress.ts';
@@ -217,4 +223,16 @@ test('a component is checked across its fields, with the place to mend', () => {
   expect(postgres.local({ host: 'h' })).toBe(false);
   expect(postgres.local({ host: 'h', dataDir: '/d' })).toBe(true);
   expect(nodeSchema.safeParse({ host: 'postgres://u:p@h/db' }).success).toBe(false);
+});
+
+test('a history that is there and cannot be read does not pass a node off as a follower', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'rampart-twin-'));
+  mkdirSync(join(dataDir, 'pg_wal'));
+  const node = { name: 'a', here: true, dataDir } as unknown as PgNode;
+  const reading = { node, files: { control: { timeline: 2 } }, server: null } as unknown as NodeReading;
+  const asked = () => twinOf({} as Cluster, reading, {} as Primary);
+  expect(await asked()).toBeNull();
+  mkdirSync(join(dataDir, 'pg_wal/00000002.history'));
+  await expect(asked()).rejects.toMatchObject({ code: 'EISDIR' });
+  rmSync(dataDir, { recursive: true });
 });
