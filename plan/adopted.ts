@@ -49,10 +49,16 @@ function savedIn({ parts }: Situation): Array<Record<string, Json>> {
     .map(({ saved }) => saved);
 }
 
-/** Where a step or an undo that puts settings back has them from: the open journal, else this run's own save step. */
+/** Where a step that puts settings back has them from: the open journal, else this run's own save step. */
 export function savedBy(situation: Situation, id: string): Pick<Undo, 'input' | 'needs'> {
   const saved = adopted(situation, id);
   return saved === null ? { input: {}, needs: { saved: id } } : { input: { saved } };
+}
+
+/** The same for an undo, which takes over what that journal's run has changed. */
+export function undoneBy(situation: Situation, id: string): Pick<Undo, 'input' | 'needs' | 'adopted'> {
+  const by = savedBy(situation, id);
+  return by.needs === undefined ? { ...by, adopted: true } : by;
 }
 
 function isObject(value: Json | undefined): value is { [key: string]: Json } {

@@ -135,6 +135,11 @@ export interface Undo {
   needs?: Record<string, StepId>;
   /** Task queue it runs on when that is not the step's own. */
   place?: string;
+  /**
+   * An open journal says that an earlier run may have done this step: it is this run's to undo from the moment its
+   * claim closes that journal's run out, whether the step comes to its turn or not.
+   */
+  adopted?: boolean;
 }
 
 export interface Step {

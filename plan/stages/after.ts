@@ -1,6 +1,6 @@
 /** drain, reprotect and settle: the source is emptied, protected again as far as it can be, and the run cleans up. */
 import type { RegionName } from '../../topology/model.ts';
-import { adopted, savedBy, unmade } from '../adopted.ts';
+import { adopted, savedBy, undoneBy, unmade } from '../adopted.ts';
 import type { Step } from '../model.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { isStaged, type Situation, targetNode } from '../situation.ts';
@@ -31,7 +31,7 @@ export function drainSteps(situation: Situation): Step[] {
                 summary: `Let ${workload.name} in ${from} take requests again`,
                 ...(mode === 'unplanned'
                   ? { verb: 'scaleWorkload' as const, input: {} }
-                  : { verb: 'restoreWorkload' as const, ...savedBy(situation, `save:${workload.name}@${from}`) }),
+                  : { verb: 'restoreWorkload' as const, ...undoneBy(situation, `save:${workload.name}@${from}`) }),
               },
             }),
         ...givenUp(situation, from),

@@ -1,8 +1,8 @@
 /** The data cut: quiesce, switch or fence, catch up, promote, verify, route. What nobody can write in between. */
 import type { RegionName } from '../../topology/model.ts';
-import { adopted, savedBy } from '../adopted.ts';
+import { adopted, undoneBy } from '../adopted.ts';
 import type { Step } from '../model.ts';
-import { nodesAt, type PlaceGroup, placeGroups, queueOf, type StoreView, sideState } from '../sides.ts';
+import { isOpen, nodesAt, type PlaceGroup, placeGroups, queueOf, type StoreView, sideState } from '../sides.ts';
 import { ahead, atomicMoving, movesStores, type Situation, stagedMoving, targetNode, toFence } from '../situation.ts';
 import { crosses, givenUp, step } from './step.ts';
 
@@ -33,7 +33,7 @@ export function quiesceSteps(situation: Situation): Step[] {
                 // An unplanned run does not wait to read what the source was: it was serving.
                 ...(mode === 'unplanned' && adopted(situation, `save:${workload.name}@${from}`) === null
                   ? { verb: 'scaleWorkload' as const, input: {} }
-                  : { verb: 'restoreWorkload' as const, ...savedBy(situation, `save:${workload.name}@${from}`) }),
+                  : { verb: 'restoreWorkload' as const, ...undoneBy(situation, `save:${workload.name}@${from}`) }),
               },
             }),
         ...givenUp(situation, from),
@@ -93,7 +93,13 @@ export function fenceSteps(situation: Situation): Step[] {
         ...(course.past
           ? {}
           : {
-              undo: { verb: 'unfence' as const, summary: `Let ${name} in ${from} accept writes again`, input: { to } },
+              undo: {
+                verb: 'unfence' as const,
+                summary: `Let ${name} in ${from} accept writes again`,
+                input: { to },
+                // Not only when it is fenced now: what the lost run sent may have acted after the look.
+                ...(nodesAt(view, from).some(isOpen) ? { adopted: true } : {}),
+              },
             }),
         ...givenUp(situation, from),
       });

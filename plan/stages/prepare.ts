@@ -1,6 +1,6 @@
 /** prepare: claims, saved settings, capacity at the target, and at last the convergence that keeps the freeze short. */
 import type { RegionName } from '../../topology/model.ts';
-import { savedBy, unmade } from '../adopted.ts';
+import { undoneBy, unmade } from '../adopted.ts';
 import type { Step } from '../model.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { ahead, movesStores, type Situation } from '../situation.ts';
@@ -103,7 +103,7 @@ export function routerSteps(situation: Situation, before: readonly string[]): St
       undo: {
         verb: 'restoreRouter',
         summary: `Restore the settings of ${router.name}`,
-        ...savedBy(situation, `save:${router.name}`),
+        ...undoneBy(situation, `save:${router.name}`),
       },
       ...(situation.mode === 'unplanned' ? { onFailure: 'continue' as const } : {}),
       // Whoever has lost a region does not wait for old answers to run out before the data is saved.
@@ -130,7 +130,7 @@ export function workloadSteps(situation: Situation, before: readonly string[]): 
         undo: {
           verb: 'restoreWorkload',
           summary: `Put ${workload.name} in ${to} back to its former size and state`,
-          ...savedBy(situation, `save:${workload.name}@${to}`),
+          ...undoneBy(situation, `save:${workload.name}@${to}`),
         },
         // Without its database an app may not get ready; the data comes first, and the ramp waits for it.
         ...(mode === 'unplanned'

@@ -70,12 +70,14 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
       facts: receipt.facts,
     });
     countStep(run, step, record, since);
+    if (step.verb === 'claim') adopt(run, step);
     // What an earlier try of it left owing.
     run.payDebt(step.verb, step.component, step.region);
     learn(run, step, receipt);
   } catch (error) {
     record.endedAt = Date.now();
     if (isCancellation(error) && CancellationScope.current().consideredCancelled) {
+      if (step.verb === 'claim') adopt(run, step);
       record.state = 'cancelled';
       countStep(run, step, record, since);
       throw error;
@@ -85,6 +87,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
     if (neverStarted(error)) run.absentPlaces.add(step.place);
     const never = neverStarted(error) && step.attempts === 1;
     if (never || (step.verb === 'claim' && cause.type === 'Conflict')) nothingToUndo(run, step, registered);
+    else if (step.verb === 'claim') adopt(run, step);
     record.state = 'failed';
     record.error = cause;
     countStep(run, step, record, since);
@@ -114,6 +117,20 @@ function registerUndo(run: Run, stage: StageName, step: Step): boolean {
 function nothingToUndo(run: Run, step: Step, registered: boolean): void {
   if (step.verb === 'claim') run.tokens.notClaimed(step);
   if (registered || !run.undo.has(step.id) || !patched('undo-of-an-earlier-try')) run.undo.withdraw(step.id);
+}
+
+/**
+ * A claim that acted, or may have, makes what a lost run left in its open journal this run's own to undo: the end of
+ * this run closes that journal, and then nobody would know of it any more. What is the claimed place's own is taken
+ * over with that place; routers and workloads stand in every journal.
+ */
+function adopt(run: Run, claim: Step): void {
+  for (const stage of run.plan!.stages)
+    for (const step of stage.steps) {
+      if (step.undo?.adopted !== true) continue;
+      const own = step.component === claim.component && step.region === claim.region && step.place === claim.place;
+      if (own || run.plan!.components[step.component ?? '']?.role !== 'store') registerUndo(run, stage.name, step);
+    }
 }
 
 /** On the side that is given up, a place where nobody took an earlier step is asked once more, but hardly waited for. */

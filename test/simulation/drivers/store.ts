@@ -251,7 +251,8 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       }
       const timeline = server.branch.timeline;
       const already = server.process === 'down' && server.signal;
-      const stoppedWrites = server.process === 'up' && !server.recovering;
+      // As the real one: a process that is frozen, or still starting, can write as soon as it goes on.
+      const stoppedWrites = server.process !== 'down' && !server.recovering;
       mutate(world, server, context, 'fence', already ? null : timeline, () => {
         if (already) return false;
         const changed = !server.signal || server.record.fence === null;

@@ -121,6 +121,33 @@ describe('every history lost once the settings were lowered: the originals come 
     expect(run.model.openJournals).toEqual([]);
   });
 
+  it('by a next run that is aborted while it takes its claims: with them it closes the journals that knew', async () => {
+    const { run, wasSize } = await lost();
+    await next(run, 'failover', PLANNED, `claim:orders-db@${A}`);
+    await run.send('abort', { by: 'bob' });
+    await run.workflow.runUntilClosed();
+    expect((await run.record()).outcome).toBe('rolledBack');
+    expect([...ttls(run), size(run)]).toEqual([30, 60, wasSize]);
+    expect(run.model.openJournals).toEqual([]);
+  });
+
+  it('and the fence of the lost run is lifted by a next one that is aborted while it takes its claims', async () => {
+    const run = await startRun();
+    runs.push(run);
+    await run.approve();
+    await run.until('catchUp:orders-db');
+    await run.workflow.terminate();
+    await run.harness.advance(60_000);
+    expect(run.model.database().writable).toEqual([]);
+    await next(run, 'failover', PLANNED, `claim:orders-db@${A}`);
+    await run.send('abort', { by: 'bob' });
+    await run.workflow.runUntilClosed();
+    const { outcome, text } = await run.record();
+    expect([outcome, text]).toEqual(['rolledBack', expect.stringContaining('Everything is as it was')]);
+    expect(run.model.database().writable).toEqual([A]);
+    expect(run.model.openJournals).toEqual([]);
+  });
+
   it('also when the next run is lost in the same way', async () => {
     const { run, wasSize } = await lost();
     await next(run, 'failover', PLANNED, 'converge:orders-db');
