@@ -157,7 +157,7 @@ export interface Receipt {
   facts: Record<string, Json>;
 }
 
-/** `facts.stoppedWrites`: true when this call stopped a side that took writes until then. */
+/** `facts.stoppedWrites`: true when this run's fence stopped a side that could write until then, in whichever attempt. */
 export interface FenceReceipt extends Receipt {
   fence: {
     region: RegionName;

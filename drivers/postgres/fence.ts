@@ -20,7 +20,7 @@ import type { FenceState } from './fence-state.ts';
 import { shutdownCheckpoint } from './last-checkpoint.ts';
 import { fenceOf, fenceReceipt, settledReading } from './prove.ts';
 import { allOf, known, type NodeFiles, type NodeReading, readFiles, readNode } from './reading.ts';
-import type { FenceRecord } from './record.ts';
+import type { FenceRecord, NodeRecord } from './record.ts';
 import {
   endOrphans,
   endWalSenders,
@@ -85,6 +85,10 @@ async function fenceAndProve(cluster: Cluster, at: At): Promise<FenceReceipt> {
     changed.every((stopped) => stopped === null),
   );
   for (const stopped of changed) Object.assign(receipt.facts, stopped?.facts);
+  // The attempt that stopped it may not have come to its answer.
+  const { runId } = tokenOf(cluster.context);
+  const fences = readings.map(({ record }) => known(record)?.fence);
+  if (fences.some((fence) => fence?.runId === runId && fence.stopped)) receipt.facts.stoppedWrites = true;
   return receipt;
 }
 
@@ -127,7 +131,12 @@ async function fenceByStop(cluster: Cluster, node: LocalNode): Promise<Stopped |
     // Who finds the server in recovery later must know that it was a primary.
     (record) => ({
       ...fencedNow(record, cluster.context.now()),
-      fence: fenceRecord(cluster, node, { systemId: files.control.systemId, timeline }, null),
+      fence: fenceRecord(
+        cluster,
+        node,
+        { systemId: files.control.systemId, timeline },
+        { final: null, stopped: files.postmaster !== null || stoppedBefore(cluster, record) },
+      ),
     }),
   );
   return awaitDown(cluster, node, stopping);
@@ -266,7 +275,14 @@ async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Stopped |
     return { facts: { ...stopped?.facts, command: argv[0]!, stoppedWrites: true }, final: stopped?.final ?? null };
   }
   await withClaim(cluster, node, unknown, ({ save }) =>
-    save({ fence: fenceRecord(cluster, node, { systemId: systemId ?? '', timeline: timeline ?? 0 }, null) }),
+    save({
+      fence: fenceRecord(
+        cluster,
+        node,
+        { systemId: systemId ?? '', timeline: timeline ?? 0 },
+        { final: null, stopped: true },
+      ),
+    }),
   );
   // The command may only have asked for it.
   await poll({ signal: cluster.context.signal, deadlineMs: cluster.config.stopTimeout, intervalMs: 20 }, async () => {
@@ -297,6 +313,7 @@ async function fenceBySql(cluster: Cluster, node: PgNode): Promise<Stopped | nul
       timeline: status.timeline,
       final: null,
       databases,
+      stopped: true,
     };
     await save({ fence: draft, ...fencedNow(record, cluster.context.now()) });
     // Replicated: the target must know which databases to open when it is promoted.
@@ -332,7 +349,14 @@ async function note(cluster: Cluster, node: PgNode, reading: NodeReading, state:
     if (same) return;
     // The control file may be behind the timeline that the fence found.
     const timeline = Math.max(files.control.timeline, record.fence?.timeline ?? 0);
-    await save({ fence: fenceRecord(cluster, node, { systemId: files.control.systemId, timeline }, state.final) });
+    await save({
+      fence: fenceRecord(
+        cluster,
+        node,
+        { systemId: files.control.systemId, timeline },
+        { final: state.final, stopped: stoppedBefore(cluster, record) },
+      ),
+    });
   });
 }
 
@@ -340,8 +364,14 @@ function fenceRecord(
   cluster: Cluster,
   node: PgNode,
   { systemId, timeline }: Pick<ControlData, 'systemId' | 'timeline'>,
-  final: Position | null,
+  { final, stopped }: { final: Position | null; stopped: boolean },
 ): FenceRecord {
   const { epoch, runId } = tokenOf(cluster.context);
-  return { epoch, runId, at: cluster.context.now(), how: node.fence, systemId, timeline, final, databases: [] };
+  const at = cluster.context.now();
+  return { epoch, runId, at, how: node.fence, systemId, timeline, final, databases: [], stopped };
+}
+
+/** Whether an earlier attempt of this run stopped it. */
+function stoppedBefore(cluster: Cluster, { fence }: NodeRecord): boolean {
+  return fence?.runId === tokenOf(cluster.context).runId && fence.stopped === true;
 }

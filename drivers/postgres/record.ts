@@ -27,6 +27,8 @@ export interface FenceRecord {
   final: Position | null;
   /** sql: databases that were closed and are to be opened again. */
   databases: string[];
+  /** Whether it stopped a server that could write: a retry whose first answer was lost finds it stopped. */
+  stopped?: boolean;
 }
 
 /** Written before the promotion is asked for, so that it can be known whether one may have begun. */

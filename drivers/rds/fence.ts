@@ -42,7 +42,9 @@ export async function fence(fleet: Fleet, at: At): Promise<FenceReceipt> {
       remedy: 'It is tried again by itself. Find who opens logins or connection limits meanwhile.',
     });
   }
-  return { ...proof, already: !changed, facts: { ...proof.facts, stoppedWrites: changed } };
+  // The attempt that closed it may not have come to its answer.
+  const own = (await readFence(fleet, server))?.runId === tokenOf(fleet.context).runId;
+  return { ...proof, already: !changed, facts: { ...proof.facts, stoppedWrites: changed || own } };
 }
 
 async function close(fleet: Fleet, side: Side, server: SqlServer, { status }: SideReading): Promise<void> {

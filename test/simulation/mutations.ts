@@ -607,6 +607,34 @@ export const MUTATIONS: readonly Mutation[] = [
     patch: [{ find: 'run.foundFenced.has(step.region)', put: 'false' }],
   },
   {
+    name: 'left-by-a-lost-run',
+    what: 'a run that is aborted while it claims closes the journal of a lost run and undoes nothing of it',
+    focus: {
+      ...PLAIN,
+      actions: PLANNED,
+      people: CALM,
+      faults: [
+        { what: 'terminate', region: B, ms: 12_000, when: { step: `fence:orders-db@${A}`, nth: 1, op: 1 } },
+        { what: 'cancel', region: A, ms: 1_700, when: { step: `claim:orders-db@${A}`, nth: 2, op: 1 } },
+      ],
+    },
+    patch: [{ find: 'step.undo?.adopted !== true', put: 'true' }],
+  },
+  {
+    name: 'frozen-counts-as-stopped',
+    what: 'the fence of a frozen server does not tell that it stopped one which could write',
+    focus: {
+      ...PLAIN,
+      actions: UNPLANNED,
+      people: { ...CALM, lateMs: 15_000, atPromotion: 'expire' },
+      faults: [
+        { what: 'freezeStore', region: A, ms: 20_000, when: { ms: 332 } },
+        { what: 'loseAnswer', region: B, ms: 3_500, when: { step: `prove:orders-db@${A}`, nth: 1, op: 99 } },
+      ],
+    },
+    ...without('frozenCanWrite'),
+  },
+  {
     name: 'originals-of-a-move-that-stands',
     what: 'a failback that goes back gives the apps what they were before the failover',
     focus: {

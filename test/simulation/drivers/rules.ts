@@ -18,6 +18,8 @@ export const RULES = {
   ownMove: true,
   /** A fence is durable: whoever starts the server gets it read-only. */
   writeSignal: true,
+  /** A server that is frozen, or still starting, can write as soon as it goes on: its fence says what it stopped. */
+  frozenCanWrite: true,
   /** The catch-up waits until the target has applied the final position. */
   catchUpWaits: true,
   /** What is lost is stated. */

@@ -251,13 +251,15 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       }
       const timeline = server.branch.timeline;
       const already = server.process === 'down' && server.signal;
-      // As the real one: a process that is frozen, or still starting, can write as soon as it goes on.
-      const stoppedWrites = server.process !== 'down' && !server.recovering;
+      const { runId } = context.run;
+      const before = server.record.fence?.stoppedBy ?? null;
+      const writes = server.process === 'up' || (server.process !== 'down' && RULES.frozenCanWrite);
+      const stoppedBy = writes && !server.recovering ? runId : before;
       mutate(world, server, context, 'fence', already ? null : timeline, () => {
         if (already) return false;
         const changed = !server.signal || server.record.fence === null;
         server.signal = RULES.writeSignal;
-        server.record.fence = { final: null, branch: server.branch };
+        server.record.fence = { final: null, branch: server.branch, stoppedBy };
         const { journal } = server.record;
         if (journal !== null) server.record.journal = { ...journal, fencedAt: journal.fencedAt ?? now() };
         if (server.process === 'up' && !server.stopping) world.stop(server, 'rampart', () => undefined);
@@ -267,10 +269,10 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
         world.kill(server, 'rampart');
       await op();
       const clean = server.process === 'down' && server.clean && !server.recovering;
-      if (server.record.fence !== null && clean) server.record.fence = { final: server.end, branch: server.branch };
+      if (server.record.fence !== null && clean) server.record.fence = { ...server.record.fence, final: server.end };
       const proof = proofOf(at.region, already);
       if (proof.fence.cannotWrite === 'none') throw new RampartError('NotFenced', `${at.region} could still write`);
-      if (stoppedWrites) proof.facts.stoppedWrites = true;
+      if (stoppedBy === runId) proof.facts.stoppedWrites = true;
       return proof;
     },
 

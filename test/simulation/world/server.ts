@@ -9,6 +9,8 @@ export interface FenceNote {
   /** End of the log at the clean stop; `null` when it did not stop cleanly. */
   final: number | null;
   branch: Branch;
+  /** The run whose fence stopped a server that could write. */
+  stoppedBy: string | null;
 }
 
 /** On disk, beside the data: survives every process. */
