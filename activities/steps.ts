@@ -18,7 +18,7 @@ import type {
   Weights,
 } from '../drivers/ports.ts';
 import { metrics } from '../metrics/process.ts';
-import { MOVE } from '../plan/adopted.ts';
+import { MOVE, WEIGHTS } from '../plan/adopted.ts';
 import type { StepCall } from '../plan/model.ts';
 import { analyse, lineOf } from './analyse.ts';
 import type { StepActivities } from './contract.ts';
@@ -150,7 +150,12 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
       });
     }),
 
-    saveRouter: step((call, context) => open(deps, componentOf(call), 'router', context).save()),
+    saveRouter: step(async (call, context) => {
+      const port = open(deps, componentOf(call), 'router', context);
+      const [saved, { reachable, weights }] = await Promise.all([port.save(), port.observe()]);
+      // Beside the settings, not among them: a driver puts back what it has read itself.
+      return reachable && weights !== null ? { ...saved, [WEIGHTS]: weights } : saved;
+    }),
     prepareRouter: step((call, context) =>
       open(deps, componentOf(call), 'router', context).prepare({ wait: call.input.wait !== false }),
     ),

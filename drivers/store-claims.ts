@@ -120,16 +120,28 @@ export function takeClaim(
 
 /**
  * What a journal keeps of the open one that it goes on with: values saved earlier are older and therefore the originals,
- * but for what the sides (ids with `@`) were before a move that this run leads away from again. The move is this run's.
+ * but for what the sides (ids with `@`) were, and the routers sent there, before a move that this run leads away from
+ * again. The move is this run's.
  */
 export function originals(own: Journal['saved'], adopted: Journal['saved'] = {}): Journal['saved'] {
   const away = placeIn(adopted, 'to') !== undefined && placeIn(adopted, 'to') === placeIn(own, 'from');
   const older = Object.entries(adopted).filter(([id]) => id !== 'move' && !(away && id.includes('@')));
-  return { ...own, ...Object.fromEntries(older) };
+  return { ...own, ...Object.fromEntries(older.map(([id, saved]) => [id, away ? sending(saved, own[id]) : saved])) };
+}
+
+/** The settings of one receipt of a router, with the weights of the other. */
+function sending(settings: Json, weights: Json | undefined): Json {
+  if (!isObject(settings) || settings.weights === undefined) return settings;
+  const { weights: _, ...rest } = settings;
+  return isObject(weights) && weights.weights !== undefined ? { ...rest, weights: weights.weights } : rest;
 }
 
 function placeIn({ move }: Journal['saved'], end: 'from' | 'to'): Json | undefined {
-  return typeof move === 'object' && move !== null && !Array.isArray(move) ? move[end] : undefined;
+  return isObject(move) ? move[end] : undefined;
+}
+
+function isObject(value: Json | undefined): value is { [key: string]: Json } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /**

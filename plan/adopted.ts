@@ -2,13 +2,17 @@
  * Settings that an earlier run read before it changed them and wrote into its journal. They are the originals: what is
  * read now is what that run left behind. Pure.
  */
-import type { Json } from '../drivers/ports.ts';
+import type { Json, Weights } from '../drivers/ports.ts';
+import type { Component } from '../topology/model.ts';
 import type { Undo } from './model.ts';
+import { weightsOf } from './parts.ts';
 import { isOpen, sideState } from './sides.ts';
 import type { Situation } from './situation.ts';
 
 /** Where a journal says, beside the settings, from where to where the run that read them was to go. */
 export const MOVE = 'move';
+/** Where the receipt of a router's save step has what it sent where, beside the settings that its driver read. */
+export const WEIGHTS = 'weights';
 
 /** The facts that the save step `id` found in the run whose journal is still open, or `null`. The newest claim counts. */
 export function adopted(situation: Situation, id: string): Record<string, Json> | null {
@@ -20,6 +24,25 @@ export function adopted(situation: Situation, id: string): Record<string, Json> 
     if (!isObject(receipt)) continue;
     // A journal keeps the whole receipt of the save step.
     return isObject(receipt.facts) ? receipt.facts : receipt;
+  }
+  return null;
+}
+
+/**
+ * What a router sent where before an earlier run that did not come to its end moved its traffic, or `null` where it
+ * sends that still. Only of a move that promoted nothing: of another one the weights are how it stands.
+ */
+export function weightsBefore(situation: Situation, router: Component): Weights | null {
+  const { input, course, from, to } = situation;
+  const present = weightsOf(input, router);
+  if (present === null || course.past) return null;
+  for (const saved of savedIn(situation)) {
+    const move = saved[MOVE];
+    const receipt = saved[`save:${router.name}`];
+    if (!isObject(move) || !isObject(receipt) || !isObject(receipt[WEIGHTS])) continue;
+    if (!cameToNothing(situation, move) && !(move.from === from && move.to === to)) return null;
+    const before = receipt[WEIGHTS] as Weights;
+    return Object.keys(present).some((region) => present[region] !== (before[region] ?? 0)) ? before : null;
   }
   return null;
 }

@@ -1,7 +1,7 @@
 /** drain, reprotect and settle: the source is emptied, protected again as far as it can be, and the run cleans up. */
 import type { RegionName } from '../../topology/model.ts';
-import { adopted, savedBy, undoneBy, unmade } from '../adopted.ts';
-import type { Step } from '../model.ts';
+import { adopted, savedBy, undoneBy, unmade, weightsBefore } from '../adopted.ts';
+import type { Step, Undo } from '../model.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { isStaged, type Situation, targetNode } from '../situation.ts';
 import { targetPlace } from './cut.ts';
@@ -128,11 +128,12 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
   const { from, to, parts } = situation;
   const had = (id: string) => earlier.some((one) => one.id === id);
   const fences = routerFences(situation);
-  const restored: Step[] = [...fences];
+  const weights = weightsAsBefore(situation);
+  const restored: Step[] = [...fences, ...weights];
   // Also what only an earlier run has changed: with the journals that close here its originals are gone.
   const changed = (id: string) => had(id) || adopted(situation, id) !== null;
   for (const router of [...parts.endpoints, ...parts.edges].filter((one) => changed(`save:${one.name}`))) {
-    const fence = fences.find((one) => one.component === router.name);
+    const first = [...fences, ...weights].filter((one) => one.component === router.name);
     restored.push(
       step(situation, 'settle', 'restoreRouter', {
         id: `settle:${router.name}`,
@@ -140,8 +141,9 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
         component: router.name,
         place: router.queue,
         ...savedBy(situation, `save:${router.name}`),
+        ...alsoBack(situation, 'restoreRouter', `Restore the settings of ${router.name}`, `save:${router.name}`),
         // One after the other: both change the router.
-        ...(fence === undefined ? {} : { after: [fence.id] }),
+        ...(first.length === 0 ? {} : { after: first.map(({ id }) => id) }),
         effect: 'reversible',
       }),
     );
@@ -160,7 +162,7 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
       }),
     );
   }
-  restored.push(...workloadsAsBefore(situation, had));
+  restored.push(...workloadsAsBefore(situation, had, weights));
   const seen = parts.stores.flatMap((view) => finalReadings(situation, view));
   const before = [...restored, ...seen].map((one) => one.id);
   const closes = earlier
@@ -184,7 +186,7 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
 }
 
 /** Apps that a run changed for a move that never came about; those that this run sets otherwise are its own. */
-function workloadsAsBefore(situation: Situation, had: (id: string) => boolean): Step[] {
+function workloadsAsBefore(situation: Situation, had: (id: string) => boolean, first: readonly Step[]): Step[] {
   const { parts, regions } = situation;
   if (unmade(situation) === null) return [];
   return parts.workloads.flatMap((workload) =>
@@ -200,11 +202,47 @@ function workloadsAsBefore(situation: Situation, had: (id: string) => boolean): 
           region,
           place: queueOf(workload, region),
           ...savedBy(situation, `save:${workload.name}@${region}`),
+          ...alsoBack(
+            situation,
+            'restoreWorkload',
+            `Put ${workload.name} in ${region} back to its former size and state`,
+            `save:${workload.name}@${region}`,
+          ),
+          // An app is not made small while traffic still comes.
+          after: first.map(({ id }) => id),
           effect: 'reversible',
           ...givenUp(situation, region),
         }),
       ),
   );
+}
+
+/** Runs that move nothing themselves: what a lost one has changed is theirs to end. */
+const movesNothing = ({ input }: Situation) => ['reprotect', 'refence'].includes(input.request.action);
+
+/** What such a run would put back at its end is put back as well when it goes back: with its claims the journals close. */
+function alsoBack(situation: Situation, verb: Undo['verb'], summary: string, id: string): Partial<Step> {
+  return movesNothing(situation) ? { undo: { verb, summary, ...undoneBy(situation, id) } } : {};
+}
+
+/** Traffic that a run moved for a move that never came about, where this run moves none itself. */
+function weightsAsBefore(situation: Situation): Step[] {
+  if (!movesNothing(situation) || unmade(situation) === null) return [];
+  const { endpoints, edges } = situation.parts;
+  return [...endpoints, ...edges].flatMap((router) => {
+    const weights = weightsBefore(situation, router);
+    if (weights === null) return [];
+    const summary = `Move the traffic of ${router.name} back to where it was before a run that did not come to its end`;
+    return step(situation, 'settle', 'setWeights', {
+      id: `back:${router.name}`,
+      summary,
+      component: router.name,
+      place: router.queue,
+      input: { weights },
+      effect: 'reversible',
+      undo: { verb: 'setWeights', summary, input: { weights }, adopted: true },
+    });
+  });
 }
 
 /**

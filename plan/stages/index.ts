@@ -14,7 +14,7 @@ import {
 } from './cut.ts';
 import { ownSteps } from './own.ts';
 import { preflightSteps } from './preflight.ts';
-import { claimSteps, convergeSteps, routerSteps, saveSteps, workloadSteps } from './prepare.ts';
+import { claimSteps, convergeSteps, keptWeightSteps, routerSteps, saveSteps, workloadSteps } from './prepare.ts';
 import { rampSteps } from './ramp.ts';
 import { refenceStages } from './refence.ts';
 
@@ -128,7 +128,8 @@ function prepareSteps(situation: Situation): Step[] {
   const last = claims.filter((one) => one.verb === 'claim');
   const ids = (last.length > 0 ? last : saves).map((one) => one.id);
   const own = ownSteps(situation, 'prepare').map((one) => ({ ...one, after: ids }));
-  const steps = [...saves, ...claims, ...routerSteps(situation, ids), ...workloadSteps(situation, ids), ...own];
+  const ready = [...saves, ...claims, ...routerSteps(situation, ids), ...workloadSteps(situation, ids), ...own];
+  const steps = [...ready, ...keptWeightSteps(situation, ready)];
   return [...steps, ...convergeSteps(situation, steps)];
 }
 

@@ -1,7 +1,8 @@
 /** prepare: claims, saved settings, capacity at the target, and at last the convergence that keeps the freeze short. */
 import type { RegionName } from '../../topology/model.ts';
-import { undoneBy, unmade } from '../adopted.ts';
+import { undoneBy, unmade, weightsBefore } from '../adopted.ts';
 import type { Step } from '../model.ts';
+import { weightsOf } from '../parts.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { ahead, movesStores, type Situation } from '../situation.ts';
 import { givenUp, step } from './step.ts';
@@ -138,6 +139,33 @@ export function workloadSteps(situation: Situation, before: readonly string[]): 
           : {}),
       }),
     );
+}
+
+/**
+ * Traffic that an earlier run has moved stays where it is, under this run's claim; going back takes it back as well,
+ * before the apps there are what they were.
+ */
+export function keptWeightSteps(situation: Situation, before: readonly Step[]): Step[] {
+  return routersOf(situation).flatMap((router) => {
+    const weights = weightsBefore(situation, router);
+    if (weights === null) return [];
+    return step(situation, 'prepare', 'setWeights', {
+      id: `keep:${router.name}`,
+      summary: `Leave the traffic of ${router.name} where an earlier run has moved it`,
+      component: router.name,
+      place: router.queue,
+      input: { weights: weightsOf(situation.input, router)! },
+      after: before.map((earlier) => earlier.id),
+      effect: 'reversible',
+      undo: {
+        verb: 'setWeights',
+        summary: `Move the traffic of ${router.name} back to where it was before that run`,
+        input: { weights },
+        adopted: true,
+      },
+      ...(situation.mode === 'unplanned' ? { onFailure: 'continue' as const } : {}),
+    });
+  });
 }
 
 /** Waits until little is left to replicate and the source is checkpointed. Only while the source accepts writes. */

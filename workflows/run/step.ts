@@ -105,10 +105,10 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
 }
 
 /** @returns whether this try of the step is the one that its undo is registered for */
-function registerUndo(run: Run, stage: StageName, step: Step): boolean {
+function registerUndo(run: Run, stage: StageName, step: Step, adopted = false): boolean {
   if (step.undo === undefined) return false;
   const needed = given(run, step.undo.needs);
-  const record = run.undo.register(step, stage, step.undo, needed, run.record.plans.length);
+  const record = run.undo.register(step, stage, step.undo, needed, run.record.plans.length, adopted);
   if (record !== null) run.record.undos.push(record);
   return record !== null;
 }
@@ -129,7 +129,8 @@ function adopt(run: Run, claim: Step): void {
     for (const step of stage.steps) {
       if (step.undo?.adopted !== true) continue;
       const own = step.component === claim.component && step.region === claim.region && step.place === claim.place;
-      if (own || run.plan!.components[step.component ?? '']?.role !== 'store') registerUndo(run, stage.name, step);
+      if (own || run.plan!.components[step.component ?? '']?.role !== 'store')
+        registerUndo(run, stage.name, step, true);
     }
 }
 

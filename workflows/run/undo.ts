@@ -16,15 +16,30 @@ export interface UndoEntry {
   /** Number of the plan that registered it, 1 = first. */
   plan: number;
   record: UndoRecord;
+  /** Taken over from a lost run, and not begun by this one yet. */
+  adopted: boolean;
 }
 
 export class UndoStack {
   private entries: UndoEntry[] = [];
   private discarded: UndoEntry[] = [];
 
-  /** Registers once per step: a step tried again keeps the values saved before its first try. */
-  register(step: Step, stage: StageName, undo: Undo, given: Record<string, Json>, plan: number): UndoRecord | null {
-    if (this.has(step.id)) return null;
+  /**
+   * Registers once per step: a step tried again keeps the values saved before its first try.
+   * @param adopted the step is not begun, only taken over from a lost run
+   */
+  register(
+    step: Step,
+    stage: StageName,
+    undo: Undo,
+    given: Record<string, Json>,
+    plan: number,
+    adopted = false,
+  ): UndoRecord | null {
+    if (this.has(step.id)) {
+      if (!adopted) this.begin(step.id);
+      return null;
+    }
     const record: UndoRecord = {
       stepId: step.id,
       summary: undo.summary,
@@ -33,8 +48,23 @@ export class UndoStack {
       endedAt: null,
       note: '',
     };
-    this.entries.push({ step, stage, undo, given, plan, record });
+    this.insert({ step, stage, undo, given, plan, record, adopted });
     return record;
+  }
+
+  /** What was taken over takes its place in the order when this run begins it. */
+  private begin(stepId: string): void {
+    const entry = this.entries.find((e) => e.step.id === stepId && e.adopted);
+    if (entry === undefined) return;
+    this.entries = this.entries.filter((e) => e !== entry);
+    entry.adopted = false;
+    this.insert(entry);
+  }
+
+  /** A lost run came further than this one has yet: what it did beyond that is undone first, a fence above all. */
+  private insert(entry: UndoEntry): void {
+    const beyond = entry.adopted ? -1 : this.entries.findIndex((e) => e.adopted);
+    this.entries.splice(beyond < 0 ? this.entries.length : beyond, 0, entry);
   }
 
   has(stepId: string): boolean {
