@@ -294,7 +294,14 @@ function asksOf(
   if (mode === 'unplanned' && loss.kind !== 'none' && loss.toTime === null) {
     asks.push('The loss window is still open: the source is not fenced.');
   }
-  const pressing = ['betterCandidate', 'lossAboveObjective', 'sourceMayLive', 'promotesFenced', 'siblingSilent'];
+  const pressing = [
+    'betterCandidate',
+    'lossAboveObjective',
+    'sourceMayLive',
+    'promotesFenced',
+    'siblingSilent',
+    'oldTimeline',
+  ];
   if (['sample', 'request', 'none'].includes(reading.fromSource)) pressing.push('sourceDeduced');
   asks.push(...all.filter((one) => pressing.includes(one.code)).map((one) => one.message));
   asks.push(...overridden.map((one) => one.message));

@@ -202,7 +202,8 @@ export async function revokePromote(cluster: Cluster, to: At): Promise<Receipt> 
       }
       if (status instanceof RampartError) reasons.push(`${node.name} cannot be read: ${status.message}`);
       else if (!status.inRecovery) reasons.push(`${node.name} is writable on timeline ${status.timeline}`);
-      else if (token.expectedTimeline !== null && status.timeline !== token.expectedTimeline) {
+      // A lower one is no promotion: a timeline only grows.
+      else if (token.expectedTimeline !== null && status.timeline > token.expectedTimeline) {
         reasons.push(`${node.name} is on timeline ${status.timeline}, not ${token.expectedTimeline}`);
       }
     });

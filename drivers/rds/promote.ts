@@ -306,7 +306,8 @@ export async function revokePromote(fleet: Fleet, to: At): Promise<Receipt> {
     if (status === null || status instanceof RampartError)
       found.push(`${side.name} cannot be read: ${status?.message ?? 'no address'}`);
     else if (!status.inRecovery) found.push(`${side.name} is writable on timeline ${status.timeline}`);
-    else if (token.expectedTimeline !== null && status.timeline !== token.expectedTimeline) {
+    // A lower one is no promotion: a timeline only grows.
+    else if (token.expectedTimeline !== null && status.timeline > token.expectedTimeline) {
       found.push(`${side.name} is on timeline ${status.timeline}, not ${token.expectedTimeline}`);
     }
     return found;

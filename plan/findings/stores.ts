@@ -67,7 +67,30 @@ function targetFindings(situation: Situation, view: StoreView): Finding[] {
     found.push(stops(mode, 'notStreaming', message, remedy, rest));
   }
   if (whole && mode === 'planned') found.push(...lagFindings(situation, view, target));
+  found.push(...timelineFindings(situation, view, target));
   return [...found, ...siblingFindings(situation, view, target), ...betterFindings(situation, view, target)];
+}
+
+/**
+ * A replica that has nothing of its primary's timeline yet: after a rejoin nothing has reached it. While that primary
+ * accepts writes the promotion would be refused, with the source fenced.
+ */
+function timelineFindings({ input, from, to }: Situation, view: StoreView, target: NodeView): Finding[] {
+  const own = target.seen?.timeline ?? null;
+  const source = nodesAt(view, from).reduce<NodeView | null>(
+    (best, node) => ((node.seen?.timeline ?? 0) > (best?.seen?.timeline ?? 0) ? node : best),
+    null,
+  );
+  const theirs = source?.seen?.timeline ?? null;
+  if (source === null || own === null || theirs === null || theirs <= own || source.state === 'replica') return [];
+  const rest = { component: view.store.name, region: to };
+  const message = `${target.name} in ${to} is on timeline ${own}, ${source.name} in ${from} on ${theirs}: it has nothing of what was written since ${from} was promoted.`;
+  if (source.state === 'writable') {
+    const remedy = `Wait until it streams, or: ${reprotectCommand(input.service.name)}`;
+    return [blocker('oldTimeline', message, remedy, rest)];
+  }
+  const remedy = `Bring ${from} back instead if there is any way: all of that would be lost.`;
+  return [warning('oldTimeline', message, remedy, rest)];
 }
 
 /**

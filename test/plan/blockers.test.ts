@@ -36,6 +36,7 @@ const CASES: Array<[name: string, make: () => CompileInput, planned: string[], u
   ['an old lag', () => target({ lag: lag({ measuredAt: NOW - 61_000 }) }), ['!lagStale'], []],
   ['no lag', () => target({ lag: null }), ['!lagUnknown'], []],
   ['a replica that does not stream', () => target({ upstream: null }), ['!notStreaming'], ['~notStreaming']],
+  ['a replica on an older timeline', () => target({ timeline: 0 }), ['!oldTimeline'], ['!oldTimeline']],
   ['another system', () => target({ systemId: '99' }), ['!wrongSystemId'], ['!wrongSystemId']],
   ['an unreadable router', () => router({ reachable: false }), ['!routerUnreachable'], ['~routerUnreachable']],
   ['a router that ignores changes', () => router({ applied: false }), ['!routerNotApplied'], ['~routerNotApplied']],

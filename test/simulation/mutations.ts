@@ -6,7 +6,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { onThisClock } from '../../activities/samples.ts';
 import type { Json, Receipt } from '../../drivers/ports.ts';
-import type { Plan, StepCall } from '../../plan/model.ts';
+import type { Facts, Plan, StepCall } from '../../plan/model.ts';
 import { A, B } from '../plan/world.ts';
 import { parseBundle } from '../virtual-time/sdk.ts';
 import { keepAllRules, RULES } from './drivers/rules.ts';
@@ -81,6 +81,19 @@ function without(rule: keyof typeof RULES): Pick<Mutation, 'enter' | 'leave'> {
 /** Every call behaves as if people had accepted this by name. */
 function unasked(verb: string, code: string): Wrap {
   return calls(verb, (call) => ({ ...call, overrides: [...call.overrides, code] }));
+}
+
+/** A finding that nobody makes. */
+function unseen(verb: string, code: string): Wrap {
+  return around({
+    [verb]: (real) => async (input) => {
+      const made = structuredClone(await real(input)) as Facts & { facts?: Facts };
+      const facts = made.facts ?? made;
+      facts.blockers = facts.blockers.filter((one) => one.code !== code);
+      facts.warnings = facts.warnings.filter((one) => one.code !== code);
+      return made as never;
+    },
+  });
 }
 
 async function noSuchUnit(): Promise<never> {
@@ -633,6 +646,51 @@ export const MUTATIONS: readonly Mutation[] = [
       ],
     },
     ...without('frozenCanWrite'),
+  },
+  {
+    name: 'traffic-of-a-lost-run-kept',
+    what: 'the traffic that a lost run has moved stays when the next one goes back',
+    focus: {
+      ...PLAIN,
+      actions: [{ type: 'trafficRamp', request: { to: B, percent: 100 } }],
+      people: CALM,
+      faults: [
+        { what: 'terminate', region: B, ms: 12_000, when: { step: 'observed:edge@50', nth: 1, op: 1 } },
+        { what: 'cancel', region: A, ms: 3_500, when: { step: 'settle:edge', nth: 1, op: 1 } },
+      ],
+    },
+    wrap: around({
+      saveRouter: (real) => async (input) => ({ ...((await real(input)) as Receipt), weights: undefined }),
+    }),
+  },
+  {
+    name: 'old-timeline-not-seen',
+    what: 'a target that has nothing of the timeline of the source passes for one that lags, and then for one that was promoted',
+    focus: {
+      seed: 26576,
+      ...PLAIN,
+      actions: [...PLANNED, { type: 'failback', request: {} }],
+      people: { ...CALM, delayMs: 9_000, wrongGate: true, atHold: 'escalate' },
+      onFailure: 'hold',
+      faults: [{ what: 'stall', region: B, ms: 90_001, when: { step: `verify-check:ready@${B}`, nth: 1, op: 99 } }],
+    },
+    wrap: both(unseen('compilePlan', 'oldTimeline'), unseen('assessFacts', 'oldTimeline')),
+    ...without('timelinesGrow'),
+  },
+  {
+    name: 'freeze-begins-anew-with-each-asking',
+    what: 'a gate that is asked again and again waits for its whole freeze budget each time',
+    focus: {
+      seed: 30219,
+      ...PLAIN,
+      actions: [{ type: 'failover', request: { to: B, mode: 'unplanned', override: ['healthySource'] } }],
+      people: { ...CALM, delayMs: 4_000 },
+      faults: [
+        { what: 'loseRegion', region: B, ms: 3_500, when: { step: 'prepare:edge', nth: 1, op: 1 } },
+        { what: 'escalateBack', region: A, ms: 90_001, when: { ms: 7_062 } },
+      ],
+    },
+    patch: [{ find: 'held && open.asking > 1 && ', put: 'false && ' }],
   },
   {
     name: 'originals-of-a-move-that-stands',

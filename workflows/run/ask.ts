@@ -1,12 +1,12 @@
 /** Opens a gate, shows living facts, waits for people, and measures again before their word counts. */
-import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
 import type { LossStatement } from '../../drivers/ports.ts';
 import { materialOf } from '../../plan/material.ts';
 import type { Facts, Gate, Observations, Stage } from '../../plan/model.ts';
 import { countGate } from './counted.ts';
 import { causeOf, GateClosed, type Interrupt, Interrupted } from './errors.ts';
 import { acceptedLoss, exceeds, isUnknown, type OpenGate } from './gate.ts';
-import { couldLetGo, holdsLivingSource } from './held.ts';
+import { couldLetGo, heldRegions, holdsLivingSource } from './held.ts';
 import { waitWhilePaused } from './hold.ts';
 import { approvalStands, storesOf } from './look-again.ts';
 import { lookFurther, needsMore } from './look-further.ts';
@@ -44,6 +44,7 @@ function quietMs(news: number): number {
 export async function passGate(run: Run, stage: Stage, observations: Observations): Promise<void> {
   const gate = stage.gate!;
   if (gate.kind === 'always') return askAlways(run, gate, observations);
+  const began = Date.now();
   for (;;) {
     // Of a store that its provider switches no step states the loss before: it is measured, right before it counts.
     if (stage.name === 'promote-atomic') {
@@ -67,7 +68,7 @@ export async function passGate(run: Run, stage: Stage, observations: Observation
       lossNow(run),
       why.map((w) => w.override),
     );
-    await decide(run, open, observations, false);
+    await decide(run, open, observations, { watched: false, began });
     rememberPromotion(run, open, stage);
     // What people accepted in writing no longer asks; what became worse while they decided does.
   }
@@ -77,6 +78,7 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
   let facts = run.facts!;
   let observations = first;
   const flying = unfenceInFlight(run);
+  const began = Date.now();
   let reason = [gate.name === 'rebuild' ? leftBehindText(run) : '', flying ?? ''].filter(Boolean).join('; ');
   for (;;) {
     const blockers = facts.blockers.filter((b) => b.override === undefined || !run.overrides.has(b.override));
@@ -95,7 +97,7 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
       return;
     }
     const open = openGate(run, gate, reason, facts, facts.loss, needs);
-    await decide(run, open, observations, true);
+    await decide(run, open, observations, { watched: true, began });
     remember(run, open);
     // Whoever paused while it was asked is not passed over by the answer, and what is measured is of the time after.
     await waitWhilePaused(run, run.stage!);
@@ -221,13 +223,22 @@ function remember(run: Run, open: OpenGate): void {
       : { seconds: least(accepted.map((a) => a.seconds)), bytes: least(accepted.map((a) => a.bytes)) };
 }
 
-/** Waits for the decision while one observer keeps the facts shown alive. */
-async function decide(run: Run, open: OpenGate, observations: Observations, watched: boolean): Promise<void> {
+/**
+ * Waits for the decision while one observer keeps the facts shown alive.
+ * @param began when the gate was asked first: a source that is held is held through every asking of it
+ */
+async function decide(
+  run: Run,
+  open: OpenGate,
+  observations: Observations,
+  { watched, began }: { watched: boolean; began: number },
+): Promise<void> {
   const since = Date.now();
   const watch = new CancellationScope();
   const watching = watched ? watch.run(() => keepFactsAlive(run, open, observations)).catch(ignoreCancellation) : null;
   const held = open.mode === 'unplanned' && holdsLivingSource(run);
-  let lookAt = held ? since + run.plan!.policy.freezeBudgetMs : Number.POSITIVE_INFINITY;
+  const heldSince = held && open.asking > 1 && patched('held-through-askings') ? began : since;
+  let lookAt = held ? heldSince + run.plan!.policy.freezeBudgetMs : Number.POSITIVE_INFINITY;
   let looks = 0;
   run.news?.remind(open);
   try {
@@ -255,10 +266,11 @@ async function decide(run: Run, open: OpenGate, observations: Observations, watc
   }
 }
 
-function unanswered(run: Run, { id }: OpenGate): Interrupt {
-  const { from, policy } = run.plan!;
-  const waited = `gate ${id} was not answered within the freeze budget of ${policy.freezeBudgetMs / 1000} s`;
-  return { kind: 'freezeExpired', by: 'rampart', reason: `${waited}, and ${from} could write if it were not fenced` };
+function unanswered(run: Run, { id, asking }: OpenGate): Interrupt {
+  const within = `within the freeze budget of ${run.plan!.policy.freezeBudgetMs / 1000} s`;
+  const waited = asking > 1 ? `gate ${id} was not settled ${within}` : `gate ${id} was not answered ${within}`;
+  const held = heldRegions(run).join(', ');
+  return { kind: 'freezeExpired', by: 'rampart', reason: `${waited}, and ${held} could write if it were not fenced` };
 }
 
 /** @returns true when the policy lets the run go on without a person */

@@ -23,6 +23,9 @@ function heldBy(run: Run): UndoEntry[] {
 /** Whether waiting now would keep a source from writing that could write before this run fenced it. */
 export const holdsLivingSource = (run: Run): boolean => heldBy(run).length > 0;
 
+/** The regions of such sources. */
+export const heldRegions = (run: Run): string[] => [...new Set(heldBy(run).map(({ step }) => step.region!))];
+
 /**
  * Looks whether letting go would help: a side that does not answer cannot be unfenced, and waiting for it would only
  * take the gate away from people; a store that writes is not held, but another of the service may be.

@@ -20,6 +20,8 @@ export const RULES = {
   writeSignal: true,
   /** A server that is frozen, or still starting, can write as soon as it goes on: its fence says what it stopped. */
   frozenCanWrite: true,
+  /** A node on a lower timeline than expected was not promoted: a timeline only grows. */
+  timelinesGrow: true,
   /** The catch-up waits until the target has applied the final position. */
   catchUpWaits: true,
   /** What is lost is stated. */

@@ -351,6 +351,8 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       const reachedAll = (): boolean => final !== null && server.end >= Number(final.order);
       await until(600_000, () => {
         answering(to.region);
+        // As the real ones: who accepts writes already waits for nothing.
+        if (!server.recovering) return true;
         if (server.end !== last) movedAt = clock.monotonic();
         last = server.end;
         if (final === null && world.streams(server)) return true;
@@ -413,7 +415,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
         if (server.record.promote?.epoch === token.epoch) reasons.push('a promotion was begun');
         if (server.process !== 'up') reasons.push(`${server.name} cannot be read`);
         else if (!server.recovering) reasons.push(`${server.name} is writable`);
-        else if (token.expectedTimeline !== null && server.branch.timeline !== token.expectedTimeline)
+        else if (token.expectedTimeline !== null && higherThan(server.branch.timeline, token.expectedTimeline))
           reasons = [...reasons, `${server.name} is on timeline ${server.branch.timeline}`];
         return false;
       });
@@ -525,3 +527,7 @@ function savedWith(own: Journal['saved'], adopted?: Journal['saved']): Journal['
 function withoutMove({ [MOVE]: _, ...saved }: Journal['saved']): Journal['saved'] {
   return saved;
 }
+
+/** A timeline only grows: a node on a lower one than expected was not promoted. */
+const higherThan = (seen: number, expected: number): boolean =>
+  RULES.timelinesGrow ? seen > expected : seen !== expected;
