@@ -690,7 +690,7 @@ export const MUTATIONS: readonly Mutation[] = [
         { what: 'escalateBack', region: A, ms: 90_001, when: { ms: 7_062 } },
       ],
     },
-    patch: [{ find: 'held && open.asking > 1 && ', put: 'false && ' }],
+    patch: [{ find: 'held && began !== null && ', put: 'false && ' }],
   },
   {
     name: 'originals-of-a-move-that-stands',

@@ -44,7 +44,7 @@ function quietMs(news: number): number {
 export async function passGate(run: Run, stage: Stage, observations: Observations): Promise<void> {
   const gate = stage.gate!;
   if (gate.kind === 'always') return askAlways(run, gate, observations);
-  const began = Date.now();
+  let began: number | null = null;
   for (;;) {
     // Of a store that its provider switches no step states the loss before: it is measured, right before it counts.
     if (stage.name === 'promote-atomic') {
@@ -69,6 +69,7 @@ export async function passGate(run: Run, stage: Stage, observations: Observation
       why.map((w) => w.override),
     );
     await decide(run, open, observations, { watched: false, began });
+    began ??= open.openedAt;
     rememberPromotion(run, open, stage);
     // What people accepted in writing no longer asks; what became worse while they decided does.
   }
@@ -78,7 +79,7 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
   let facts = run.facts!;
   let observations = first;
   const flying = unfenceInFlight(run);
-  const began = Date.now();
+  let began: number | null = null;
   let reason = [gate.name === 'rebuild' ? leftBehindText(run) : '', flying ?? ''].filter(Boolean).join('; ');
   for (;;) {
     const blockers = facts.blockers.filter((b) => b.override === undefined || !run.overrides.has(b.override));
@@ -98,6 +99,7 @@ async function askAlways(run: Run, gate: Gate, first: Observations): Promise<voi
     }
     const open = openGate(run, gate, reason, facts, facts.loss, needs);
     await decide(run, open, observations, { watched: true, began });
+    began ??= open.openedAt;
     remember(run, open);
     // Whoever paused while it was asked is not passed over by the answer, and what is measured is of the time after.
     await waitWhilePaused(run, run.stage!);
@@ -225,19 +227,19 @@ function remember(run: Run, open: OpenGate): void {
 
 /**
  * Waits for the decision while one observer keeps the facts shown alive.
- * @param began when the gate was asked first: a source that is held is held through every asking of it
+ * @param began when it was asked first, if it is asked again: a source that is held is held through every asking
  */
 async function decide(
   run: Run,
   open: OpenGate,
   observations: Observations,
-  { watched, began }: { watched: boolean; began: number },
+  { watched, began }: { watched: boolean; began: number | null },
 ): Promise<void> {
   const since = Date.now();
   const watch = new CancellationScope();
   const watching = watched ? watch.run(() => keepFactsAlive(run, open, observations)).catch(ignoreCancellation) : null;
   const held = open.mode === 'unplanned' && holdsLivingSource(run);
-  const heldSince = held && open.asking > 1 && patched('held-through-askings') ? began : since;
+  const heldSince = held && began !== null && patched('held-through-askings') ? began : since;
   let lookAt = held ? heldSince + run.plan!.policy.freezeBudgetMs : Number.POSITIVE_INFINITY;
   let looks = 0;
   run.news?.remind(open);
@@ -252,7 +254,7 @@ async function decide(
       if (open.state === 'approved') return;
       if (decided) continue;
       if (Date.now() >= lookAt) {
-        if ((await couldLetGo(run)) && !answered()) throw new Interrupted(unanswered(run, open));
+        if ((await couldLetGo(run)) && !answered()) throw new Interrupted(unanswered(run, open, began !== null));
         lookAt = Date.now() + quietMs(looks);
         looks += 1;
       } else if (await expired(run, open)) return;
@@ -266,9 +268,9 @@ async function decide(
   }
 }
 
-function unanswered(run: Run, { id, asking }: OpenGate): Interrupt {
+function unanswered(run: Run, { id }: OpenGate, again: boolean): Interrupt {
   const within = `within the freeze budget of ${run.plan!.policy.freezeBudgetMs / 1000} s`;
-  const waited = asking > 1 ? `gate ${id} was not settled ${within}` : `gate ${id} was not answered ${within}`;
+  const waited = again ? `gate ${id} was not settled ${within}` : `gate ${id} was not answered ${within}`;
   const held = heldRegions(run).join(', ');
   return { kind: 'freezeExpired', by: 'rampart', reason: `${waited}, and ${held} could write if it were not fenced` };
 }
