@@ -69,8 +69,10 @@ export function courseOf(input: CompileInput, reading: Reading, parts: Parts): C
   }
 }
 
-function nothingToRamp(input: CompileInput, { from, to }: Reading, { edges }: Parts): string | null {
+/** Not while a journal is open: a ramp that was lost when the traffic had moved has its settings to put back still. */
+function nothingToRamp(input: CompileInput, { from, to }: Reading, { edges, stores }: Parts): string | null {
   if (from === null || to === null || edges.length === 0) return null;
+  if (stores.some((view) => view.nodes.some(isOpen))) return null;
   const weights = edges.map((router) => weightsOf(input, router));
   if (weights.some((seen) => seen === null || (seen[from] ?? 0) > 0)) return null;
   return `Nothing to do: ${from} has no traffic that could move to ${to}.`;

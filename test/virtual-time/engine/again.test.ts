@@ -148,6 +148,22 @@ describe('every history lost once the settings were lowered: the originals come 
     expect(run.model.openJournals).toEqual([]);
   });
 
+  it('by a next ramp, where the traffic had moved already', async () => {
+    const request = { service: 'checkout', to: B, percent: 100 };
+    const run = await startRun({ type: 'trafficRamp', request });
+    runs.push(run);
+    await run.approve();
+    await run.until('settle:edge');
+    await run.workflow.terminate();
+    await run.harness.advance(60_000);
+    const edge = () => run.model.traffic.routers.edge;
+    expect([edge()?.weights, run.model.openJournals.length]).toEqual([{ [A]: 0, [B]: 100 }, 2]);
+    await next(run, 'trafficRamp', request);
+    await run.workflow.runUntilClosed();
+    expect((await run.record()).outcome).toBe('completed');
+    expect([edge()?.weights, ttls(run), run.model.openJournals]).toEqual([{ [A]: 0, [B]: 100 }, [30, 60], []]);
+  });
+
   it('also when the next run is lost in the same way', async () => {
     const { run, wasSize } = await lost();
     await next(run, 'failover', PLANNED, 'converge:orders-db');
