@@ -43,7 +43,8 @@ export async function fence(fleet: Fleet, at: At): Promise<FenceReceipt> {
     });
   }
   // The attempt that closed it may not have come to its answer.
-  const own = (await readFence(fleet, server))?.runId === tokenOf(fleet.context).runId;
+  const kept = await readFence(fleet, server);
+  const own = kept?.region === at.region && kept.runId === tokenOf(fleet.context).runId;
   return { ...proof, already: !changed, facts: { ...proof.facts, stoppedWrites: changed || own } };
 }
 
