@@ -98,7 +98,9 @@ export function fenceSteps(situation: Situation): Step[] {
                 summary: `Let ${name} in ${from} accept writes again`,
                 input: { to },
                 // Not only when it is fenced now: what the lost run sent may have acted after the look.
-                ...(nodesAt(view, from).some(isOpen) ? { adopted: true } : {}),
+                ...(nodesAt(view, from).some((node) => isOpen(node) && node.state !== 'replica')
+                  ? { adopted: true }
+                  : {}),
               },
             }),
         ...givenUp(situation, from),

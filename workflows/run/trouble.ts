@@ -1,6 +1,6 @@
 /** What a failure, a closed gate or a person's word leads to (safety rules, failure policy). */
 import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TimeoutFailure } from '@temporalio/common';
-import { isCancellation } from '@temporalio/workflow';
+import { isCancellation, patched } from '@temporalio/workflow';
 import type { Outcome } from '../../evidence/record.ts';
 import { FROZEN, type Stage, type Step } from '../../plan/model.ts';
 import { compensate } from './compensate.ts';
@@ -122,7 +122,9 @@ async function settleFailure(run: Run, stage: Stage, failed: StepFailed): Promis
   }
   if (onFailure === 'rollback' && failed.step.onFailure === 'rollback')
     return rollBack(run, 'rolledBack', failed.message);
-  const frozen = planned ? run.freeze.active : holdsLivingSource(run) && (await couldLetGo(run));
+  // The freeze of a lost run has no timer here before this run's own fence.
+  const found = !planned || (!run.freeze.active && patched('found-fence-let-go-in-planned'));
+  const frozen = (planned && run.freeze.active) || (found && holdsLivingSource(run) && (await couldLetGo(run)));
   return frozen ? letGoAndHold(run, stage, failed.message, failed) : holdAt(run, stage, failed.message, failed);
 }
 

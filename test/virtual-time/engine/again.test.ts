@@ -2,6 +2,7 @@
  * A run that ended in the middle, and the next one under the same lock: it goes on from what it finds (I6). Terminating
  * a run skips every undo; so does the loss of the Temporal server with its history.
  */
+import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type EngineRun, PLANNED, type RunOptions, startRun } from './run.ts';
 import { A, B } from './world/world.ts';
@@ -162,6 +163,25 @@ describe('every history lost once the settings were lowered: the originals come 
     await run.workflow.runUntilClosed();
     expect((await run.record()).outcome).toBe('completed');
     expect([edge()?.weights, ttls(run), run.model.openJournals]).toEqual([{ [A]: 0, [B]: 100 }, [30, 60], []]);
+  });
+
+  it('a next run that holds before its own fence lets go of the one it found', async () => {
+    const service = { onFailure: { planned: 'hold', unplanned: 'hold' } as const };
+    const run = await startRun({ world: { service } });
+    runs.push(run);
+    await run.approve();
+    await run.until('catchUp:orders-db');
+    await run.workflow.terminate();
+    await run.harness.advance(60_000);
+    expect(run.model.database().writable).toEqual([]);
+    run.model.on(`scale:shop@${B}`, () => {
+      throw ApplicationFailure.nonRetryable('there is no capacity', 'PreconditionFailed');
+    });
+    await next(run, 'failover', PLANNED);
+    expect((await run.holding()).reason).toMatch(/the source accepts writes again/);
+    expect(run.model.database().writable).toEqual([A]);
+    await run.send('retry', { by: 'bob' });
+    expect((await run.end()).outcome).toBe('completed');
   });
 
   it('also when the next run is lost in the same way', async () => {
