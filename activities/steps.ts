@@ -96,7 +96,7 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
         epoch: token.epoch,
         service: call.run.service,
         component: componentOf(call).name,
-        saved: { ...saved, [MOVE]: call.input.move ?? { from: call.from, to: call.to } },
+        saved: { ...saved, [MOVE]: moveOf(call) },
         fencedAt: null,
         freezeBudgetMs: Number(call.input.freezeBudgetMs),
         lastTouched: context.now(),
@@ -169,7 +169,8 @@ export function createStepActivities(deps: ActivityDeps): StepActivities {
     setWeights: step(async (call, context) => {
       const weights = call.input.weights as Weights;
       await assertMayReceive(deps, call, weights, context);
-      return open(deps, componentOf(call), 'router', context).setWeights(weights);
+      const found = call.input.saved as Record<string, Json> | undefined;
+      return open(deps, componentOf(call), 'router', context).setWeights(weights, found);
     }),
     verifyWeights: step(async (call, context) => {
       const seen = await open(deps, componentOf(call), 'router', context).verifyWeights(call.input.weights as Weights);
@@ -230,6 +231,12 @@ const toOf = (call: StepCall): string => need((call.input.to as string | undefin
 
 function at(call: StepCall): At {
   return { region: regionOf(call), ...(call.nodes === null ? {} : { nodes: call.nodes }) };
+}
+
+/** The move that a journal is about. */
+function moveOf({ input, from, to }: StepCall): Json {
+  const move = (input.move as Record<string, Json> | undefined) ?? { from, to };
+  return input.traffic === true ? { ...move, traffic: true } : move;
 }
 
 /** Settings read by a save step; an undo or a settle without them must not guess. */

@@ -495,8 +495,11 @@ export interface Router {
   observe(): Promise<RouterObservation>;
   /** Reads only: what stands in the way. Together with `capabilities.preflight`. */
   preflight?(mode: 'planned' | 'unplanned', from: RegionName, to: RegionName): Promise<Finding[]>;
-  /** Sets and reads back. Never all zero. Weight 0 is written, not left out. `base`: refuse (`Conflict`) when it has changed. */
-  setWeights(weights: Weights): Promise<Receipt>;
+  /**
+   * Sets and reads back. Never all zero. Weight 0 is written, not left out. `base`: refuse (`Conflict`) when it has changed.
+   * @param found what `save` read while these weights stood before; for a system that has more than one way to have them
+   */
+  setWeights(weights: Weights, found?: Record<string, Json>): Promise<Receipt>;
   /** Counts what clients get, where that can be sampled; `facts.observed` holds percent by region. */
   verifyWeights(weights: Weights): Promise<Receipt>;
   /** Reads what `prepare` will change (TTL, …), for the undo. */

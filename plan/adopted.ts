@@ -9,7 +9,10 @@ import { weightsOf } from './parts.ts';
 import { isOpen, sideState } from './sides.ts';
 import type { Situation } from './situation.ts';
 
-/** Where a journal says, beside the settings, from where to where the run that read them was to go. */
+/**
+ * Where a journal says, beside the settings, from where to where the run that read them was to go, and as `traffic`
+ * whether it moved traffic on the way there.
+ */
 export const MOVE = 'move';
 /** Where the receipt of a router's save step has what it sent where, beside the settings that its driver read. */
 export const WEIGHTS = 'weights';
@@ -29,22 +32,24 @@ export function adopted(situation: Situation, id: string): Record<string, Json> 
 }
 
 /**
- * What a router sent where before an earlier run that did not come to its end moved its traffic, or `null` where it
- * sends that still. Only of a move that promoted nothing: of another one the weights are how it stands.
+ * What a router sent where before a ramp that did not come to its end moved its traffic, with the settings it had then;
+ * `null` where it sends that still. Of a move that promoted the weights are how it stands.
  */
-export function weightsBefore(situation: Situation, router: Component): Weights | null {
+export function movedBefore(
+  situation: Situation,
+  router: Component,
+): { weights: Weights; saved: Record<string, Json> } | null {
   const { input, course, from, to } = situation;
   const present = weightsOf(input, router);
-  if (present === null || course.past) return null;
-  for (const saved of savedIn(situation)) {
-    const move = saved[MOVE];
-    const receipt = saved[`save:${router.name}`];
-    if (!isObject(move) || !isObject(receipt) || !isObject(receipt[WEIGHTS])) continue;
-    if (!cameToNothing(situation, move) && !(move.from === from && move.to === to)) return null;
-    const before = receipt[WEIGHTS] as Weights;
-    return Object.keys(present).some((region) => present[region] !== (before[region] ?? 0)) ? before : null;
-  }
-  return null;
+  const [newest] = savedIn(situation);
+  const move = newest?.[MOVE];
+  const receipt = newest?.[`save:${router.name}`];
+  if (present === null || course.past || !isObject(move) || move.traffic !== true) return null;
+  if (!isObject(receipt) || !isObject(receipt[WEIGHTS])) return null;
+  if (!cameToNothing(situation, move) && !(move.from === from && move.to === to)) return null;
+  const weights = receipt[WEIGHTS] as Weights;
+  const moved = Object.keys(present).some((region) => present[region] !== (weights[region] ?? 0));
+  return moved ? { weights, saved: isObject(receipt.facts) ? receipt.facts : {} } : null;
 }
 
 /**

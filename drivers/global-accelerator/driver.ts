@@ -136,7 +136,7 @@ function openGlobalAccelerator(component: Component, context: DriverContext): Ro
     );
   }
 
-  async function setWeights(asked: Weights): Promise<Receipt> {
+  async function setWeights(asked: Weights, found: Record<string, Json> = {}): Promise<Receipt> {
     const weights = checkedWeights(name, units, asked);
     const accelerator = await open();
     const reading = await accelerator.read();
@@ -145,7 +145,9 @@ function openGlobalAccelerator(component: Component, context: DriverContext): Ro
     const before = presentIn(reading);
     const own = record !== null && isOfRun(record.claim, context);
     const began = own && sameKeys(record.began, before) ? record.began : before;
-    const wanted = valuesFor(units, weights, began);
+    const earlier = found.values as Values | undefined;
+    const base = earlier !== undefined && sameKeys(earlier, before) ? earlier : began;
+    const wanted = valuesFor(units, weights, base);
     assertNotByHand(record, before, weights);
     const already = sameWeights(percentOf(units, before), weights) && reading.deployed;
     const claim = claimToWrite(record?.claim ?? null, context);
@@ -214,7 +216,17 @@ function openGlobalAccelerator(component: Component, context: DriverContext): Ro
     return [{ code: 'acceleratorUnreadable', severity, component: name, region: null, message: `${message}.`, remedy }];
   }
 
-  /** Clients keep fixed addresses and no old answers: there is nothing to save or put back. */
+  /** Dials of 100 and 100 and of 50 and 50 are the same weights, and not the same. */
+  async function save(): Promise<Receipt> {
+    const values = valuesIn(units, await (await open()).read());
+    return receipt(
+      true,
+      `${name}: ${values === null ? 'not all there' : show(values)}`,
+      values === null ? {} : { values },
+    );
+  }
+
+  /** Clients keep fixed addresses and no old answers: there is nothing to put back. */
   async function nothingToPrepare(): Promise<Receipt> {
     return receipt(true, `${name}: nothing to prepare, clients keep fixed addresses`, { ttlMs: 0 });
   }
@@ -228,7 +240,7 @@ function openGlobalAccelerator(component: Component, context: DriverContext): Ro
     preflight,
     setWeights,
     verifyWeights,
-    save: nothingToPrepare,
+    save,
     prepare: nothingToPrepare,
     restore: nothingToPrepare,
     async escape(to) {

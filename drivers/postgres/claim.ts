@@ -1,9 +1,17 @@
 /** Claims, tokens and the journal: what makes a stale or second actor harmless. */
 
+import { RampartError } from '../errors.ts';
+import { poll } from '../poll.ts';
 import type { At, Claim, ClaimReceipt, Journal, Receipt } from '../ports.ts';
+import { readStatus } from '../sql/status.ts';
 import { changedJournal, checkToken, type Identity, newestClaim, takeClaim, tokenOf } from '../store-claims.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
+import { asFailure } from './reading.ts';
 import { type Held, type NodeRecord, readRecord, withRecord } from './record.ts';
+
+/** A promotion that was asked for shows within this time, in milliseconds: what the server had received is applied before. */
+const PROMOTION_SHOWS_MS = 5_000;
+const CONNECT_MS = 500;
 
 /**
  * Runs a mutation under the node's lock, after the token was accepted and its `seq` stored. Keep `work` short: ask
@@ -55,9 +63,11 @@ export async function readClaim(cluster: Cluster, at: At): Promise<ClaimReceipt>
 export async function claim(cluster: Cluster, at: At, journal: Journal): Promise<ClaimReceipt> {
   const { context } = cluster;
   const token = tokenOf(context);
+  const nodes = nodesAt(cluster, at);
+  await Promise.all(nodes.map((node) => letPromotionEnd(cluster, node)));
   const wanted: Claim = { epoch: token.epoch, runId: token.runId, seq: token.seq, at: context.now() };
   const results = [];
-  for (const node of nodesAt(cluster, at)) {
+  for (const node of nodes) {
     results.push(
       await withRecord(cluster, node, async ({ record, save }) => {
         const taken = takeClaim(node.name, record, wanted, journal, context.now());
@@ -108,4 +118,24 @@ export async function journal(
 async function isNotOurs(cluster: Cluster, node: PgNode): Promise<boolean> {
   const record = await readRecord(cluster, node);
   return record !== null && record.journal?.runId !== tokenOf(cluster.context).runId;
+}
+
+/**
+ * Between the call that promotes and the new timeline nothing in the server tells of it, and the claim forgets the
+ * earlier run's note. What that run has asked for a moment ago is waited for: who claims must not take the side for a
+ * replica and let the old one write again.
+ */
+async function letPromotionEnd(cluster: Cluster, node: PgNode): Promise<void> {
+  const { context } = cluster;
+  const note = (await readRecord(cluster, node))?.promote ?? null;
+  const left = note === null ? 0 : note.at + PROMOTION_SHOWS_MS - context.now();
+  if (note === null || note.runId === tokenOf(context).runId || left <= 0) return;
+  const deadlineMs = Math.min(left, PROMOTION_SHOWS_MS);
+  await poll({ signal: context.signal, deadlineMs, intervalMs: 50 }, async () => {
+    context.heartbeat({ node: node.name, doing: 'waiting for an earlier promotion' });
+    const status = await readStatus(cluster, node, { connectTimeoutMs: CONNECT_MS }).catch(asFailure);
+    if (status instanceof RampartError) return undefined;
+    // On a later timeline it is a replica of whoever was promoted.
+    return !status.inRecovery || status.timeline > note.timeline ? true : undefined;
+  });
 }

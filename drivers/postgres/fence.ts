@@ -106,7 +106,8 @@ async function fenceNode(cluster: Cluster, node: PgNode): Promise<Stopped | null
   return fenceByStop(cluster, local(node));
 }
 
-async function fenceByStop(cluster: Cluster, node: LocalNode): Promise<Stopped | null> {
+/** @param ran it could write until just now, though it may be down already */
+async function fenceByStop(cluster: Cluster, node: LocalNode, ran = false): Promise<Stopped | null> {
   const files = (await readFiles(cluster, node))!;
   if (isStandby(files)) {
     await awaitSettled(cluster, node);
@@ -135,7 +136,7 @@ async function fenceByStop(cluster: Cluster, node: LocalNode): Promise<Stopped |
         cluster,
         node,
         { systemId: files.control.systemId, timeline },
-        { final: null, stopped: files.postmaster !== null || stoppedBefore(cluster, record) },
+        { final: null, stopped: ran || files.postmaster !== null || stoppedBefore(cluster, record) },
       ),
     }),
   );
@@ -271,7 +272,7 @@ async function fenceByCommand(cluster: Cluster, node: PgNode): Promise<Stopped |
   );
   await runControl(cluster, node, argv);
   if (node.dataDir !== null) {
-    const stopped = await fenceByStop(cluster, local(node));
+    const stopped = await fenceByStop(cluster, local(node), true);
     return { facts: { ...stopped?.facts, command: argv[0]!, stoppedWrites: true }, final: stopped?.final ?? null };
   }
   await withClaim(cluster, node, unknown, ({ save }) =>

@@ -10,7 +10,8 @@ import { withClaim } from './claim.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { greatestTimeline } from './control-data.ts';
 import { openRemembered } from './fence-sql.ts';
-import { allOf, asFailure, type NodeFiles, readFiles } from './reading.ts';
+import { fenceOf } from './prove.ts';
+import { allOf, asFailure, known, type NodeFiles, readFiles, readNode } from './reading.ts';
 import { type NodeRecord, readRecord } from './record.ts';
 import {
   awaitStopped,
@@ -192,6 +193,10 @@ function startedTooEarly(node: PgNode): RampartError {
 
 async function unfenceByCommand(cluster: Cluster, node: PgNode, guard: UnfenceGuard): Promise<string | null> {
   const { control } = node;
+  const reading = await readNode(cluster, node, { connectTimeoutMs: CONNECT_MS });
+  const status = known(reading.server);
+  const untouched = (await fenceOf(cluster, reading)).strength === 'none' && known(reading.record)?.fence == null;
+  if (untouched && status !== null && !status.inRecovery) return null;
   if (control.unfence === undefined) {
     throw new RampartError('PreconditionFailed', `${node.name} has no control.unfence`, {
       remedy: 'Bring it back by hand, then run the step again; add control.unfence for the next time.',

@@ -1,5 +1,6 @@
 /** What is wrong with the stores of a run that moves their writable side. Pure. */
 import type { Finding, Lag } from '../../drivers/ports.ts';
+import { movedBefore } from '../adopted.ts';
 import { comparePositions } from '../positions.ts';
 import { FRESHNESS_MS, follows, isOpen, type NodeView, nodesAt, reached, type StoreView, sideState } from '../sides.ts';
 import { movesStores, type Situation, targetNode } from '../situation.ts';
@@ -17,6 +18,7 @@ export function storeFindings(situation: Situation): Finding[] {
       found.push(warning('openJournal', message, remedy, { component: view.store.name, region: node.region }));
     }
   }
+  found.push(...trafficFindings(situation));
   if (!movesStores(situation)) return found;
   for (const view of moving) {
     found.push(...targetFindings(situation, view));
@@ -26,6 +28,20 @@ export function storeFindings(situation: Situation): Finding[] {
     found.push(...(course.resumeAt === null ? own : own.map((one) => ({ ...one, severity: 'warning' as const }))));
   }
   return found;
+}
+
+/** A reprotect closes the journals and makes the apps small again that a lost ramp sends traffic to. */
+function trafficFindings(situation: Situation): Finding[] {
+  const { input, parts, from, to } = situation;
+  if (input.request.action !== 'reprotect') return [];
+  const { name } = input.service;
+  return [...parts.endpoints, ...parts.edges].flatMap((router) => {
+    if (movedBefore(situation, router) === null) return [];
+    const message = `A ramp that did not come to its end has moved the traffic of ${router.name}.`;
+    const sides = [...new Set([to, from])].filter((region) => region !== null).join(' or ');
+    const remedy = `End it first: rampart start trafficRamp --service ${name} --to <${sides}>`;
+    return [blocker('trafficMoved', message, remedy, { component: router.name })];
+  });
 }
 
 function identityFindings(view: StoreView): Finding[] {

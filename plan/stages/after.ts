@@ -1,6 +1,6 @@
 /** drain, reprotect and settle: the source is emptied, protected again as far as it can be, and the run cleans up. */
 import type { RegionName } from '../../topology/model.ts';
-import { adopted, savedBy, undoneBy, unmade, weightsBefore } from '../adopted.ts';
+import { adopted, savedBy, undoneBy, unmade } from '../adopted.ts';
 import type { Step, Undo } from '../model.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { isStaged, type Situation, targetNode } from '../situation.ts';
@@ -128,12 +128,11 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
   const { from, to, parts } = situation;
   const had = (id: string) => earlier.some((one) => one.id === id);
   const fences = routerFences(situation);
-  const weights = weightsAsBefore(situation);
-  const restored: Step[] = [...fences, ...weights];
+  const restored: Step[] = [...fences];
   // Also what only an earlier run has changed: with the journals that close here its originals are gone.
   const changed = (id: string) => had(id) || adopted(situation, id) !== null;
   for (const router of [...parts.endpoints, ...parts.edges].filter((one) => changed(`save:${one.name}`))) {
-    const first = [...fences, ...weights].filter((one) => one.component === router.name);
+    const fence = fences.find((one) => one.component === router.name);
     restored.push(
       step(situation, 'settle', 'restoreRouter', {
         id: `settle:${router.name}`,
@@ -143,7 +142,7 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
         ...savedBy(situation, `save:${router.name}`),
         ...alsoBack(situation, 'restoreRouter', `Restore the settings of ${router.name}`, `save:${router.name}`),
         // One after the other: both change the router.
-        ...(first.length === 0 ? {} : { after: first.map(({ id }) => id) }),
+        ...(fence === undefined ? {} : { after: [fence.id] }),
         effect: 'reversible',
       }),
     );
@@ -162,7 +161,7 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
       }),
     );
   }
-  restored.push(...workloadsAsBefore(situation, had, weights));
+  restored.push(...workloadsAsBefore(situation, had));
   const seen = parts.stores.flatMap((view) => finalReadings(situation, view));
   const before = [...restored, ...seen].map((one) => one.id);
   const closes = earlier
@@ -186,7 +185,7 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
 }
 
 /** Apps that a run changed for a move that never came about; those that this run sets otherwise are its own. */
-function workloadsAsBefore(situation: Situation, had: (id: string) => boolean, first: readonly Step[]): Step[] {
+function workloadsAsBefore(situation: Situation, had: (id: string) => boolean): Step[] {
   const { parts, regions } = situation;
   if (unmade(situation) === null) return [];
   return parts.workloads.flatMap((workload) =>
@@ -208,8 +207,6 @@ function workloadsAsBefore(situation: Situation, had: (id: string) => boolean, f
             `Put ${workload.name} in ${region} back to its former size and state`,
             `save:${workload.name}@${region}`,
           ),
-          // An app is not made small while traffic still comes.
-          after: first.map(({ id }) => id),
           effect: 'reversible',
           ...givenUp(situation, region),
         }),
@@ -223,26 +220,6 @@ const movesNothing = ({ input }: Situation) => ['reprotect', 'refence'].includes
 /** What such a run would put back at its end is put back as well when it goes back: with its claims the journals close. */
 function alsoBack(situation: Situation, verb: Undo['verb'], summary: string, id: string): Partial<Step> {
   return movesNothing(situation) ? { undo: { verb, summary, ...undoneBy(situation, id) } } : {};
-}
-
-/** Traffic that a run moved for a move that never came about, where this run moves none itself. */
-function weightsAsBefore(situation: Situation): Step[] {
-  if (!movesNothing(situation) || unmade(situation) === null) return [];
-  const { endpoints, edges } = situation.parts;
-  return [...endpoints, ...edges].flatMap((router) => {
-    const weights = weightsBefore(situation, router);
-    if (weights === null) return [];
-    const summary = `Move the traffic of ${router.name} back to where it was before a run that did not come to its end`;
-    return step(situation, 'settle', 'setWeights', {
-      id: `back:${router.name}`,
-      summary,
-      component: router.name,
-      place: router.queue,
-      input: { weights },
-      effect: 'reversible',
-      undo: { verb: 'setWeights', summary, input: { weights }, adopted: true },
-    });
-  });
 }
 
 /**

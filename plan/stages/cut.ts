@@ -2,7 +2,16 @@
 import type { RegionName } from '../../topology/model.ts';
 import { adopted, undoneBy } from '../adopted.ts';
 import type { Step } from '../model.ts';
-import { isOpen, nodesAt, type PlaceGroup, placeGroups, queueOf, type StoreView, sideState } from '../sides.ts';
+import {
+  isOpen,
+  type NodeView,
+  nodesAt,
+  type PlaceGroup,
+  placeGroups,
+  queueOf,
+  type StoreView,
+  sideState,
+} from '../sides.ts';
 import { ahead, atomicMoving, movesStores, type Situation, stagedMoving, targetNode, toFence } from '../situation.ts';
 import { crosses, givenUp, step } from './step.ts';
 
@@ -97,10 +106,7 @@ export function fenceSteps(situation: Situation): Step[] {
                 verb: 'unfence' as const,
                 summary: `Let ${name} in ${from} accept writes again`,
                 input: { to },
-                // Not only when it is fenced now: what the lost run sent may have acted after the look.
-                ...(nodesAt(view, from).some((node) => isOpen(node) && node.state !== 'replica')
-                  ? { adopted: true }
-                  : {}),
+                ...(nodesAt(view, from).some(fencedByLost) ? { adopted: true } : {}),
               },
             }),
         ...givenUp(situation, from),
@@ -108,6 +114,9 @@ export function fenceSteps(situation: Situation): Step[] {
     }),
   );
 }
+
+/** What only moved traffic has fenced nothing, and who stopped it then is not known. */
+const fencedByLost = (node: NodeView): boolean => isOpen(node) && node.seen!.journal!.fencedAt !== null;
 
 /** The target holds everything the source can have acknowledged; beside it the fences are proven once more. */
 export function catchUpSteps(situation: Situation): Step[] {

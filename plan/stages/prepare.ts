@@ -1,8 +1,7 @@
 /** prepare: claims, saved settings, capacity at the target, and at last the convergence that keeps the freeze short. */
 import type { RegionName } from '../../topology/model.ts';
-import { undoneBy, unmade, weightsBefore } from '../adopted.ts';
+import { movedBefore, undoneBy, unmade } from '../adopted.ts';
 import type { Step } from '../model.ts';
-import { weightsOf } from '../parts.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { ahead, movesStores, type Situation } from '../situation.ts';
 import { givenUp, step } from './step.ts';
@@ -36,6 +35,7 @@ export function claimSteps(situation: Situation, saves: readonly Step[]): Step[]
   const move = unmade(situation);
   const about: Step['input'] = { freezeBudgetMs: input.service.tier.freezeBudgetMs };
   if (move !== null && !(movesStores(situation) && move.from === situation.from)) about.move = move;
+  if (movesTraffic(situation)) about.traffic = true;
   const claims = places.map(({ view: { store }, region, group }) =>
     step(situation, 'prepare', 'claim', {
       id: `claim:${store.name}@${region}${group.suffix}`,
@@ -53,6 +53,14 @@ export function claimSteps(situation: Situation, saves: readonly Step[]): Step[]
     }),
   );
   return [...reads, ...claims];
+}
+
+/** Whether traffic moves before anything is promoted, by this run or by a lost one that it goes on from. */
+function movesTraffic(situation: Situation): boolean {
+  return (
+    situation.input.request.action === 'trafficRamp' ||
+    routersOf(situation).some((router) => movedBefore(situation, router) !== null)
+  );
 }
 
 /** What routers and workloads are now: read first, since it is what undos and the end of the run put back. */
@@ -142,25 +150,23 @@ export function workloadSteps(situation: Situation, before: readonly string[]): 
 }
 
 /**
- * Traffic that an earlier run has moved stays where it is, under this run's claim; going back takes it back as well,
- * before the apps there are what they were.
+ * Traffic that an earlier run has moved stays where it is; going back takes it back as well, before the apps there are
+ * what they were. Only looked at: since the plan was made, people may have moved it themselves.
  */
 export function keptWeightSteps(situation: Situation, before: readonly Step[]): Step[] {
   return routersOf(situation).flatMap((router) => {
-    const weights = weightsBefore(situation, router);
-    if (weights === null) return [];
-    return step(situation, 'prepare', 'setWeights', {
+    const moved = movedBefore(situation, router);
+    if (moved === null) return [];
+    return step(situation, 'prepare', 'saveRouter', {
       id: `keep:${router.name}`,
       summary: `Leave the traffic of ${router.name} where an earlier run has moved it`,
       component: router.name,
       place: router.queue,
-      input: { weights: weightsOf(situation.input, router)! },
       after: before.map((earlier) => earlier.id),
-      effect: 'reversible',
       undo: {
         verb: 'setWeights',
         summary: `Move the traffic of ${router.name} back to where it was before that run`,
-        input: { weights },
+        input: { ...moved },
         adopted: true,
       },
       ...(situation.mode === 'unplanned' ? { onFailure: 'continue' as const } : {}),

@@ -4,6 +4,7 @@
  * it tells people when the worker it waits for is absent.
  */
 import { CancellationScope, condition, isCancellation, patched, Trigger } from '@temporalio/workflow';
+import type { Weights } from '../../drivers/ports.ts';
 import type { Step } from '../../plan/model.ts';
 import { limitOf } from '../../plan/timeouts.ts';
 import { countUndo } from './counted.ts';
@@ -35,16 +36,25 @@ export async function compensate(run: Run, which: (entry: UndoEntry) => boolean 
   try {
     await run.interruptible(async () => {
       const waiting: Promise<void>[] = [];
+      // Undos that move traffic away, and whether they wait for a worker.
+      const moving: Array<{ entry: UndoEntry; undone: Promise<void>; absent: Trigger<'absent'> }> = [];
       for (const entry of run.undo.pending().filter(which)) {
         const absent = new Trigger<'absent'>();
-        const undone = undoOne(run, entry, () => absent.resolve('absent')).then((ok) => {
+        const first = moving.filter((one) => empties(one.entry, entry));
+        const act = async (): Promise<void> => {
+          if (first.length > 0) await Promise.all(first.map((one) => one.undone));
+          const stays = first.find((one) => result.failed.includes(one.entry))?.entry;
+          const ok = stays === undefined && (await undoOne(run, entry, () => absent.resolve('absent')));
+          if (stays !== undefined) leave(run, entry, stays);
           if (ok) result.done += 1;
           else result.failed.push(entry);
-        });
+        };
+        const undone = act();
+        if (entry.undo.verb === 'setWeights') moving.push({ entry, undone, absent });
         waiting.push(undone);
         // Its outcome is awaited below; here only so that a rejection before that is not unhandled.
         undone.catch(() => undefined);
-        await Promise.race([undone, absent]);
+        await Promise.race([undone, absent, ...first.map((one) => one.absent)]);
       }
       await Promise.all(waiting);
     }, escalation);
@@ -55,6 +65,29 @@ export async function compensate(run: Run, which: (entry: UndoEntry) => boolean 
     if (run.phase === 'compensating') run.phase = before;
   }
   return result;
+}
+
+/** Whether the one takes traffic away from the region in which the other makes an app what it was: small, or none. */
+function empties(one: UndoEntry, { step, undo }: UndoEntry): boolean {
+  if (undo.verb !== 'restoreWorkload' || step.region === null || !patched('traffic-before-apps')) return false;
+  const [was, is] = [one.undo.input.weights as Weights, one.step.input.weights as Weights | undefined];
+  return is === undefined ? (was[step.region] ?? 0) === 0 : (was[step.region] ?? 0) < (is[step.region] ?? 0);
+}
+
+/** An app that still gets traffic stays as large as it is. */
+function leave(run: Run, entry: UndoEntry, traffic: UndoEntry): void {
+  const { step, undo, record } = entry;
+  const message = `the traffic of ${traffic.step.component} could not be moved away from ${step.region}`;
+  Object.assign(record, { state: 'failed', startedAt: Date.now(), endedAt: Date.now(), note: message });
+  run.undo.settled(entry);
+  countUndo(run, undo, 'failed');
+  run.addDebt({
+    code: 'undoFailed',
+    component: step.component,
+    region: step.region,
+    message: `not undone: ${undo.summary}: ${message}`,
+    remedy: 'move the traffic first, then put it back by hand',
+  });
 }
 
 /** @returns whether it was undone; `false` when its system refused for good */

@@ -223,8 +223,13 @@ export class Database {
     const already = same && server.journal?.open === true;
     server.claim = { ...wanted, seq: Math.max(wanted.seq, same ? previous.seq : 0) };
     if (!same) server.promoteBegun = null;
-    const adopted = server.journal?.open === true ? server.journal.saved : undefined;
-    if (!already) server.journal = { ...journal, saved: originals(journal.saved, adopted), open: true };
+    const adopted = server.journal?.open === true ? server.journal : null;
+    const { saved, fencedAt } = journal;
+    if (!already)
+      server.journal = {
+        ...{ ...journal, open: true },
+        ...{ saved: originals(saved, adopted?.saved), fencedAt: adopted?.fencedAt ?? fencedAt },
+      };
     if (!already) this.#changed(`${server.name} claimed`);
     return { ...this.#receipt('claimed', {}, already), claim: { region, previous, current: server.claim } };
   }
@@ -257,6 +262,7 @@ export class Database {
         if (other.follows === region && this.#streaming(other)) other.position = server.position;
       server.role = 'stopped';
       server.signal = true;
+      if (server.journal) server.journal = { ...server.journal, fencedAt: this.#now() };
       this.#changed(`${server.name} fenced`);
     }
     return this.#proof(server, already);
@@ -271,6 +277,7 @@ export class Database {
       server.role = 'primary';
       server.signal = false;
       server.since = this.#now();
+      if (server.journal) server.journal = { ...server.journal, fencedAt: null };
       this.#changed(`${server.name} unfenced`);
     }
     return this.#receipt(`${server.name} is writable`, {}, already);
