@@ -165,6 +165,59 @@ describe('every history lost once the settings were lowered: the originals come 
     expect([edge()?.weights, ttls(run), run.model.openJournals]).toEqual([{ [A]: 0, [B]: 100 }, [30, 60], []]);
   });
 
+  describe('of a ramp that had moved half of the traffic', () => {
+    const request = { service: 'checkout', to: B, percent: 100 };
+    const edge = (run: EngineRun) => run.model.traffic.routers.edge?.weights;
+
+    async function half(): Promise<EngineRun> {
+      const run = await startRun({
+        type: 'trafficRamp',
+        request,
+        before: (model) => Object.assign(model.traffic.workload('shop', B), { size: 1 }),
+      });
+      runs.push(run);
+      await run.approve();
+      await run.until('bake@50');
+      await run.workflow.terminate();
+      await run.harness.advance(60_000);
+      expect(edge(run)).toEqual({ [A]: 50, [B]: 50 });
+      return run;
+    }
+
+    it('the traffic goes back before the app is what it was', async () => {
+      const run = await half();
+      await next(run, 'failover', PLANNED, `claim:orders-db@${A}`);
+      await run.send('abort', { by: 'bob' });
+      await run.workflow.runUntilClosed();
+      expect((await run.record()).outcome).toBe('rolledBack');
+      expect([edge(run), size(run), ttls(run)]).toEqual([{ [A]: 100, [B]: 0 }, 1, [30, 60]]);
+    });
+
+    it('an app whose traffic cannot go back is left as large as it is', async () => {
+      const run = await half();
+      await next(run, 'failover', PLANNED, `claim:orders-db@${A}`);
+      run.model.traffic.workload('shop', A).ready = false;
+      const wanted = run.model.traffic.workload('shop', B).wanted;
+      await run.send('abort', { by: 'bob' });
+      await run.workflow.runUntilClosed();
+      const { outcome, text } = await run.record();
+      expect([outcome, edge(run), size(run)]).toEqual(['needsHuman', { [A]: 50, [B]: 50 }, wanted]);
+      expect(text).toContain(`the traffic of edge could not be moved away from ${B}`);
+    });
+
+    it('a reprotect does not move it: the ramp is to be ended first', async () => {
+      const run = await half();
+      await run.harness.start('reprotect', {
+        workflowId: run.workflow.workflowId,
+        args: [{ service: 'checkout', by: 'ann' }],
+      });
+      await run.workflow.runUntilClosed();
+      const { outcome, text } = await run.record();
+      expect([outcome, text]).toEqual(['refused', expect.stringContaining('A ramp that did not come to its end')]);
+      expect([edge(run), run.model.openJournals.length]).toEqual([{ [A]: 50, [B]: 50 }, 2]);
+    });
+  });
+
   it('a next run that holds before its own fence lets go of the one it found', async () => {
     const service = { onFailure: { planned: 'hold', unplanned: 'hold' } as const };
     const run = await startRun({ world: { service } });

@@ -1,4 +1,5 @@
 /** Routers, workloads and checks of the model world. */
+
 import { RampartError } from '../../../../drivers/errors.ts';
 import type {
   CheckResult,
@@ -8,6 +9,7 @@ import type {
   Weights,
   WorkloadObservation,
 } from '../../../../drivers/ports.ts';
+import { WEIGHTS } from '../../../../plan/adopted.ts';
 
 export interface RouterState {
   kind: 'endpoint' | 'weighted';
@@ -100,7 +102,8 @@ export class Traffic {
   }
 
   saveRouter(name: string): Receipt {
-    return this.#receipt('read', { ttl: this.#asked(name).ttl }, true);
+    const { ttl, weights } = this.#asked(name);
+    return Object.assign(this.#receipt('read', { ttl }, true), { [WEIGHTS]: { ...weights } });
   }
 
   setTtl(name: string, ttl = PREPARED_TTL): Receipt {

@@ -250,7 +250,10 @@ export class ModelWorld {
             ...Object.fromEntries(
               Object.entries(step.given).filter(([key, value]) => key.startsWith('save:') && value !== null),
             ),
-            [MOVE]: (input.move as Json | undefined) ?? { from: step.from, to: step.to },
+            [MOVE]: {
+              ...((input.move as object | undefined) ?? { from: step.from, to: step.to }),
+              ...(input.traffic === true ? { traffic: true } : {}),
+            },
           },
           fencedAt: null,
           freezeBudgetMs: Number(input.freezeBudgetMs),
