@@ -89,6 +89,14 @@ describe('Global Accelerator by dials', { timeout: 30_000 }, () => {
     expect(undone.summary).toContain('dials eu-west 100, eu-central 100');
   });
 
+  test('and also when another run puts it back, which has read nothing but what the first one saved', async () => {
+    await world.changeByHand({ 'eu-west': 100, 'eu-central': 100 });
+    const { facts } = await open().save();
+    await open({ token: newRun() }).setWeights(west(0));
+    await open({ token: newRun() }).setWeights(west(50), facts);
+    expect(dials()).toEqual({ 'eu-west': 100, 'eu-central': 100 });
+  });
+
   test('a region that Global Accelerator finds unhealthy gets no traffic, also when nothing else speaks against it', async () => {
     world.ga.setHealth(world.group['eu-central'], 'UNHEALTHY');
     await expect(open().setWeights(west(0))).rejects.toMatchObject({
