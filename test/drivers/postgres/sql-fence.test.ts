@@ -168,7 +168,9 @@ test('fence by command: the team’s own script stops it, the proof is read all 
     durable: true,
   });
   expect(readPostmaster(pair.nodes[A]!.data)).toBeUndefined();
-  expect((await run.at(A, {}, component).fence({ region: A })).already).toBe(true);
+  // Also where the answer of the first was lost.
+  const again = await run.at(A, {}, component).fence({ region: A });
+  expect(again).toMatchObject({ already: true, facts: { stoppedWrites: true } });
 });
 
 test('fence by command on a machine of its own: only what can be proven is claimed', async () => {
@@ -183,6 +185,9 @@ test('fence by command on a machine of its own: only what can be proven is claim
   };
   const component = pair.changed({ fence: 'command', control, dataDir: null }, A);
   await run.at(A, {}, component).claim({ region: A }, run.journal());
+  // Nobody has fenced it: nothing is to be taken back, and no command for that is missed.
+  const unfenced = await run.at(A, {}, component).unfence({ region: A }, { to: B, deadline: null });
+  expect(unfenced).toMatchObject({ already: true, summary: 'eu-west was not fenced' });
   const proof = await run.at(A, {}, component).fence({ region: A });
   expect(proof.fence).toMatchObject({ cannotWrite: 'stopped', finalPosition: null, needsRewind: true });
 });
