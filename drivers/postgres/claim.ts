@@ -7,7 +7,7 @@ import { readStatus } from '../sql/status.ts';
 import { changedJournal, checkToken, type Identity, newestClaim, takeClaim, tokenOf } from '../store-claims.ts';
 import { type Cluster, nodesAt, type PgNode } from './config.ts';
 import { asFailure } from './reading.ts';
-import { type Held, type NodeRecord, readRecord, withRecord } from './record.ts';
+import { type Held, type NodeRecord, type PromoteIntent, readRecord, withRecord } from './record.ts';
 
 /** A promotion that was asked for shows within this time, in milliseconds: what the server had received is applied before. */
 const PROMOTION_SHOWS_MS = 5_000;
@@ -63,13 +63,11 @@ export async function readClaim(cluster: Cluster, at: At): Promise<ClaimReceipt>
 export async function claim(cluster: Cluster, at: At, journal: Journal): Promise<ClaimReceipt> {
   const { context } = cluster;
   const token = tokenOf(context);
-  const nodes = nodesAt(cluster, at);
-  await Promise.all(nodes.map((node) => letPromotionEnd(cluster, node)));
   const wanted: Claim = { epoch: token.epoch, runId: token.runId, seq: token.seq, at: context.now() };
   const results = [];
-  for (const node of nodes) {
+  for (const node of nodesAt(cluster, at)) {
     results.push(
-      await withRecord(cluster, node, async ({ record, save }) => {
+      await onceShown(cluster, node, async ({ record, save }) => {
         const taken = takeClaim(node.name, record, wanted, journal, context.now());
         if (taken.save !== null) {
           // A promotion that an earlier run began is judged by what the server says, not by that run's note.
@@ -121,17 +119,32 @@ async function isNotOurs(cluster: Cluster, node: PgNode): Promise<boolean> {
 }
 
 /**
- * Between the call that promotes and the new timeline nothing in the server tells of it, and the claim forgets the
- * earlier run's note. What that run has asked for a moment ago is waited for: who claims must not take the side for a
- * replica and let the old one write again.
+ * Runs `work` under the node's lock once an earlier run's promotion shows, if that has asked for one a moment ago:
+ * between the call that promotes and the new timeline nothing in the server tells of it, and the claim forgets the note.
+ * Who claims must not take the side for a replica, and let the old one write again.
  */
-async function letPromotionEnd(cluster: Cluster, node: PgNode): Promise<void> {
+async function onceShown<T>(cluster: Cluster, node: PgNode, work: (held: Held) => Promise<T>): Promise<T> {
   const { context } = cluster;
-  const note = (await readRecord(cluster, node))?.promote ?? null;
-  const left = note === null ? 0 : note.at + PROMOTION_SHOWS_MS - context.now();
-  if (note === null || note.runId === tokenOf(context).runId || left <= 0) return;
-  const deadlineMs = Math.min(left, PROMOTION_SHOWS_MS);
-  await poll({ signal: context.signal, deadlineMs, intervalMs: 50 }, async () => {
+  let waited: PromoteIntent | null = null;
+  for (;;) {
+    // Read under the lock: that run writes its note and asks the server under it too.
+    const done = await withRecord(cluster, node, async (held) => {
+      const note = held.record.promote;
+      const own = note === null || note.runId === tokenOf(context).runId;
+      if (own || note.at === waited?.at || context.now() - note.at >= PROMOTION_SHOWS_MS)
+        return { is: await work(held) };
+      waited = note;
+      return null;
+    });
+    if (done !== null) return done.is;
+    await untilShown(cluster, node, waited!);
+  }
+}
+
+async function untilShown(cluster: Cluster, node: PgNode, note: PromoteIntent): Promise<void> {
+  const { context } = cluster;
+  const left = Math.min(note.at + PROMOTION_SHOWS_MS - context.now(), PROMOTION_SHOWS_MS);
+  await poll({ signal: context.signal, deadlineMs: left, intervalMs: 50 }, async () => {
     context.heartbeat({ node: node.name, doing: 'waiting for an earlier promotion' });
     const status = await readStatus(cluster, node, { connectTimeoutMs: CONNECT_MS }).catch(asFailure);
     if (status instanceof RampartError) return undefined;

@@ -195,8 +195,11 @@ async function unfenceByCommand(cluster: Cluster, node: PgNode, guard: UnfenceGu
   const { control } = node;
   const reading = await readNode(cluster, node, { connectTimeoutMs: CONNECT_MS });
   const status = known(reading.server);
-  const untouched = (await fenceOf(cluster, reading)).strength === 'none' && known(reading.record)?.fence == null;
-  if (untouched && status !== null && !status.inRecovery) return null;
+  const record = known(reading.record);
+  // Since when it is fenced is noted before the command is run, which may only have asked for it.
+  const asked = record?.fence != null || record?.journal?.fencedAt != null;
+  const open = (await fenceOf(cluster, reading)).strength === 'none' && status !== null && !status.inRecovery;
+  if (open && !asked) return null;
   if (control.unfence === undefined) {
     throw new RampartError('PreconditionFailed', `${node.name} has no control.unfence`, {
       remedy: 'Bring it back by hand, then run the step again; add control.unfence for the next time.',

@@ -1,7 +1,9 @@
 /** drain, reprotect and settle: the source is emptied, protected again as far as it can be, and the run cleans up. */
+import type { Weights } from '../../drivers/ports.ts';
 import type { RegionName } from '../../topology/model.ts';
-import { adopted, savedBy, undoneBy, unmade } from '../adopted.ts';
+import { adopted, movedBefore, savedBy, undoneBy, unmade } from '../adopted.ts';
 import type { Step, Undo } from '../model.ts';
+import { weightsOf } from '../parts.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { isStaged, type Situation, targetNode } from '../situation.ts';
 import { targetPlace } from './cut.ts';
@@ -161,7 +163,7 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
       }),
     );
   }
-  restored.push(...workloadsAsBefore(situation, had));
+  restored.push(...workloadsAsBefore(situation, earlier));
   const seen = parts.stores.flatMap((view) => finalReadings(situation, view));
   const before = [...restored, ...seen].map((one) => one.id);
   const closes = earlier
@@ -184,13 +186,24 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
   return [...restored, ...seen, ...closes];
 }
 
-/** Apps that a run changed for a move that never came about; those that this run sets otherwise are its own. */
-function workloadsAsBefore(situation: Situation, had: (id: string) => boolean): Step[] {
-  const { parts, regions } = situation;
+/**
+ * Apps that a run changed for a move that never came about; those that this run sets otherwise are its own. Where more
+ * traffic stays than before that run, the app stays as large as it is.
+ */
+function workloadsAsBefore(situation: Situation, earlier: readonly Step[]): Step[] {
+  const { parts, regions, input } = situation;
   if (unmade(situation) === null) return [];
+  const had = (id: string) => earlier.some((one) => one.id === id);
+  const crowded = (region: RegionName) =>
+    [...parts.endpoints, ...parts.edges].some((router) => {
+      const before = movedBefore(situation, router)?.weights;
+      const last = earlier.findLast((one) => one.verb === 'setWeights' && one.component === router.name);
+      const end = (last?.input.weights as Weights | undefined) ?? weightsOf(input, router);
+      return before !== undefined && end !== null && (end[region] ?? 0) > (before[region] ?? 0);
+    });
   return parts.workloads.flatMap((workload) =>
     regions
-      .filter((region) => workload.sides[region] !== undefined)
+      .filter((region) => workload.sides[region] !== undefined && !crowded(region))
       .filter((region) => !had(`scale:${workload.name}@${region}`) && !had(`drain:${workload.name}@${region}`))
       .filter((region) => adopted(situation, `save:${workload.name}@${region}`) !== null)
       .map((region) =>

@@ -2,6 +2,7 @@
 import type { RegionName } from '../../topology/model.ts';
 import { movedBefore, undoneBy, unmade } from '../adopted.ts';
 import type { Step } from '../model.ts';
+import { weightsOf } from '../parts.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { ahead, movesStores, type Situation } from '../situation.ts';
 import { givenUp, step } from './step.ts';
@@ -162,6 +163,8 @@ export function keptWeightSteps(situation: Situation, before: readonly Step[]): 
       summary: `Leave the traffic of ${router.name} where an earlier run has moved it`,
       component: router.name,
       place: router.queue,
+      // For the undo: which regions it takes traffic from.
+      input: { weights: weightsOf(situation.input, router)! },
       after: before.map((earlier) => earlier.id),
       undo: {
         verb: 'setWeights',

@@ -43,11 +43,12 @@ export async function compensate(run: Run, which: (entry: UndoEntry) => boolean 
         const first = moving.filter((one) => empties(one.entry, entry));
         const act = async (): Promise<void> => {
           if (first.length > 0) await Promise.all(first.map((one) => one.undone));
-          const stays = first.find((one) => result.failed.includes(one.entry))?.entry;
+          const stays = run.trafficLeft.find((left) => empties(left, entry));
           const ok = stays === undefined && (await undoOne(run, entry, () => absent.resolve('absent')));
           if (stays !== undefined) leave(run, entry, stays);
           if (ok) result.done += 1;
           else result.failed.push(entry);
+          if (!ok && entry.undo.verb === 'setWeights') run.trafficLeft.push(entry);
         };
         const undone = act();
         if (entry.undo.verb === 'setWeights') moving.push({ entry, undone, absent });
@@ -70,8 +71,8 @@ export async function compensate(run: Run, which: (entry: UndoEntry) => boolean 
 /** Whether the one takes traffic away from the region in which the other makes an app what it was: small, or none. */
 function empties(one: UndoEntry, { step, undo }: UndoEntry): boolean {
   if (undo.verb !== 'restoreWorkload' || step.region === null || !patched('traffic-before-apps')) return false;
-  const [was, is] = [one.undo.input.weights as Weights, one.step.input.weights as Weights | undefined];
-  return is === undefined ? (was[step.region] ?? 0) === 0 : (was[step.region] ?? 0) < (is[step.region] ?? 0);
+  const [was, is] = [one.undo.input.weights, one.step.input.weights] as [Weights, Weights];
+  return (was[step.region] ?? 0) < (is[step.region] ?? 0);
 }
 
 /** An app that still gets traffic stays as large as it is. */

@@ -13,7 +13,7 @@ import type { Interrupt, InterruptKind } from './errors.ts';
 import { Freeze } from './freeze.ts';
 import type { OpenGate } from './gate.ts';
 import { Tokens } from './tokens.ts';
-import { UndoStack } from './undo.ts';
+import { type UndoEntry, UndoStack } from './undo.ts';
 
 /** Log lines kept: enough for any run, and far below the size limits of a query answer. */
 const LOG_LIMIT = 500;
@@ -102,6 +102,8 @@ export class Run {
   readonly lived = new Set<string>();
   /** Regions that were found fenced by a run that is gone: they wrote until then. */
   readonly foundFenced = new Set<string>();
+  /** Undos that should have moved traffic and were refused for good. */
+  readonly trafficLeft: UndoEntry[] = [];
   /** Number of the plan (1 = first) whose promotion crossed the point of no return; `null` before. */
   crossedInPlan: number | null = null;
   /** Search attributes as last upserted. */

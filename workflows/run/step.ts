@@ -70,7 +70,7 @@ export async function runStep(run: Run, stage: StageName, step: Step): Promise<v
       facts: receipt.facts,
     });
     countStep(run, step, record, since);
-    if (step.verb === 'claim') adopt(run, step);
+    if (step.verb === 'claim') adopt(run, step, receipt);
     // What an earlier try of it left owing.
     run.payDebt(step.verb, step.component, step.region);
     learn(run, step, receipt);
@@ -123,12 +123,15 @@ function nothingToUndo(run: Run, step: Step, registered: boolean): void {
  * A claim that acted, or may have, makes what a lost run left in its open journal this run's own to undo: the end of
  * this run closes that journal, and then nobody would know of it any more. What is the claimed place's own is taken
  * over with that place; routers and workloads stand in every journal.
+ * @param receipt of the claim, if there is one: a lost run's fence may have acted after the plan was made
  */
-function adopt(run: Run, claim: Step): void {
+function adopt(run: Run, claim: Step, receipt?: Receipt): void {
+  const found = (receipt?.facts.adopted ?? []) as Array<{ fencedAt?: number | null }>;
+  const fenced = found.some(({ fencedAt }) => typeof fencedAt === 'number') && patched('fence-found-by-claim');
   for (const stage of run.plan!.stages)
     for (const step of stage.steps) {
-      if (step.undo?.adopted !== true) continue;
       const own = step.component === claim.component && step.region === claim.region && step.place === claim.place;
+      if (step.undo?.adopted !== true && !(own && fenced && step.undo?.verb === 'unfence')) continue;
       if (own || run.plan!.components[step.component ?? '']?.role !== 'store')
         registerUndo(run, stage.name, step, true);
     }

@@ -169,18 +169,21 @@ describe('every history lost once the settings were lowered: the originals come 
     const request = { service: 'checkout', to: B, percent: 100 };
     const edge = (run: EngineRun) => run.model.traffic.routers.edge?.weights;
 
-    async function half(): Promise<EngineRun> {
+    async function half(weights = { [A]: 100, [B]: 0 }): Promise<EngineRun> {
       const run = await startRun({
         type: 'trafficRamp',
         request,
-        before: (model) => Object.assign(model.traffic.workload('shop', B), { size: 1 }),
+        before: (model) => {
+          Object.assign(model.traffic.workload('shop', B), { size: 1 });
+          Object.assign(model.traffic.routers.edge!, { weights });
+        },
       });
       runs.push(run);
       await run.approve();
       await run.until('bake@50');
       await run.workflow.terminate();
       await run.harness.advance(60_000);
-      expect(edge(run)).toEqual({ [A]: 50, [B]: 50 });
+      expect(edge(run)?.[B]).toBeGreaterThanOrEqual(50);
       return run;
     }
 
@@ -205,6 +208,24 @@ describe('every history lost once the settings were lowered: the originals come 
       expect(text).toContain(`the traffic of edge could not be moved away from ${B}`);
     });
 
+    it('nor one that had some traffic before', async () => {
+      const run = await half({ [A]: 60, [B]: 40 });
+      await next(run, 'failover', PLANNED, `claim:orders-db@${A}`);
+      run.model.traffic.workload('shop', A).ready = false;
+      const { wanted } = run.model.traffic.workload('shop', B);
+      await run.send('abort', { by: 'bob' });
+      await run.workflow.runUntilClosed();
+      expect([(await run.record()).outcome, size(run)]).toEqual(['needsHuman', wanted]);
+    });
+
+    it('a ramp back that leaves a part of it leaves the app as well', async () => {
+      const run = await half();
+      await next(run, 'trafficRamp', { service: 'checkout', to: A, percent: 50 });
+      await run.workflow.runUntilClosed();
+      const { wanted } = run.model.traffic.workload('shop', B);
+      expect([(await run.record()).outcome, edge(run)?.[B], size(run)]).toEqual(['completed', 50, wanted]);
+    });
+
     it('a reprotect does not move it: the ramp is to be ended first', async () => {
       const run = await half();
       await run.harness.start('reprotect', {
@@ -216,6 +237,20 @@ describe('every history lost once the settings were lowered: the originals come 
       expect([outcome, text]).toEqual(['refused', expect.stringContaining('A ramp that did not come to its end')]);
       expect([edge(run), run.model.openJournals.length]).toEqual([{ [A]: 50, [B]: 50 }, 2]);
     });
+  });
+
+  it('a fence of the lost run that acts after the look, and before the claim, is lifted all the same', async () => {
+    const { run } = await lost();
+    const source = run.model.database().server(A);
+    run.model.on('save:writer', (save) => {
+      Object.assign(source, { role: 'stopped', signal: true });
+      source.journal = { ...source.journal!, fencedAt: run.model.now };
+      return save();
+    });
+    await next(run, 'failover', PLANNED);
+    await run.workflow.runUntilClosed();
+    const { outcome } = await run.record();
+    expect([outcome, run.model.database().writable]).toEqual(['rolledBack', [A]]);
   });
 
   it('a next run that holds before its own fence lets go of the one it found', async () => {

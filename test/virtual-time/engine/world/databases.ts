@@ -231,7 +231,8 @@ export class Database {
         ...{ saved: originals(saved, adopted?.saved), fencedAt: adopted?.fencedAt ?? fencedAt },
       };
     if (!already) this.#changed(`${server.name} claimed`);
-    return { ...this.#receipt('claimed', {}, already), claim: { region, previous, current: server.claim } };
+    const facts = { adopted: adopted === null || already ? [] : [JSON.parse(JSON.stringify(adopted)) as Json] };
+    return { ...this.#receipt('claimed', facts, already), claim: { region, previous, current: server.claim } };
   }
 
   closeJournal(region: string, token: Token): Receipt {
