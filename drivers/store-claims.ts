@@ -70,6 +70,8 @@ export interface TakenClaim {
   anew: boolean;
   /** The open journal that is gone on with; what it saved is older and therefore the original. */
   adopted: Journal | null;
+  /** Since when the place is fenced, as its journal says now: by this run, or by the one it goes on from. */
+  fencedAt: Millis | null;
 }
 
 /**
@@ -101,7 +103,7 @@ export function takeClaim(
   }
   if (same && record.journal?.runId === journal.runId && record.journal.open) {
     const save = wanted.seq > previous.seq ? { claim: { ...previous, seq: wanted.seq } } : null;
-    return { save, previous, already: true, anew: false, adopted: null };
+    return { save, previous, already: true, anew: false, adopted: null, fencedAt: record.journal.fencedAt };
   }
   // Also one of the same run: an escalated plan reads what the first one left, not the originals.
   const adopted = record.journal?.open === true ? record.journal : null;
@@ -115,7 +117,7 @@ export function takeClaim(
       open: true,
     },
   };
-  return { save, previous, already: false, anew: !same, adopted };
+  return { save, previous, already: false, anew: !same, adopted, fencedAt: save.journal.fencedAt };
 }
 
 /**

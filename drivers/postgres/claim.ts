@@ -85,7 +85,10 @@ export async function claim(cluster: Cluster, at: At, journal: Journal): Promise
     summary:
       `${names} claimed with epoch ${wanted.epoch}` +
       (adopted.length > 0 ? `; adopted the open journal of run ${adopted[0]!.runId}` : ''),
-    facts: { adopted: JSON.parse(JSON.stringify(adopted)) },
+    facts: {
+      adopted: JSON.parse(JSON.stringify(adopted)),
+      fencedAt: results.find(({ fencedAt }) => fencedAt !== null)?.fencedAt ?? null,
+    },
     claim: { region: at.region, previous: newestClaim(results.map(({ previous }) => previous)), current: wanted },
   };
 }

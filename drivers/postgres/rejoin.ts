@@ -151,7 +151,10 @@ async function rejoinNode(cluster: Cluster, node: PgNode, primary: Primary): Pro
 /** A node that streams is no fenced side any more, and no repair of it is under way. */
 export async function settle(cluster: Cluster, node: PgNode, identity: Identity): Promise<void> {
   await withClaim(cluster, node, identity, async ({ record, save }) => {
-    if (record.fence !== null) await save({ fence: null });
+    // It follows now: since when it was fenced is nobody's to take back any more.
+    const stale = record.fence !== null || record.journal?.fencedAt != null;
+    const journal = record.journal === null ? {} : { journal: { ...record.journal, fencedAt: null } };
+    if (stale) await save({ fence: null, ...journal });
     if (node.here && node.dataDir !== null) await endRepair(local(node));
   });
 }

@@ -36,7 +36,10 @@ export async function claim(fleet: Fleet, at: At, journal: Journal): Promise<Cla
     already: taken.already,
     at: context.now(),
     summary: `${side.name} claimed with epoch ${epoch}${adopted === null ? '' : `; adopted the open journal of run ${adopted.runId}`}`,
-    facts: { adopted: adopted === null ? [] : JSON.parse(JSON.stringify([adopted])) },
+    facts: {
+      adopted: adopted === null ? [] : JSON.parse(JSON.stringify([adopted])),
+      fencedAt: taken.fencedAt,
+    },
     claim: { region: at.region, previous: newestClaim([taken.previous]), current: wanted },
   };
 }

@@ -48,7 +48,7 @@ export async function compensate(run: Run, which: (entry: UndoEntry) => boolean 
           if (stays !== undefined) leave(run, entry, stays);
           if (ok) result.done += 1;
           else result.failed.push(entry);
-          if (!ok && entry.undo.verb === 'setWeights') run.trafficLeft.push(entry);
+          if (entry.undo.verb === 'setWeights') noteTraffic(run, entry, ok);
         };
         const undone = act();
         if (entry.undo.verb === 'setWeights') moving.push({ entry, undone, absent });
@@ -73,6 +73,12 @@ function empties(one: UndoEntry, { step, undo }: UndoEntry): boolean {
   if (undo.verb !== 'restoreWorkload' || step.region === null || !patched('traffic-before-apps')) return false;
   const [was, is] = [one.undo.input.weights, one.step.input.weights] as [Weights, Weights];
   return (was[step.region] ?? 0) < (is[step.region] ?? 0);
+}
+
+/** What is known last of a router counts. */
+function noteTraffic(run: Run, entry: UndoEntry, ok: boolean): void {
+  const others = run.trafficLeft.filter(({ step }) => step.component !== entry.step.component);
+  run.trafficLeft = ok ? others : [...others, entry];
 }
 
 /** An app that still gets traffic stays as large as it is. */

@@ -103,7 +103,7 @@ export class Run {
   /** Regions that were found fenced by a run that is gone: they wrote until then. */
   readonly foundFenced = new Set<string>();
   /** Undos that should have moved traffic and were refused for good. */
-  readonly trafficLeft: UndoEntry[] = [];
+  trafficLeft: UndoEntry[] = [];
   /** Number of the plan (1 = first) whose promotion crossed the point of no return; `null` before. */
   crossedInPlan: number | null = null;
   /** Search attributes as last upserted. */

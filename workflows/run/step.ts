@@ -126,8 +126,7 @@ function nothingToUndo(run: Run, step: Step, registered: boolean): void {
  * @param receipt of the claim, if there is one: a lost run's fence may have acted after the plan was made
  */
 function adopt(run: Run, claim: Step, receipt?: Receipt): void {
-  const found = (receipt?.facts.adopted ?? []) as Array<{ fencedAt?: number | null }>;
-  const fenced = found.some(({ fencedAt }) => typeof fencedAt === 'number') && patched('fence-found-by-claim');
+  const fenced = typeof receipt?.facts.fencedAt === 'number' && patched('fence-found-by-claim');
   for (const stage of run.plan!.stages)
     for (const step of stage.steps) {
       const own = step.component === claim.component && step.region === claim.region && step.place === claim.place;

@@ -189,7 +189,7 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
       if (same && adopted?.runId === journal.runId) {
         record.claim = { ...previous, seq: Math.max(previous.seq, wanted.seq) };
         world.say({ ...told, accepted: true, changed: false });
-        const facts = { adopted: [] };
+        const facts = { adopted: [], fencedAt: adopted.fencedAt };
         return { ...receipt('claimed', facts, true), claim: { region: at.region, previous, current: wanted } };
       }
       record.claim = same ? { ...wanted, seq: Math.max(previous.seq, wanted.seq) } : wanted;
@@ -202,7 +202,8 @@ export function openStore(world: SimWorld, store: string, context: DriverContext
         open: true,
       };
       world.say({ ...told, accepted: true, changed: true });
-      const facts = { adopted: JSON.parse(JSON.stringify(adopted === null ? [] : [adopted])) };
+      const { fencedAt } = record.journal;
+      const facts = { adopted: JSON.parse(JSON.stringify(adopted === null ? [] : [adopted])), fencedAt };
       return { ...receipt('claimed', facts), claim: { region: at.region, previous, current: wanted } };
     },
 

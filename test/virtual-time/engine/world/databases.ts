@@ -231,7 +231,7 @@ export class Database {
         ...{ saved: originals(saved, adopted?.saved), fencedAt: adopted?.fencedAt ?? fencedAt },
       };
     if (!already) this.#changed(`${server.name} claimed`);
-    const facts = { adopted: adopted === null || already ? [] : [JSON.parse(JSON.stringify(adopted)) as Json] };
+    const facts = { fencedAt: server.journal!.fencedAt };
     return { ...this.#receipt('claimed', facts, already), claim: { region, previous, current: server.claim } };
   }
 
