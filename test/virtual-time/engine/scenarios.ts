@@ -66,7 +66,7 @@ export const ENGINE_SCENARIOS: EngineScenario[] = [
     // Slow enough for a real cancel request to arrive in between.
     before: (model) =>
       model.on('catchUp:orders-db', async (act, call) => {
-        await call.sleep(1_500);
+        await call.sleep(10_000);
         return act();
       }),
   },
