@@ -38,8 +38,9 @@ function trafficFindings(situation: Situation): Finding[] {
   return [...parts.endpoints, ...parts.edges].flatMap((router) => {
     if (movedBefore(situation, router) === null) return [];
     const message = `A ramp that did not come to its end has moved the traffic of ${router.name}.`;
-    const sides = [...new Set([to, from])].filter((region) => region !== null).join(' or ');
-    const remedy = `End it first: rampart start trafficRamp --service ${name} --to <${sides}>`;
+    const sides = [...new Set([from, to])].filter((region) => region !== null);
+    const ways = sides.map((region) => `rampart start trafficRamp --service ${name} --to ${region}`);
+    const remedy = `First send all of it to one side: ${ways.join(', or ')}`;
     return [blocker('trafficMoved', message, remedy, { component: router.name })];
   });
 }

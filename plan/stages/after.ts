@@ -2,12 +2,12 @@
 import type { Weights } from '../../drivers/ports.ts';
 import type { RegionName } from '../../topology/model.ts';
 import { adopted, movedBefore, savedBy, undoneBy, unmade } from '../adopted.ts';
-import type { Step, Undo } from '../model.ts';
+import type { Step, StepId, Undo, Verb } from '../model.ts';
 import { weightsOf } from '../parts.ts';
 import { nodesAt, placeGroups, queueOf, type StoreView } from '../sides.ts';
 import { isStaged, type Situation, targetNode } from '../situation.ts';
 import { targetPlace } from './cut.ts';
-import { givenUp, step } from './step.ts';
+import { type Draft, givenUp, step } from './step.ts';
 
 const moves = (situation: Situation) => ['failover', 'failback'].includes(situation.input.request.action);
 
@@ -136,13 +136,11 @@ export function settleSteps(situation: Situation, earlier: readonly Step[]): Ste
   for (const router of [...parts.endpoints, ...parts.edges].filter((one) => changed(`save:${one.name}`))) {
     const fence = fences.find((one) => one.component === router.name);
     restored.push(
-      step(situation, 'settle', 'restoreRouter', {
+      settling(situation, 'restoreRouter', `save:${router.name}`, {
         id: `settle:${router.name}`,
         summary: `Restore the settings of ${router.name}`,
         component: router.name,
         place: router.queue,
-        ...savedBy(situation, `save:${router.name}`),
-        ...alsoBack(situation, 'restoreRouter', `Restore the settings of ${router.name}`, `save:${router.name}`),
         // One after the other: both change the router.
         ...(fence === undefined ? {} : { after: [fence.id] }),
         effect: 'reversible',
@@ -207,19 +205,12 @@ function workloadsAsBefore(situation: Situation, earlier: readonly Step[]): Step
       .filter((region) => !had(`scale:${workload.name}@${region}`) && !had(`drain:${workload.name}@${region}`))
       .filter((region) => adopted(situation, `save:${workload.name}@${region}`) !== null)
       .map((region) =>
-        step(situation, 'settle', 'restoreWorkload', {
+        settling(situation, 'restoreWorkload', `save:${workload.name}@${region}`, {
           id: `settle:${workload.name}@${region}`,
           summary: `Put ${workload.name} in ${region} back to its former size and state`,
           component: workload.name,
           region,
           place: queueOf(workload, region),
-          ...savedBy(situation, `save:${workload.name}@${region}`),
-          ...alsoBack(
-            situation,
-            'restoreWorkload',
-            `Put ${workload.name} in ${region} back to its former size and state`,
-            `save:${workload.name}@${region}`,
-          ),
           effect: 'reversible',
           ...givenUp(situation, region),
         }),
@@ -230,9 +221,14 @@ function workloadsAsBefore(situation: Situation, earlier: readonly Step[]): Step
 /** Runs that move nothing themselves: what a lost one has changed is theirs to end. */
 const movesNothing = ({ input }: Situation) => ['reprotect', 'refence'].includes(input.request.action);
 
-/** What such a run would put back at its end is put back as well when it goes back: with its claims the journals close. */
-function alsoBack(situation: Situation, verb: Undo['verb'], summary: string, id: string): Partial<Step> {
-  return movesNothing(situation) ? { undo: { verb, summary, ...undoneBy(situation, id) } } : {};
+/**
+ * Puts back what the save step `saved` read. A run that moves nothing does so as well when it goes back: with its claims
+ * the journals close.
+ */
+function settling(situation: Situation, verb: Verb, saved: StepId, draft: Draft): Step {
+  const back: Undo = { verb, summary: draft.summary, ...undoneBy(situation, saved) };
+  const undo = movesNothing(situation) ? { undo: back } : {};
+  return step(situation, 'settle', verb, { ...draft, ...savedBy(situation, saved), ...undo });
 }
 
 /**

@@ -270,7 +270,7 @@ async function decide(
 
 function unanswered(run: Run, { id }: OpenGate, again: boolean): Interrupt {
   const within = `within the freeze budget of ${run.plan!.policy.freezeBudgetMs / 1000} s`;
-  const waited = again ? `gate ${id} was not settled ${within}` : `gate ${id} was not answered ${within}`;
+  const waited = `gate ${id} was not ${again ? 'settled' : 'answered'} ${within}`;
   const held = heldRegions(run).join(', ');
   return { kind: 'freezeExpired', by: 'rampart', reason: `${waited}, and ${held} could write if it were not fenced` };
 }

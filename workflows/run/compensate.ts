@@ -83,18 +83,19 @@ function noteTraffic(run: Run, entry: UndoEntry, ok: boolean): void {
 
 /** An app that still gets traffic stays as large as it is. */
 function leave(run: Run, entry: UndoEntry, traffic: UndoEntry): void {
+  const why = `the traffic of ${traffic.step.component} could not be moved away from ${entry.step.region}`;
+  entry.record.startedAt ??= Date.now();
+  notUndone(run, entry, why, 'move the traffic first, then put it back by hand');
+}
+
+/** It was refused for good, or left out: people are told what is as the run left it. */
+function notUndone(run: Run, entry: UndoEntry, why: string, remedy: string): void {
   const { step, undo, record } = entry;
-  const message = `the traffic of ${traffic.step.component} could not be moved away from ${step.region}`;
-  Object.assign(record, { state: 'failed', startedAt: Date.now(), endedAt: Date.now(), note: message });
+  Object.assign(record, { state: 'failed', endedAt: Date.now(), note: why });
   run.undo.settled(entry);
   countUndo(run, undo, 'failed');
-  run.addDebt({
-    code: 'undoFailed',
-    component: step.component,
-    region: step.region,
-    message: `not undone: ${undo.summary}: ${message}`,
-    remedy: 'move the traffic first, then put it back by hand',
-  });
+  const { component, region } = step;
+  run.addDebt({ code: 'undoFailed', component, region, message: `not undone: ${undo.summary}: ${why}`, remedy });
 }
 
 /** @returns whether it was undone; `false` when its system refused for good */
@@ -128,18 +129,8 @@ async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promis
     }
     // Refused by the claim or the target's timeline: that one will not act any more.
     if (cause.type === 'Conflict') run.unfencesSent.delete(step.id);
-    record.state = 'failed';
-    record.endedAt = Date.now();
-    record.note = cause.message;
-    run.undo.settled(entry);
-    countUndo(run, undo, 'failed');
-    run.addDebt({
-      code: 'undoFailed',
-      component: step.component,
-      region: step.region,
-      message: `not undone: ${undo.summary}: ${cause.message}`,
-      remedy: `put it back by hand; \`rampart escape ${run.record.service}\` prints the commands`,
-    });
+    const remedy = `put it back by hand; \`rampart escape ${run.record.service}\` prints the commands`;
+    notUndone(run, entry, cause.message, remedy);
     return false;
   }
 }

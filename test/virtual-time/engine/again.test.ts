@@ -112,19 +112,12 @@ describe('every history lost once the settings were lowered: the originals come 
     expect(run.model.openJournals).toEqual([]);
   });
 
-  it('by a next run that is aborted, down to the size of the app', async () => {
+  it.each([
+    ['', 'converge:orders-db'],
+    [' while it takes its claims, and with them closes the journals that knew', `claim:orders-db@${A}`],
+  ])('by a next run that is aborted%s, down to the size of the app', async (_when, until) => {
     const { run, wasSize } = await lost();
-    await next(run, 'failover', PLANNED, 'converge:orders-db');
-    await run.send('abort', { by: 'bob' });
-    await run.workflow.runUntilClosed();
-    expect((await run.record()).outcome).toBe('rolledBack');
-    expect([...ttls(run), size(run)]).toEqual([30, 60, wasSize]);
-    expect(run.model.openJournals).toEqual([]);
-  });
-
-  it('by a next run that is aborted while it takes its claims: with them it closes the journals that knew', async () => {
-    const { run, wasSize } = await lost();
-    await next(run, 'failover', PLANNED, `claim:orders-db@${A}`);
+    await next(run, 'failover', PLANNED, until);
     await run.send('abort', { by: 'bob' });
     await run.workflow.runUntilClosed();
     expect((await run.record()).outcome).toBe('rolledBack');
