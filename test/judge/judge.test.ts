@@ -607,6 +607,30 @@ describe('the judge', () => {
     expect(judge(retried([38_000, scheduled('awaitCatchUp')]))).toEqual([]);
   });
 
+  it('asks for no unfence past the point of no return while the side is away that could show that nothing has begun', () => {
+    const held = (away: string, back: number, revokedAt: number | null = null): Trace =>
+      trace([
+        [0, writable(A, true, 'system')],
+        [1_000, scheduled('fence'), writable(A, false)],
+        [1_500, { kind: 'away', region: away }],
+        [2_000, scheduled('promote')],
+        [31_000, { kind: 'alarm', store: 'db', alarm: 'noneWritable', text: '' }],
+        [back, { kind: 'back', region: away }],
+        [120_000, writable(B, true)],
+        ended({
+          outcome: 'needsHuman',
+          plans: [{ ...STAYED[0]!, mode: 'unplanned', from: A, to: B, compiledAt: 500 }],
+          pointOfNoReturn: { stepId: 'promote:db', crossedAt: 2_000, revokedAt },
+          waits: [{ kind: 'hold', name: 'promote', startedAt: 20_000, endedAt: 118_000 }],
+        }),
+      ]);
+    const broken = (seen: Trace) => judge(seen).map(({ rule }) => rule);
+    expect(broken(held(B, 100_000))).toEqual([]);
+    expect(broken(held(B, 40_000))).toEqual(['I2']);
+    expect(broken(held(B, 100_000, 15_000))).toEqual(['I2']);
+    expect(broken(held('eu-north', 100_000))).toEqual(['I2']);
+  });
+
   it('lets a step be undone again that was begun again after it had been undone', () => {
     const steps = ['saveA', 'saveB', 'undo:saveB', 'undo:saveB', 'saveB', 'undo:saveB', 'undo:saveA'];
     const inOrder = steps.map((step, i): Timed => [i, { kind: 'scheduled', run: RUN, step, verb: 'x', store: null }]);

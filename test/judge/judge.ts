@@ -171,6 +171,23 @@ function rescuedAt(trace: Trace, from: number, to: number): number | null {
   return rescues.length === 0 ? null : Math.min(...rescues.map((p) => p.compiledAt));
 }
 
+/**
+ * Where a promotion of the store was scheduled between two moments, by the plan followed then: only those sides can
+ * show that none has begun, and before that nothing may be unfenced (the point of no return).
+ */
+function crossedTo(trace: Trace, store: string, from: number, to: number): string[] {
+  const records = all(trace, 'record').map(({ record }) => record);
+  const plans = records.flatMap((record) => record.plans);
+  const revoked = Math.max(
+    ...records.map(({ pointOfNoReturn }) => pointOfNoReturn.revokedAt ?? 0).filter((at) => at <= to),
+  );
+  const crossings = all(trace, 'scheduled').filter(
+    (e) => e.verb === 'promote' && e.store === store && e.at >= Math.max(from, revoked) && e.at <= to,
+  );
+  const targets = crossings.map(({ at }) => plans.findLast((p) => p.compiledAt <= at)?.to ?? null);
+  return [...new Set(targets)].filter((region) => region !== null);
+}
+
 /** When a region that was away during a time could be asked again; `to` when it never could. */
 function lastBack(trace: Trace, region: string, from: number, to: number): number {
   let away = false;
@@ -186,9 +203,10 @@ function lastBack(trace: Trace, region: string, from: number, to: number): numbe
 
 /**
  * Beginnings, inside a time, of the waits for people that took longer than `limit` of it, milliseconds. A word that led
- * to no step has ended no wait: the run waits again, or still. What is away cannot be let go.
+ * to no step has ended no wait: the run waits again, or still. What is away cannot be let go, and past the point of no
+ * return nothing can be while the side is away whose promotion was scheduled: the watchdog alarms.
  */
-function waitsIn(trace: Trace, stopped: string, from: number, to: number, limit: number): number[] {
+function waitsIn(trace: Trace, store: string, stopped: Stopped, from: number, to: number, limit: number): number[] {
   const waits = all(trace, 'record').flatMap(({ record }) => record.waits ?? []);
   const gates = all(trace, 'gate').filter(({ state }) => state === 'closed');
   const closed = new Set([...waits.map(({ name }) => name), ...gates.map(({ gate }) => gate)]);
@@ -206,7 +224,10 @@ function waitsIn(trace: Trace, stopped: string, from: number, to: number, limit:
   }
   return merged
     .map(([began, ended]) => [Math.max(began, from), Math.min(ended, to)] as const)
-    .map(([began, ended]) => [lastBack(trace, stopped, began, ended), ended] as const)
+    .map(([began, ended]) => {
+      const regions = [stopped.region, ...crossedTo(trace, store, stopped.at, began)];
+      return [Math.max(...regions.map((region) => lastBack(trace, region, began, ended))), ended] as const;
+    })
     .filter(([began, ended]) => ended - began > limit)
     .map(([began]) => began);
 }
@@ -243,14 +264,15 @@ const freezeBudget: Predicate = {
     const since = new Map<string, Stopped>();
     const last = trace.events.at(-1)?.at ?? 0;
     const limit = trace.freezeBudgetMs + trace.graceMs;
-    const check = (store: string, { at: from, region }: Stopped, to: number): void => {
+    const check = (store: string, stopped: Stopped, to: number): void => {
+      const from = stopped.at;
       if (to - from <= limit) return;
       const long = `${store} had no writable side for ${Math.round((to - from) / 1000)} s`;
       // An unplanned run may work for as long as that takes, but not wait for people so long.
       const planned = modeAt(trace, from) === 'planned';
       const begins = led(trace, from, to, limit).flatMap(([began, ended]) => {
         const unplanned = planned ? rescuedAt(trace, began, began + limit) : began;
-        return unplanned === null ? [began] : waitsIn(trace, region, unplanned, ended, limit);
+        return unplanned === null ? [began] : waitsIn(trace, store, stopped, unplanned, ended, limit);
       });
       for (const since of begins) {
         // A run without its orchestrator can do nothing; the watchdog can.

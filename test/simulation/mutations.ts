@@ -200,8 +200,8 @@ export const MUTATIONS: readonly Mutation[] = [
     },
     patch: [
       {
-        find: '(async () => {\n            const waiting = [];',
-        put: '(async () => {\n            _temporalio_workflow__WEBPACK_IMPORTED_MODULE_0__.CancellationScope.current().cancel();\n            const waiting = [];',
+        find: '(async () => {\n            const begun = [];',
+        put: '(async () => {\n            _temporalio_workflow__WEBPACK_IMPORTED_MODULE_0__.CancellationScope.current().cancel();\n            const begun = [];',
       },
     ],
   },
@@ -347,7 +347,7 @@ export const MUTATIONS: readonly Mutation[] = [
       approvals: 1,
       faults: [{ what: 'freezeWorker', region: A, ms: 90_001, when: { step: `fence:orders-db@${A}`, nth: 1, op: 0 } }],
     },
-    patch: [{ find: 'const stopped = sides.some(', put: 'const stopped = sides.every(' }],
+    patch: [{ find: 'looks.some(({ stopped }) => stopped);', put: 'looks.every(({ stopped }) => stopped);' }],
   },
   {
     name: 'repair-not-named',
@@ -811,6 +811,22 @@ export const MUTATIONS: readonly Mutation[] = [
       ],
     },
     patch: [{ find: "if (interrupt.kind !== 'abort' || ", put: 'if (true || ' }],
+  },
+  {
+    name: 'let-go-all-or-nothing',
+    what: 'a source that could write is let go only when every store of the service answers',
+    focus: {
+      ...PLAIN,
+      seed: 55598,
+      actions: UNPLANNED,
+      people: { ...CALM, delayMs: 1_000, atPromotion: 'expire' },
+      stores: ['orders-db', 'sessions-db'],
+      faults: [
+        { what: 'freezeStore', region: A, ms: 60_000, when: { ms: 4_961 } },
+        { what: 'fail', region: B, ms: 6_001, when: { step: `claim:sessions-db@${A}`, nth: 1, op: 1 } },
+      ],
+    },
+    patch: [{ find: 'return looks.some(({ stopped, answers }) => stopped && answers) &&', put: 'return false &&' }],
   },
   {
     name: 'undos-oldest-first',

@@ -22,10 +22,18 @@ export interface Compensated {
   failed: UndoEntry[];
 }
 
+/** An undo that was begun: it may wait for a worker, or for a system that does not answer, beside the others. */
+interface Begun {
+  entry: UndoEntry;
+  undone: Promise<void>;
+  stuck: Trigger<'stuck'>;
+  open: boolean;
+}
+
 /**
  * Runs the pending undos that `which` selects, newest first. A failed one (its system refused for good) is kept as
  * debt and the next one still runs; one whose worker is absent goes on waiting beside the others, and the end of the
- * compensation waits for it.
+ * compensation waits for it. So does an unfence whose worker answers and whose system does not.
  * @throws {Interrupted} only for `escalate`: what was not undone yet stays on the stack
  */
 export async function compensate(run: Run, which: (entry: UndoEntry) => boolean = () => true): Promise<Compensated> {
@@ -35,29 +43,28 @@ export async function compensate(run: Run, which: (entry: UndoEntry) => boolean 
   const escalation = (kind: string) => kind === 'escalate';
   try {
     await run.interruptible(async () => {
-      const waiting: Promise<void>[] = [];
-      // Undos that move traffic away, and whether they wait for a worker.
-      const moving: Array<{ entry: UndoEntry; undone: Promise<void>; absent: Trigger<'absent'> }> = [];
+      const begun: Begun[] = [];
       for (const entry of run.undo.pending().filter(which)) {
-        const absent = new Trigger<'absent'>();
-        const first = moving.filter((one) => empties(one.entry, entry));
+        const stuck = new Trigger<'stuck'>();
+        const first = begun.filter((one) => one.open && (empties(one.entry, entry) || sameSystem(one.entry, entry)));
         const act = async (): Promise<void> => {
           if (first.length > 0) await Promise.all(first.map((one) => one.undone));
           const stays = run.trafficLeft.find((left) => empties(left, entry));
-          const ok = stays === undefined && (await undoOne(run, entry, () => absent.resolve('absent')));
+          const ok = stays === undefined && (await undoOne(run, entry, () => stuck.resolve('stuck')));
           if (stays !== undefined) leave(run, entry, stays);
           if (ok) result.done += 1;
           else result.failed.push(entry);
           if (entry.undo.verb === 'setWeights') noteTraffic(run, entry, ok);
+          one.open = false;
         };
-        const undone = act();
-        if (entry.undo.verb === 'setWeights') moving.push({ entry, undone, absent });
-        waiting.push(undone);
+        const one: Begun = { entry, undone: Promise.resolve(), stuck, open: true };
+        begun.push(one);
+        one.undone = act();
         // Its outcome is awaited below; here only so that a rejection before that is not unhandled.
-        undone.catch(() => undefined);
-        await Promise.race([undone, absent, ...first.map((one) => one.absent)]);
+        one.undone.catch(() => undefined);
+        await Promise.race([one.undone, stuck, ...first.map((earlier) => earlier.stuck)]);
       }
-      await Promise.all(waiting);
+      await Promise.all(begun.map(({ undone }) => undone));
     }, escalation);
   } catch (error) {
     if (run.interrupt?.kind === 'escalate') throw new Interrupted(run.takeInterrupt()!);
@@ -70,9 +77,16 @@ export async function compensate(run: Run, which: (entry: UndoEntry) => boolean 
 
 /** Whether the one takes traffic away from the region in which the other makes an app what it was: small, or none. */
 function empties(one: UndoEntry, { step, undo }: UndoEntry): boolean {
-  if (undo.verb !== 'restoreWorkload' || step.region === null || !patched('traffic-before-apps')) return false;
+  if (one.undo.verb !== 'setWeights' || undo.verb !== 'restoreWorkload') return false;
+  if (step.region === null || !patched('traffic-before-apps')) return false;
   const [was, is] = [one.undo.input.weights, one.step.input.weights] as [Weights, Weights];
   return (was[step.region] ?? 0) < (is[step.region] ?? 0);
+}
+
+/** Whether both act on the same system: it refuses the earlier one once the later one has acted. */
+function sameSystem(one: UndoEntry, { step }: UndoEntry): boolean {
+  const same = step.component !== null && one.step.component === step.component && one.step.region === step.region;
+  return same && patched('let-go-each-store');
 }
 
 /** What is known last of a router counts. */
@@ -99,7 +113,7 @@ function notUndone(run: Run, entry: UndoEntry, why: string, remedy: string): voi
 }
 
 /** @returns whether it was undone; `false` when its system refused for good */
-async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promise<boolean> {
+async function undoOne(run: Run, entry: UndoEntry, onStuck: () => void): Promise<boolean> {
   const { step, undo, record } = entry;
   record.state = 'running';
   record.startedAt ??= Date.now();
@@ -109,7 +123,7 @@ async function undoOne(run: Run, entry: UndoEntry, onAbsent: () => void): Promis
     run.unfencesSent.set(step.id, { step, at: Date.now() });
   }
   try {
-    await withPing(run, undo.place ?? step.place, entry, onAbsent, () => send(run, entry));
+    await withPing(run, undo.place ?? step.place, entry, onStuck, () => send(run, entry));
     record.state = 'done';
     record.endedAt = Date.now();
     run.unfencesSent.delete(step.id);
@@ -168,7 +182,7 @@ async function withPing<T>(
   run: Run,
   queue: string,
   entry: UndoEntry,
-  onAbsent: () => void,
+  onStuck: () => void,
   fn: () => Promise<T>,
 ): Promise<T> {
   let over = false;
@@ -193,11 +207,13 @@ async function withPing<T>(
         try {
           await schedule('ping', callFor(run, ping, {}), optionsFor(ping, 'fence'));
           entry.record.note = 'its worker answers; still trying';
+          // Its system may be frozen: the other stores of the service are not kept from writing by that.
+          if (entry.undo.verb === 'unfence' && patched('let-go-each-store')) onStuck();
         } catch (error) {
           if (isCancellation(error)) throw error;
           entry.record.note = `waits for a worker on ${queue}: ${causeOf(error).message}`;
           entry.record.state = 'debt';
-          onAbsent();
+          onStuck();
           run.addDebt({
             code: 'undoWaiting',
             component: entry.step.component,

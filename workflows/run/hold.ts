@@ -2,7 +2,7 @@
 import { condition, patched } from '@temporalio/workflow';
 import { FROZEN, type Stage, type StageName, type Step, UNSKIPPABLE, UNSKIPPABLE_VERBS } from '../../plan/model.ts';
 import { Interrupted } from './errors.ts';
-import { couldLetGo, holdsLivingSource } from './held.ts';
+import { helps, holdsLivingSource, lookAtHeld } from './held.ts';
 import { letGoBeside } from './let-go.ts';
 import { control } from './prepare.ts';
 import type { Run } from './state.ts';
@@ -14,9 +14,16 @@ export type Answer = { kind: 'retry' } | { kind: 'skip'; step: string };
 
 /**
  * Waits until a person says retry or skip.
+ * @param watched whether a source that is held still is let go as soon as that can be; a retry must stop writes anew then
  * @throws {Interrupted} on abort or escalate
  */
-export async function hold(run: Run, reason: string, failed: Step[], stage: StageName | null): Promise<Answer> {
+export async function hold(
+  run: Run,
+  reason: string,
+  failed: Step[],
+  stage: StageName | null,
+  watched = stage === null,
+): Promise<Answer> {
   const since = Date.now();
   const skippable =
     stage !== null && !UNSKIPPABLE.includes(stage) && failed.some((s) => !UNSKIPPABLE_VERBS.includes(s.verb));
@@ -31,7 +38,7 @@ export async function hold(run: Run, reason: string, failed: Step[], stage: Stag
   run.note(`holding: ${reason}`);
   run.tell('run-held', reason);
   try {
-    if (stage === null) await lookAtHeldSource(run);
+    if (watched) await lookAtHeldSource(run, stage === null ? 'hold-looks-again' : 'let-go-each-store');
     await condition(() => answered(run));
     if (run.interrupt !== null) throw new Interrupted(run.takeInterrupt()!);
     const answer = run.holding.answer!;
@@ -51,20 +58,28 @@ export async function hold(run: Run, reason: string, failed: Step[], stage: Stag
 const answered = (run: Run): boolean => run.holding!.answer !== null || run.interrupt !== null;
 
 /**
- * With no plan to follow nothing else ends the outage of a source that this run fenced and that did not answer when the
- * hold began, for instance because it was just being stopped: it is looked at again, ever more rarely.
+ * Nothing else ends the outage of a source that this run fenced and that did not answer when the hold began, for instance
+ * because it was just being stopped: it is looked at again, ever more rarely.
+ * @param since the change of the engine since which it is
  */
-async function lookAtHeldSource(run: Run): Promise<void> {
+async function lookAtHeldSource(run: Run, since: string): Promise<void> {
   let waitMs = run.plan?.policy.freezeBudgetMs ?? 0;
-  while (run.plan !== null && holdsLivingSource(run) && patched('hold-looks-again')) {
+  while (run.plan !== null && holdsLivingSource(run) && patched(since)) {
     if (await condition(() => answered(run), waitMs, { summary: 'look at the source again' })) return;
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
-    if (!(await couldLetGo(run)) || answered(run)) continue;
+    const looks = await lookAtHeld(run);
+    const help = helps(looks);
+    // Its fence did not hold, or was never made.
+    const writes = !help && looks.every(({ stopped }) => !stopped) && patched('let-go-each-store');
+    if (answered(run) || !(help || writes)) continue;
     const { holding } = run;
-    holding!.reason = await letGoBeside(run, holding!.reason);
+    holding!.reason = help
+      ? await letGoBeside(run, holding!.reason)
+      : `${holding!.reason.replace(/\.$/, '')}; the source accepts writes, as was seen later`;
     run.phase = 'holding';
     run.note(`holding: ${holding!.reason}`);
     run.tell('run-held', holding!.reason);
+    if (writes) return;
   }
 }
 

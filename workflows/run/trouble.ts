@@ -130,7 +130,7 @@ async function settleFailure(run: Run, stage: Stage, failed: StepFailed): Promis
 
 /** A run that holds before the point of no return first lets people write again (I2); retry stops writes anew. */
 async function letGoAndHold(run: Run, stage: Stage, why: string, failed: StepFailed | null): Promise<End> {
-  const end = await holdAt(run, stage, `${why}; ${await unfreeze(run)}`, failed);
+  const end = await holdAt(run, stage, `${why}; ${await unfreeze(run)}`, failed, true);
   if (end.kind !== 'again') return end;
   const { stages } = run.plan!;
   // While it waited the other side may have fallen behind: what was seen before is no reading for a new freeze.
@@ -143,12 +143,18 @@ async function letGoAndHold(run: Run, stage: Stage, why: string, failed: StepFai
 
 const isFinalReading = ({ verb }: Step): boolean => verb === 'verifyWritable' || verb === 'observeStore';
 
-async function holdAt(run: Run, stage: Stage, reason: string, failed: StepFailed | null): Promise<End> {
+async function holdAt(
+  run: Run,
+  stage: Stage,
+  reason: string,
+  failed: StepFailed | null,
+  watched = false,
+): Promise<End> {
   showProgress(run);
   const failing = run.record.steps.filter((s) => s.state === 'failed').map((s) => s.id);
   const steps = stage.steps.filter((s) => failing.includes(s.id) || s === failed?.step);
   try {
-    await hold(run, reason, steps, stage.name);
+    await hold(run, reason, steps, stage.name, watched);
   } catch (word) {
     if (word instanceof Interrupted) return settleInterrupt(run, stage, word.interrupt);
     throw word;

@@ -64,6 +64,80 @@ describe('nobody answers the gate before the promotion', () => {
   });
 });
 
+describe('one of two stores does not answer', () => {
+  const silence = (region: string, reachable: boolean): void => {
+    Object.assign(run.model.database('sessions-db').server(region), { reachable, since: run.model.now });
+  };
+  const writable = () => ['orders-db', 'sessions-db'].map((store) => run.model.database(store).writable);
+
+  async function atPromoteGateOfTwo(): Promise<void> {
+    mute = true;
+    run = await startRun({
+      request: FORCED,
+      world: { stores: { 'sessions-db': 'staged' } },
+      before: (model) => model.on('prove', silent, 99),
+    });
+    await run.approve();
+    await run.gate('promote');
+    expect(writable()).toEqual([[], []]);
+    silence(A, false);
+  }
+
+  it('the other one is let go all the same, the one that is silent as soon as it answers, and the run goes on', async () => {
+    await atPromoteGateOfTwo();
+    await run.harness.advance(BUDGET_MS + 20_000);
+    expect(writable()).toEqual([[A], []]);
+    expect((await run.holding()).reason).toMatch(
+      /the source accepts writes again, but for sessions-db in eu-west, which does not answer and is looked at again$/,
+    );
+    silence(A, true);
+    await run.harness.advance(3 * BUDGET_MS);
+    expect(writable()).toEqual([[A], [A]]);
+    expect((await run.holding()).reason).toMatch(/looked at again; the source accepts writes again$/);
+    mute = false;
+    await run.send('retry');
+    expect((await run.end()).outcome).toBe('completed');
+    expect(writable()).toEqual([[B], [B]]);
+  });
+
+  it('a person who goes back at once gets the other one back within seconds', async () => {
+    await atPromoteGateOfTwo();
+    await run.send('abort');
+    await run.harness.advance(20_000);
+    expect(writable()).toEqual([[A], []]);
+    silence(A, true);
+    expect((await run.end()).text).toMatch(/as it was before the run/);
+    expect(writable()).toEqual([[A], [A]]);
+  });
+});
+
+it('a fence that did nothing is told as such, and looked at no more', async () => {
+  mute = true;
+  const refused: Script = () => {
+    throw ApplicationFailure.nonRetryable('no run has claimed it', 'Conflict');
+  };
+  run = await startRun({
+    request: FORCED,
+    world: { stores: { 'sessions-db': 'staged' } },
+    before: (model) => {
+      model.on('prove', silent, 99);
+      model.on(`fence:sessions-db@${A}`, refused, 99);
+    },
+  });
+  await run.approve();
+  await run.gate('promote');
+  const sessions = run.model.database('sessions-db').server(A);
+  Object.assign(sessions, { reachable: false, since: run.model.now });
+  await run.harness.advance(BUDGET_MS + 20_000);
+  expect(run.model.database('orders-db').writable).toEqual([A]);
+  Object.assign(sessions, { reachable: true, since: run.model.now });
+  await run.harness.advance(3 * BUDGET_MS);
+  expect((await run.holding()).reason).toMatch(/the source accepts writes, as was seen later$/);
+  await run.send('abort');
+  await run.workflow.runUntilClosed();
+  expect(run.model.database('sessions-db').writable).toEqual([A]);
+});
+
 it('an unplanned run that holds before the promotion lets a living source write again', async () => {
   const refused: Script = () => {
     throw ApplicationFailure.nonRetryable('the target does not answer', 'PreconditionFailed');
