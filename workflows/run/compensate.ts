@@ -46,7 +46,9 @@ export async function compensate(run: Run, which: (entry: UndoEntry) => boolean 
       const begun: Begun[] = [];
       for (const entry of run.undo.pending().filter(which)) {
         const stuck = new Trigger<'stuck'>();
-        const first = begun.filter((one) => one.open && (empties(one.entry, entry) || sameSystem(one.entry, entry)));
+        const unfence = begun.find((one) => one.open && lastThere(one.entry, entry));
+        if (unfence !== undefined) await unfence.undone;
+        const first = begun.filter((one) => one.open && empties(one.entry, entry));
         const act = async (): Promise<void> => {
           if (first.length > 0) await Promise.all(first.map((one) => one.undone));
           const stays = run.trafficLeft.find((left) => empties(left, entry));
@@ -83,9 +85,10 @@ function empties(one: UndoEntry, { step, undo }: UndoEntry): boolean {
   return (was[step.region] ?? 0) < (is[step.region] ?? 0);
 }
 
-/** Whether both act on the same system: it refuses the earlier one once the later one has acted. */
-function sameSystem(one: UndoEntry, { step }: UndoEntry): boolean {
-  const same = step.component !== null && one.step.component === step.component && one.step.region === step.region;
+/** Whether the store of this unfence would refuse it once the other has acted there: that one closes its journal. */
+function lastThere(unfence: UndoEntry, { step }: UndoEntry): boolean {
+  const { component, region } = unfence.step;
+  const same = unfence.undo.verb === 'unfence' && component === step.component && region === step.region;
   return same && patched('let-go-each-store');
 }
 
