@@ -4,13 +4,14 @@ import { describe, expect, test } from 'vitest';
 import type { Io } from '../../clients/cli/io.ts';
 import { nextCommands } from '../../clients/cli/render/commands.ts';
 import { factLines, lagText } from '../../clients/cli/render/facts.ts';
+import { guardLines, guardsOverview } from '../../clients/cli/render/guard.ts';
 import { ProgressLines } from '../../clients/cli/render/progress-lines.ts';
 import { endingLines, runLines, weightsBar } from '../../clients/cli/render/run.ts';
 import { Screen } from '../../clients/cli/render/screen.ts';
 import { fold, table, width } from '../../clients/cli/render/table.ts';
 import type { LossStatement } from '../../drivers/ports.ts';
 import type { Facts } from '../../plan/model.ts';
-import type { GateView, RunStatus } from '../../workflows/contract.ts';
+import type { GateView, GuardStatus, RunStatus } from '../../workflows/contract.ts';
 
 const paint = picocolors.createColors(false);
 const NOW = Date.parse('2026-11-21T03:12:05Z');
@@ -332,5 +333,34 @@ describe('a terminal', () => {
     out = '';
     screen.end();
     expect(out).toBe('\u001b[?25h');
+  });
+});
+
+describe('a guard', () => {
+  const health: NonNullable<GuardStatus['health']> = {
+    ...{ service: 'checkout', at: NOW, verdict: 'well', lag: {}, weights: {}, run: null, lastProof: null },
+    ...{ active: { 'orders-db': { region: 'eu-west', node: 'db-a', timeline: 1 } }, findings: [], returned: null },
+  };
+  const guarded = (text: string, seen: GuardStatus['health']) => ({
+    service: 'checkout',
+    trouble: null,
+    link: null,
+    status: {
+      ...{ workflowId: 'guard/checkout', service: 'checkout', now: NOW, health: seen, text },
+      refence: { tries: 0, lastAt: null, text: '' },
+    },
+  });
+  const shown = (text: string, seen: GuardStatus['health'] = health) => [
+    guardsOverview([guarded(text, seen)], paint).join('\n'),
+    guardLines(guarded(text, seen), paint).join('\n'),
+  ];
+
+  test('says what went wrong last, whatever it saw before', () => {
+    const failed = 'the watch failed: no worker took it from its task queue in time';
+    for (const screen of [...shown(failed), ...shown(failed, null)])
+      expect(screen).toContain(`last trouble: ${failed}`);
+    for (const screen of shown(failed, null)) expect(screen).toContain('it has not looked yet');
+    for (const screen of shown('watching')) expect(screen).not.toContain('trouble');
+    expect(shown('watching')[0]).toMatch(/^ *checkout +well +eu-west +nothing to say$/);
   });
 });
