@@ -547,6 +547,36 @@ describe('the judge', () => {
     expect(judge(third(1))).toEqual([]);
   });
 
+  it('lets a run that goes back put the settings of routers back that an earlier one left lowered', () => {
+    const said = 'what an earlier run had left is put back: Restore the settings of edge.';
+    const next = (
+      outcome: RunRecord['outcome'],
+      key: string,
+      value: number,
+      claims = [claimed(RUN)],
+      text = said,
+    ): Trace =>
+      trace([
+        [0, { kind: 'run', run: 'run-a', lock: LOCK, state: 'started' }],
+        [0, { kind: 'snapshot', run: 'run-a', moment: 'before', state: { [key]: 30 } }],
+        [5, promotion({ run: 'run-a', proofs: [proof(4)] })],
+        [10, { kind: 'record', run: 'run-a', record: record({ runId: 'run-a', outcome }) }],
+        [10, { kind: 'run', run: 'run-a', lock: LOCK, state: 'closed' }],
+        [40, { kind: 'run', run: RUN, lock: LOCK, state: 'started' }],
+        [40, { kind: 'snapshot', run: RUN, moment: 'before', state: { [key]: 1 } }, ...claims],
+        [50, { kind: 'snapshot', run: RUN, moment: 'after', state: { [key]: value } }],
+        [60, { kind: 'run', run: RUN, lock: LOCK, state: 'closed' }],
+        ended({ outcome: 'rolledBack', text }),
+      ]);
+    const broken = (seen: Trace) => judge(seen).map(({ rule }) => rule);
+    expect(broken(next('needsHuman', 'edge ttl', 30))).toEqual([]);
+    expect(broken(next('needsHuman', 'edge ttl', 40))).toEqual(['I7']);
+    expect(broken(next('needsHuman', 'edge weights', 30))).toEqual(['I7']);
+    expect(broken(next('completed', 'edge ttl', 30))).toEqual(['I7']);
+    expect(broken(next('needsHuman', 'edge ttl', 30, []))).toEqual(['I7']);
+    expect(broken(next('needsHuman', 'edge ttl', 30, [claimed(RUN)], 'Everything is as before.'))).toEqual(['I7']);
+  });
+
   it('asks nothing of a run that is gone, an alarm all the same, and everything of the next one', () => {
     const lost = (...next: Timed[]): Trace =>
       trace([

@@ -829,6 +829,23 @@ export const MUTATIONS: readonly Mutation[] = [
     patch: [{ find: 'return looks.some(({ stopped, answers }) => stopped && answers) &&', put: 'return false &&' }],
   },
   {
+    name: 'put-back-and-not-said',
+    what: 'a run that goes back does not say that it has put back what an earlier one had left',
+    focus: {
+      ...PLAIN,
+      seed: 93152,
+      actions: [...UNPLANNED, { type: 'reprotect', request: {} }],
+      people: { ...CALM, delayMs: 300, lateMs: 15_000 },
+      rpoMs: 2_000,
+      onTimeout: 'reject',
+      faults: [
+        { what: 'loseRegion', region: A, ms: 60_000, when: { ms: 4_597 } },
+        { what: 'cancel', region: A, ms: 1_700, when: { step: 'observe:orders-db', nth: 1, op: 1 } },
+      ],
+    },
+    patch: [{ find: 'function leftBefore(run) {', put: "function leftBefore(run) { return '';" }],
+  },
+  {
     name: 'undos-oldest-first',
     what: 'undos run in the order in which their steps were done',
     focus: {

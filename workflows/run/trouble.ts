@@ -198,9 +198,20 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
     close(
       run,
       outcome,
-      changed ? `${why}. Everything is as it was before the run.` : `${why}. Nothing had been changed.`,
+      changed
+        ? `${why}. Everything is as it was before the run${leftBefore(run)}.`
+        : `${why}. Nothing had been changed.`,
     );
   return { kind: 'closed' };
+}
+
+/** What it has put back was not all its own: an earlier run had left it, with its journals open. */
+function leftBefore(run: Run): string {
+  const adopted = (run.plan?.stages ?? []).flatMap((s) => s.steps).filter(({ undo }) => undo?.adopted === true);
+  const put = run.record.undos.filter((u) => u.state === 'done' && adopted.some(({ id }) => id === u.stepId));
+  return put.length === 0
+    ? ''
+    : `, and what an earlier run had left is put back: ${put.map((u) => u.summary).join('; ')}`;
 }
 
 /** Stages in which the point of no return is crossed. */

@@ -120,7 +120,11 @@ describe('every history lost once the settings were lowered: the originals come 
     await next(run, 'failover', PLANNED, until);
     await run.send('abort', { by: 'bob' });
     await run.workflow.runUntilClosed();
-    expect((await run.record()).outcome).toBe('rolledBack');
+    const { outcome, text } = await run.record();
+    expect(outcome).toBe('rolledBack');
+    expect(text).toMatch(
+      /as it was before the run, and what an earlier run had left is put back: Restore the settings of/,
+    );
     expect([...ttls(run), size(run)]).toEqual([30, 60, wasSize]);
     expect(run.model.openJournals).toEqual([]);
   });
