@@ -77,6 +77,8 @@ export interface UndoRecord {
   startedAt: Millis | null;
   endedAt: Millis | null;
   note: string;
+  /** What it puts back was left by an earlier run, with its journal open. */
+  adopted?: true;
 }
 
 export interface RampRecord {

@@ -17,7 +17,8 @@ export async function unfreeze(run: Run): Promise<string> {
   const frozen = run.plan!.stages.filter((s) => FROZEN.includes(s.name));
   run.freeze.disarm();
   const one = !run.freeze.active && holdsLivingSource(run) && patched('let-go-each-store');
-  const silent = one ? (await lookAtHeld(run)).filter(({ answers }) => !answers).map(({ step }) => step) : [];
+  const looks = one ? await lookAtHeld(run) : [];
+  const silent = looks.filter(({ answers }) => !answers).map(({ step }) => step);
   const { failed } = await compensate(run, (entry) => inFreeze(entry) && !fences(entry, silent));
   forget(
     run,
@@ -31,7 +32,10 @@ export async function unfreeze(run: Run): Promise<string> {
       ? 'the source accepts writes again'
       : `whether the source accepts writes again must be looked at, because an undo failed: ${notes}`;
   const left = silent.map((step) => `${step.component} in ${step.region}`).join(', ');
-  return silent.length === 0 ? undone : `${undone}, but for ${left}, which does not answer and is looked at again`;
+  if (silent.length === 0) return undone;
+  if (silent.length === looks.length && failed.length === 0)
+    return `${left} does not answer any more and stays fenced; it is looked at again`;
+  return `${undone}, but for ${left}, which does not answer and is looked at again`;
 }
 
 /** Whether it is the fence of one of these. */

@@ -109,8 +109,16 @@ function registerUndo(run: Run, stage: StageName, step: Step, adopted = false): 
   if (step.undo === undefined) return false;
   const needed = given(run, step.undo.needs);
   const record = run.undo.register(step, stage, step.undo, needed, run.record.plans.length, adopted);
-  if (record !== null) run.record.undos.push(record);
-  return record !== null;
+  if (record === null) return false;
+  if ((adopted || step.undo.adopted === true) && !claimedBefore(run)) record.adopted = true;
+  run.record.undos.push(record);
+  return true;
+}
+
+/** Whether an earlier plan of this run had claimed: then the journals that this plan found open are its own. */
+function claimedBefore(run: Run): boolean {
+  const { compiledAt } = run.record.plans.at(-1)!;
+  return run.record.steps.some(({ verb, startedAt }) => verb === 'claim' && startedAt < compiledAt);
 }
 
 /** This try did nothing. What an earlier one did, of this plan or of one before it, is still to be undone. */

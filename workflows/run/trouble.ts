@@ -207,11 +207,9 @@ async function rollBack(run: Run, outcome: Outcome, why: string): Promise<End> {
 
 /** What it has put back was not all its own: an earlier run had left it, with its journals open. */
 function leftBefore(run: Run): string {
-  const adopted = (run.plan?.stages ?? []).flatMap((s) => s.steps).filter(({ undo }) => undo?.adopted === true);
-  const put = run.record.undos.filter((u) => u.state === 'done' && adopted.some(({ id }) => id === u.stepId));
-  return put.length === 0
-    ? ''
-    : `, and what an earlier run had left is put back: ${put.map((u) => u.summary).join('; ')}`;
+  const put = run.record.undos.filter(({ state, adopted }) => state === 'done' && adopted === true);
+  const what = [...new Set(put.map(({ summary }) => summary))].join('; ');
+  return what === '' ? '' : `, and what an earlier run had left is put back: ${what}`;
 }
 
 /** Stages in which the point of no return is crossed. */

@@ -154,6 +154,17 @@ describe('a word that comes late', () => {
   });
 });
 
+it('rejected after an escalation: what its own open journal holds is not called what an earlier run had left', async () => {
+  await approved();
+  await run.until('converge:orders-db');
+  await run.send('escalate', { by: 'bob', reason: 'eu-west is on fire', to: B });
+  const { id } = await run.gate();
+  await run.send('decide', { gate: id, decision: 'reject', by: 'carol', comment: 'it is not' });
+  const record = await run.end();
+  expect(record.outcome).toBe('rolledBack');
+  expect(record.text).toMatch(/Everything is as it was before the run\.$/);
+});
+
 describe('no plan can be made', () => {
   it('a source that does not answer when the run holds may write again when it does', async () => {
     await approved({

@@ -150,6 +150,33 @@ it('an unplanned run that holds before the promotion lets a living source write 
   expect((await run.end()).outcome).toBe('completed');
 });
 
+it('a source that falls silent just when it is to be let go is said to be fenced still, and let go when it answers', async () => {
+  const refused: Script = () => {
+    const source = run.model.database().server(A);
+    const look = run.model.database().observe.bind(run.model.database());
+    let looks = 0;
+    // From beside it and over the network: then it is gone.
+    run.model.database().observe = (region, local) => {
+      const seen = look(region, local);
+      if (region === A) looks += 1;
+      if (looks === 2) Object.assign(source, { reachable: false, since: run.model.now });
+      return seen;
+    };
+    throw ApplicationFailure.nonRetryable('the target does not answer', 'PreconditionFailed');
+  };
+  run = await startRun({ request: FORCED, before: (model) => model.on('catchUp:orders-db', refused, 1) });
+  await run.approve();
+  expect((await run.holding()).reason).toMatch(
+    /orders-db in eu-west does not answer any more and stays fenced; it is looked at again$/,
+  );
+  Object.assign(run.model.database().server(A), { reachable: true, since: run.model.now });
+  await run.harness.advance(BUDGET_MS + 20_000);
+  expect(run.model.database().writable).toEqual([A]);
+  expect((await run.holding()).reason).toMatch(/the source accepts writes again$/);
+  await run.send('retry');
+  expect((await run.end()).outcome).toBe('completed');
+});
+
 it('remembers that the source came back at a gate, also when the answer of its fence is lost and the plan is another', async () => {
   const answerLost: Script = async (act) => {
     await act();
