@@ -1,5 +1,6 @@
 /** kill -9 of Rampart's own parts while a run is on: it completes, and nothing is lost. */
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { signalGroup } from '../../lab/processes.ts';
 import type { Target } from '../../lab/world/running.ts';
 import { expectPlanned, fullOnly } from './expectations.ts';
 import { holdStage } from './hold.ts';
@@ -17,9 +18,15 @@ type Victim = Target & { one?: true };
 /** Kills everything that is aimed at, or `one` of two workers of a place. */
 async function kill({ what, where, one }: Victim): Promise<void> {
   if (!one) return void (await world.lab.kill({ what, ...(where === undefined ? {} : { where }) }));
-  const { members } = await world.lab.status();
-  const pid = members.find((m) => m.kind === what && m.region === where)!.pid!;
-  process.kill(-pid, 'SIGKILL');
+  const { pid } = (await workersOf(what, where)).find(({ state }) => state === 'running')!;
+  signalGroup(pid!, 'SIGKILL');
+  // What its supervisor has not seen end, it would not start again.
+  const seen = async () => (await workersOf(what, where)).every((member) => member.pid !== pid);
+  await expect.poll(seen, { timeout: 20_000, interval: 20 }).toBe(true);
+}
+
+async function workersOf(what: string, where: string | undefined) {
+  return (await world.lab.status()).members.filter((m) => m.kind === what && m.region === where);
 }
 
 /** A planned failover to the other side; the victim is killed while `stage` runs, and started again. */
