@@ -202,15 +202,23 @@ fullOnly(
     expect(ended.status, ended.text).toBe('completed');
     expect((await world.sides()).active).toBe(to);
     const { lost, duplicated } = await world.verifyOrders(began);
-    // What the side that is fenced has acknowledged since they parted stays behind: said before anybody approves.
-    for (const loss of [shown.gate!.loss, ended.record.loss!]) {
-      expect(loss).toMatchObject({ kind: expect.stringMatching(/^(bounded|unknown)$/), toTime: null });
+    // What the side that is fenced has acknowledged since they parted stays behind: said before anybody approves, when
+    // the window is still open, and at the end, when its fence has closed it.
+    const fence = ended.record.steps.find((s) => s.verb === 'fence')!;
+    const { loss } = ended.record;
+    expect(shown.gate!.loss!.toTime).toBeNull();
+    expect(Date.parse(loss!.toTime!)).toBeGreaterThan(fence.startedAt!);
+    expect(Date.parse(loss!.toTime!)).toBeLessThanOrEqual(fence.endedAt!);
+    expect(lost.length).toBeGreaterThan(0);
+    for (const { kind, fromTime, toTime } of [shown.gate!.loss!, loss!]) {
+      expect(['bounded', 'unknown']).toContain(kind);
       // Without a sample from before they parted, the beginning is not known, and the statement says that.
-      const since = loss.fromTime === null ? 0 : Date.parse(loss.fromTime);
-      expect(lost.filter(({ at }) => at < since)).toEqual([]);
+      const since = fromTime === null ? 0 : Date.parse(fromTime);
+      const until = toTime === null ? Number.POSITIVE_INFINITY : Date.parse(toTime);
+      expect(lost.filter(({ at, sentAt }) => at < since || sentAt > until)).toEqual([]);
     }
     expect(duplicated).toBe(0);
-    expect(ended.record.steps.find((s) => s.verb === 'fence')?.region).toBe(from);
+    expect(fence.region).toBe(from);
     await repair();
   },
   360_000,

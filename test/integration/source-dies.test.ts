@@ -39,14 +39,24 @@ async function expectCovered(loss: LossStatement | null, began: number): Promise
   expect(orders.duplicated).toBe(0);
 }
 
-/** A planned run, with its source hurt as soon as `stage` runs. */
-async function hurtIn(stage: string, what: 'database' | 'region', deadline?: string) {
+interface Hurt {
+  /** Of the step that holds the stage. */
+  deadline?: string;
+  done?: 'fence' | 'prove';
+}
+
+/** A planned run, with its source hurt as soon as `stage` runs, and the step `done` in it, if one is named, has been done. */
+async function hurtIn(stage: string, what: 'database' | 'region', { deadline, done }: Hurt = {}) {
   const { active: from, other: to } = await world.sides();
   const hold = holdStage(world, stage, deadline);
   const began = Date.now();
   const run = await world.start('failover', { service: 'checkout', to });
   const { planDigest } = await run.approve('cutover');
   await hold.reached(run);
+  if (done !== undefined)
+    await run.until(`${done} is done`, ({ steps }) =>
+      steps.some(({ id, state }) => id.startsWith(`${done}:`) && state === 'done'),
+    );
   await world.lab.kill({ what, where: from });
   hold.release();
   return { run, from, to, began, digest: planDigest! };
@@ -70,7 +80,7 @@ test('killed before the fence: the run asks before it loses anything, is escalat
 test('killed before the fence, and nobody decides: at the end of the freeze budget the run brings the source back', async () => {
   world.resetTopology();
   world.editTopology((topology) => topology.setIn(['tiers', 'critical', 'freezeBudget'], '6s'));
-  const { run, from, to, began } = await hurtIn('quiesce', 'database', '5s');
+  const { run, from, to, began } = await hurtIn('quiesce', 'database', { deadline: '5s' });
   const ended = await run.ended();
   expect(ended.status, ended.text).toBe('RolledBack');
   expect(ended.text).toMatch(/the freeze budget of 6 s is used up. Everything is as it was before the run/);
@@ -85,22 +95,23 @@ test('killed before the fence, and nobody decides: at the end of the freeze budg
 }, 360_000);
 
 /** Database, app and workers of the source are gone: what belongs there cannot be put back either. */
-async function regionDiesIn(stage: string): Promise<void> {
-  const { run, from, to, began, digest } = await hurtIn(stage, 'region');
+async function regionDiesIn(stage: string, hurt: Hurt, proven: boolean): Promise<void> {
+  const { run, from, to, began, digest } = await hurtIn(stage, 'region', hurt);
   await run.until(
     'the run asks, holds or cannot put things back',
     (s) => s.gate?.name === 'promote' || s.holding !== null || s.debt.some((d) => d.code === 'undoWaiting'),
     90_000,
   );
   await escalate(run, digest);
-  // No worker beside the old primary can prove that it cannot write: a person takes that on, by name.
-  expect(await run.approveAll()).toContain('promote');
+  // Where no worker beside the old primary has proven that it cannot write, a person takes that on, by name.
+  expect((await run.approveAll()).includes('promote')).toBe(!proven);
   const ended = await run.ended(240_000);
+  expect(ended.record.loss?.kind === 'none').toBe(proven);
   expect(ended.status, ended.text).toBe('completed');
   expect((await world.sides()).active).toBe(to);
-  // Whatever a ramp left at the region would be lost: its app is gone as well.
+  // Whatever a ramp left at the region would be lost: its app is gone as well. The planned ramp finds that at its first weight.
   const moved = ended.record.ramp.filter((r) => r.router === 'edge').map((r) => [r.percent, r.bake]);
-  expect(moved).toEqual([[100, 'passed']]);
+  expect(moved.slice(proven ? 1 : 0)).toEqual([[100, 'passed']]);
   await expectCovered(ended.record.loss, began);
   world.resetTopology();
   await world.lab.start({ what: 'app', where: from });
@@ -109,8 +120,13 @@ async function regionDiesIn(stage: string): Promise<void> {
   await reprotect();
 }
 
-fullOnly('the region dies before the fence', () => regionDiesIn('quiesce'), 480_000);
-fullOnly('the region dies beside the catch-up', () => regionDiesIn('catch-up'), 480_000);
+fullOnly('the region dies before the fence', () => regionDiesIn('quiesce', {}, false), 480_000);
+fullOnly(
+  'the region dies between its fence and the proof',
+  () => regionDiesIn('fence', { done: 'fence' }, false),
+  480_000,
+);
+fullOnly('the region dies after the proof', () => regionDiesIn('catch-up', { done: 'prove' }, true), 480_000);
 
 fullOnly(
   'killed beside the fence: either it was fenced in time, or the run asks',
