@@ -13,7 +13,7 @@ export function guardNote(service: Service, from: string, to: string): string[] 
     `# there, it fences ${from} by itself as soon as that takes writes again: it stops the server and writes standby.signal.`,
     `# It never touches the side on the higher timeline, and nothing while clients are sent to ${from}.`,
     `#   see it:   rampart guard ${name}`,
-    `#   stop it:  returningPrimary: notify   for ${name}, in the topology of the control workers; heeded within half a minute`,
+    `#   stop it:  returningPrimary: notify   for ${name}, in the topology of the control workers; heeded within a minute`,
     '#             (terminating its workflow does not last: the workers start it again)',
     `#   by hand, with Temporal:     rampart refence ${name}`,
     `#   by hand, without Temporal:  rampart escape ${name} --to ${to}   while ${from} takes writes: it begins with the fence`,

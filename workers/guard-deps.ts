@@ -2,6 +2,7 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { GuardDeps } from '../activities/guarding.ts';
 import { clock } from '../drivers/clock.ts';
+import type { DrillRecord, RunRecord } from '../evidence/record.ts';
 import { metrics } from '../metrics/process.ts';
 import type { LastProof, LiveRun } from '../plan/health/model.ts';
 import type { Topology } from '../topology/model.ts';
@@ -19,8 +20,8 @@ const LISTS_AGAIN_MS = 30_000;
 const LOOK_BACK = 5;
 /** What a watch has read is shown no more when nothing is read again within this time at least, in milliseconds. */
 const FRESH_MS = 60_000;
-/** Runs that promote. */
-const PROVING = ['failover', 'failback'];
+/** Runs that promote; of drills the full ones. */
+const PROVING = ['failover', 'failback', 'drill'];
 const OF_THE_WATCH = ['rampart_guard_look_seconds', 'rampart_last_proof_timestamp_seconds'] as const;
 
 export function createGuardDeps(client: Client, read: ReadTopology, announcer: Announcer): GuardDeps {
@@ -73,7 +74,7 @@ async function describe(client: Client, workflowId: string) {
   }
 }
 
-/** The last failover or failback that promoted and came to its end. Runs that found nothing to do prove nothing. */
+/** The last failover, failback or full drill that promoted and came to its end. Runs that found nothing to do prove nothing. */
 async function lastProof(client: Client, workflowId: string, ended: Ended | null): Promise<LastProof | null> {
   // What has just ended may be in no list yet.
   const newest = ended !== null && PROVING.includes(ended.type) ? await proofOf(client, workflowId, ended) : null;
@@ -95,12 +96,20 @@ async function proofOf(
   workflowId: string,
   { runId, type, closeTime }: Ended,
 ): Promise<LastProof | null> {
-  const record = (await client.workflow.getHandle(workflowId, runId).result()) as {
-    outcome?: string;
-    pointOfNoReturn?: { crossedAt: number | null };
-  } | null;
-  if (record?.outcome !== 'completed' || record.pointOfNoReturn?.crossedAt == null) return null;
+  const result: unknown = await client.workflow.getHandle(workflowId, runId).result();
+  if (!(type === 'drill' ? drillProves(result) : runProves(result))) return null;
   return { runId, type, at: closeTime?.getTime() ?? Date.now() };
+}
+
+function runProves(result: unknown): boolean {
+  const record = result as Partial<RunRecord> | null;
+  return record?.outcome === 'completed' && record.pointOfNoReturn?.crossedAt != null;
+}
+
+/** A plan, checks, or part of the traffic show nothing of the data's way. */
+function drillProves(result: unknown): boolean {
+  const record = result as Partial<DrillRecord> | null;
+  return record?.verdict === 'passed' && (record.kind ?? 'full') === 'full';
 }
 
 /** One reading for all who ask within its time; a failed one is not kept. */

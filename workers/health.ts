@@ -5,21 +5,29 @@ import type { NativeConnection, Worker } from '@temporalio/worker';
 /** A health check of Temporal that takes longer than this counts as not ready, in milliseconds. */
 const TEMPORAL_MS = 2_000;
 
-/** @returns the listening server; `address` is `host:port`, port 0 picks a free one */
-export async function serveHealth(address: string, worker: Worker, connection: NativeConnection): Promise<Server> {
+export interface Health {
+  server: Server;
+  /** From here on it is the worker that is looked at. Before, the process waits for Temporal, and watches: that is well. */
+  attach(worker: Worker, connection: NativeConnection): void;
+}
+
+/** @param address `host:port`, port 0 picks a free one */
+export async function serveHealth(address: string): Promise<Health> {
   const [host, port] = splitAddress(address);
+  let attached: { worker: Worker; connection: NativeConnection } | null = null;
   const server = createServer((request, response) => {
     const answer = (ok: boolean, facts: Record<string, unknown>) => {
       response.writeHead(ok ? 200 : 503, { 'content-type': 'application/json' });
       response.end(`${JSON.stringify({ ok, ...facts })}\n`);
     };
-    const state = worker.getState();
-    if (request.url === '/healthz') return answer(state === 'RUNNING', { state });
+    const state = attached?.worker.getState() ?? 'CONNECTING';
+    if (request.url === '/healthz') return answer(state === 'RUNNING' || attached === null, { state });
     if (request.url !== '/readyz') {
       response.writeHead(404).end();
       return;
     }
-    readiness(worker, connection).then(
+    if (attached === null) return answer(false, { state, temporal: 'it has not answered yet' });
+    readiness(attached.worker, attached.connection).then(
       (facts) => answer(facts.ready, facts),
       (error: unknown) => answer(false, { state, temporal: String(error) }),
     );
@@ -28,7 +36,12 @@ export async function serveHealth(address: string, worker: Worker, connection: N
     server.once('error', reject);
     server.listen(port, host, resolve);
   });
-  return server;
+  return {
+    server,
+    attach: (worker, connection) => {
+      attached = { worker, connection };
+    },
+  };
 }
 
 async function readiness(worker: Worker, connection: NativeConnection) {

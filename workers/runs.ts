@@ -24,6 +24,8 @@ const BEHIND_MS = 120_000;
 const TYPES = ['failover', 'failback', 'trafficRamp', 'reprotect', 'refence', 'drill'];
 /** Drills that hold no lock are no runs, but drills all the same. */
 const TURN = 'drillTurn';
+/** Kinds that move nothing of the service themselves. */
+const WITHOUT_RUN = ['rehearsal', 'checks', 'chaos'];
 const ofTypes = (types: readonly string[]): string =>
   `WorkflowType IN (${types.map((type) => `"${type}"`).join(', ')})`;
 
@@ -75,11 +77,11 @@ export async function readRuns({ client, topology, registry, log, signal, everyM
   }
 }
 
-/** Others than full drills have no run beside their turn; those of a full one are told by the drill itself. */
+/** Drills that hold no lock have no other workflow than their turn; those that move something are told by the drill itself. */
 function isTold({ drill, record }: Pick<ClosedRun, 'record' | 'drill'>, type: string, { services }: Topology): boolean {
   const service = (drill ?? record)?.service;
   if (service !== undefined && services[service] === undefined) return false;
-  return type !== TURN || drill?.kind === 'rehearsal' || drill?.kind === 'checks';
+  return type !== TURN || (drill !== null && WITHOUT_RUN.includes(drill.kind ?? 'full'));
 }
 
 function publishTopology(registry: Registry, { services, drills }: Topology, now: number): void {

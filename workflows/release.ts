@@ -46,7 +46,7 @@ export async function release(input: unknown): Promise<RunRecord> {
     await Promise.all(run.undo.pending().map((entry) => putBack(run, entry).catch(() => undefined)));
     run.close(run.acted ? 'needsHuman' : 'refused', cause.message);
     showProgress(run);
-    throw ApplicationFailure.nonRetryable(cause.message, cause.type, run.record);
+    throw ApplicationFailure.nonRetryable(cause.message, run.acted ? 'NeedsHuman' : cause.type, run.record);
   }
 }
 

@@ -277,10 +277,7 @@ function declareSpeak(program: Command, load: Load): void {
       .addOption(by());
   load(message('pause', 'pause before the next stage or weight'), () => import('./verbs/pause.ts'));
   load(message('resume', 'go on after a pause; end a halt, with --reason'), () => import('./verbs/resume.ts'));
-  load(
-    message('retry', 'try again what failed').argument('[step]', 'one step; without it, all that failed'),
-    () => import('./verbs/retry.ts'),
-  );
+  load(message('retry', 'try again everything that failed'), () => import('./verbs/retry.ts'));
   load(
     message('skip', 'go on without a failed step; needs --reason').argument('<step>'),
     () => import('./verbs/skip.ts'),

@@ -127,7 +127,7 @@ describe('generated parts', () => {
       pause: 'pause before the next stage or weight; takes effect outside the freeze',
       resume: 'go on after a pause',
       skip: 'go on without a failed step; never claim, fence, catch-up, promote, verify or route',
-      retry: 'try again what failed; `step` for one of them',
+      retry: 'try again everything that failed',
       abort: 'stop; see below',
       escalate: 'turn the run into an unplanned one from where it is; `to` may be the old source',
       withdraw: 'end a run that has done nothing yet',

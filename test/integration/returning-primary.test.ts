@@ -168,4 +168,16 @@ test('without Temporal, and so without a guard, the watchdog still alarms', asyn
     async () => (lines('ALARM twoWritable') > alarms ? true : undefined),
     60_000,
   );
-}, 120_000);
+  // One that begins without Temporal watches as well, and takes up its work as soon as that is back.
+  const [before, started] = [lines('ALARM twoWritable'), lines('worker started')];
+  await world.lab.kill({ what: 'worker', where: 'control' });
+  await world.lab.start({ what: 'worker', where: 'control' });
+  await until(
+    'the alarm of a worker that has not seen Temporal',
+    async () => (lines('ALARM twoWritable') > before ? true : undefined),
+    60_000,
+  );
+  expect(lines('worker started')).toBe(started);
+  await world.lab.start({ what: 'temporal' });
+  await until('the worker is at work', async () => (lines('worker started') > started ? true : undefined), 60_000);
+}, 240_000);

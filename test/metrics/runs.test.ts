@@ -196,6 +196,7 @@ describe('the reading', () => {
         ended('a', 'COMPLETED', 1_000),
         ended('t', 'COMPLETED', 500, { type: 'drillTurn', workflowId: 'drill/shop' }),
         ended('u', 'COMPLETED', 600, { type: 'drillTurn', workflowId: 'drill/shop' }),
+        ended('v', 'FAILED', 700, { type: 'drillTurn', workflowId: 'drill/shop' }),
       ],
       results: {
         a: planned(),
@@ -203,6 +204,7 @@ describe('the reading', () => {
         t: { service: 'checkout', kind: 'checks', verdict: 'passed', legs: [] },
         // The drill itself tells of this one.
         u: { service: 'checkout', verdict: 'passed', legs: [] },
+        v: { service: 'checkout', kind: 'chaos', verdict: 'failed', legs: [] },
       },
     };
     const { client, asked } = temporal(lists);
@@ -218,11 +220,13 @@ describe('the reading', () => {
     expect(value(`rampart_service_info{service="checkout",tier="${checkout.tier.name}",guarded="true"}`)).toBe(1);
     expect(value('rampart_last_drill_pass_timestamp_seconds{service="checkout",kind="checks"}')).toBe(0.5);
     expect(value('rampart_last_drill_timestamp_seconds{service="checkout",kind="full"}')).toBeUndefined();
+    expect(value('rampart_last_drill_timestamp_seconds{service="checkout",kind="chaos"}')).toBe(0.7);
+    expect(value('rampart_last_drill_success{service="checkout",kind="chaos"}')).toBe(0);
     expect(value('rampart_drill_overdue_after_seconds{service="checkout",kind="checks"}')).toBe(86_400);
     const twice = value('rampart_drill_overdue_after_seconds{service="checkout",kind="full"}')! / 86_400;
     expect(twice).toBeGreaterThan(170);
     expect(twice).toBeLessThan(190);
-    expect(asked.filter((one) => one.length === 1)).toEqual(['t', 'u', 'a', 'b']);
+    expect(asked.filter((one) => one.length === 1)).toEqual(['t', 'u', 'v', 'a', 'b']);
     expect(registry.render()).not.toContain('somebody');
   });
 

@@ -52,22 +52,25 @@ test('a topology that could never be read is not made up', async () => {
 describe('who holds the lock', () => {
   /** Temporal with one completed failover and its list of runs, and a run that is at work or not. */
   function temporal() {
-    const state = { lists: true, listed: true, runId: 'a', running: false, asked: 0 };
+    const state = {
+      ...{ lists: true, listed: true, runId: 'a', running: false, asked: 0, type: 'failover' },
+      result: { outcome: 'completed', pointOfNoReturn: { crossedAt: AT } } as unknown,
+    };
     const client = {
       withDeadline: (_: number, call: () => Promise<unknown>) => call(),
       workflow: {
         getHandle: () => ({
           describe: async () => ({
-            ...{ runId: state.runId, type: 'failover', startTime: new Date(AT) },
+            ...{ runId: state.runId, type: state.type, startTime: new Date(AT) },
             status: { name: state.running ? 'RUNNING' : 'COMPLETED' },
             closeTime: state.running ? undefined : new Date(AT + 1_000),
           }),
-          result: async () => ({ outcome: 'completed', pointOfNoReturn: { crossedAt: AT } }),
+          result: async () => state.result,
         }),
         async *list() {
           state.asked += 1;
           if (!state.lists) throw new Error('visibility is away');
-          if (state.listed) yield { runId: 'a', type: 'failover', closeTime: new Date(AT + 1_000) };
+          if (state.listed) yield { runId: 'a', type: state.type, closeTime: new Date(AT + 1_000) };
         },
       },
     } as unknown as Client;
@@ -103,6 +106,17 @@ describe('who holds the lock', () => {
     const { state, guard } = temporal();
     state.listed = false;
     expect(await guard.lock('failover/checkout')).toEqual({ run: null, lastProof: proof });
+  });
+
+  test.each([
+    ['a full drill that has passed is one', { verdict: 'passed', kind: 'full' }, true],
+    ['a full drill that has not passed is none', { verdict: 'failed', kind: 'full' }, false],
+    ['a drill of part of the traffic is none', { verdict: 'passed', kind: 'rampOnly' }, false],
+  ])('with a proof: %s', async (_, result, proves) => {
+    const { state, guard } = temporal();
+    Object.assign(state, { type: 'drill', result });
+    const lastProof = proves ? { ...proof, type: 'drill' } : null;
+    expect(await guard.lock('failover/checkout')).toEqual({ run: null, lastProof });
   });
 
   test('and lists that are away are not asked with every look', async () => {

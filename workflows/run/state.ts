@@ -302,6 +302,8 @@ export class Run {
     this.record.outcome = outcome;
     this.record.text = text;
     this.record.endedAt = Date.now();
+    // What was not watched to its end will not be any more.
+    for (const weight of this.record.ramp) if (weight.bake === 'running') weight.bake = 'inconclusive';
     this.record.loss = lossOfAll(this.earlierLoss, this.loss);
     this.record.objectives = assessObjectives(this.record);
     this.phase = 'closed';

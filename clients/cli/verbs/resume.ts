@@ -7,8 +7,8 @@ import { speaker, withTemporal } from '../session.ts';
 import { haltFor } from '../topology.ts';
 import { type SayOptions, say } from './say.ts';
 
-/** How long this waits for what the halt has stopped to be put back, in milliseconds; it goes on by itself. */
-const CLOSE_MS = 30_000;
+/** How long this waits for what the halt has stopped to be put back, in milliseconds: a replica is told for two minutes. */
+const CLOSE_MS = 180_000;
 
 /** `rampart resume <service>`: ends the halt of the service if there is one, else lets its paused run go on. */
 export async function run(cli: Cli, args: string[], options: SayOptions): Promise<ExitCode> {
