@@ -36,7 +36,8 @@ async function connect(
   let saidAt: number | null = null;
   while (!signal.aborted) {
     try {
-      const connection = await NativeConnection.connect(options);
+      const connection = await orEnded(NativeConnection.connect(options), signal);
+      if (connection === null) return null;
       if (saidAt !== null) log.info(`Temporal at ${address} answers`);
       return connection;
     } catch (error) {
@@ -51,4 +52,16 @@ async function connect(
     await sleep(AGAIN_MS, undefined, { signal }).catch(() => undefined);
   }
   return null;
+}
+
+/** A server that takes the connection and says nothing is given half a minute: too long for a process that is to stop. */
+async function orEnded(connecting: Promise<NativeConnection>, signal: AbortSignal): Promise<NativeConnection | null> {
+  const ended = new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
+  const first = await Promise.race([connecting, ended]);
+  if (first === null)
+    void connecting.then(
+      (late) => late.close(),
+      () => undefined,
+    );
+  return first;
 }
