@@ -21,6 +21,11 @@ export function verdictOfDrill({ verdict }: DrillRecord): Verdict {
   return verdict === null ? 'running' : VERDICTS[verdict];
 }
 
+/** Whether it shows that the service moves: a plan, checks, or part of the traffic show nothing of the data's way. */
+export function drillProves({ verdict, kind = 'full' }: DrillRecord): boolean {
+  return verdict === 'passed' && kind === 'full';
+}
+
 /** `Drill quarterly of checkout, eu-west → eu-central` */
 export function drillTitle({ name, service, from, to }: DrillRecord): string {
   const way = from === null && to === null ? '' : `, ${direction(from, to)}`;

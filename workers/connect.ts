@@ -59,9 +59,7 @@ async function orEnded(connecting: Promise<NativeConnection>, signal: AbortSigna
   const ended = new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
   const first = await Promise.race([connecting, ended]);
   if (first === null)
-    void connecting.then(
-      (late) => late.close(),
-      () => undefined,
-    );
+    // Whatever becomes of it: the process ends.
+    void connecting.then((late) => late.close()).catch(() => undefined);
   return first;
 }

@@ -2,6 +2,7 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { GuardDeps } from '../activities/guarding.ts';
 import { clock } from '../drivers/clock.ts';
+import { drillProves } from '../evidence/drill.ts';
 import type { DrillRecord, RunRecord } from '../evidence/record.ts';
 import { metrics } from '../metrics/process.ts';
 import type { LastProof, LiveRun } from '../plan/health/model.ts';
@@ -18,6 +19,8 @@ const CALL_MS = 5_000;
 const LISTS_AGAIN_MS = 30_000;
 /** Past runs looked at for one that went through. */
 const LOOK_BACK = 5;
+/** Listed at once: drills of other kinds may lie between. */
+const PAGE = 50;
 /** What a watch has read is shown no more when nothing is read again within this time at least, in milliseconds. */
 const FRESH_MS = 60_000;
 /** Runs that promote; of drills the full ones. */
@@ -82,7 +85,10 @@ async function lastProof(client: Client, workflowId: string, ended: Ended | null
   const types = PROVING.map((type) => `"${type}"`).join(', ');
   const query = `WorkflowId = "${workflowId}" AND ExecutionStatus = "Completed" AND WorkflowType IN (${types})`;
   let looked = 0;
-  for await (const one of client.workflow.list({ query, pageSize: LOOK_BACK })) {
+  for await (const one of client.workflow.list({ query, pageSize: PAGE })) {
+    // However many of them there are, they are no reason to look no further.
+    const kind = one.memo?.kind;
+    if (kind !== undefined && kind !== 'full') continue;
     const proof = await proofOf(client, workflowId, one);
     if (proof !== null) return proof;
     looked += 1;
@@ -97,19 +103,13 @@ async function proofOf(
   { runId, type, closeTime }: Ended,
 ): Promise<LastProof | null> {
   const result: unknown = await client.workflow.getHandle(workflowId, runId).result();
-  if (!(type === 'drill' ? drillProves(result) : runProves(result))) return null;
+  if (!(type === 'drill' ? drillProves(result as DrillRecord) : runProves(result))) return null;
   return { runId, type, at: closeTime?.getTime() ?? Date.now() };
 }
 
 function runProves(result: unknown): boolean {
   const record = result as Partial<RunRecord> | null;
   return record?.outcome === 'completed' && record.pointOfNoReturn?.crossedAt != null;
-}
-
-/** A plan, checks, or part of the traffic show nothing of the data's way. */
-function drillProves(result: unknown): boolean {
-  const record = result as Partial<DrillRecord> | null;
-  return record?.verdict === 'passed' && (record.kind ?? 'full') === 'full';
 }
 
 /** One reading for all who ask within its time; a failed one is not kept. */

@@ -1,3 +1,4 @@
+/** A worker process: the control place runs workflows and general steps, a region's place runs steps near its systems. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';

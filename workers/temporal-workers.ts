@@ -147,17 +147,17 @@ export async function runTemporalWorkers(connected: Connected): Promise<void> {
   health?.attach(workers[0]!, connection);
   const stop = new AbortController();
   const keeping =
-    guarding === null ? null : keepGuards({ client, topology: guardDeps.topology, log: log, signal: stop.signal });
+    guarding === null ? null : keepGuards({ client, topology: guardDeps.topology, log, signal: stop.signal });
   const reading =
     guarding === null
       ? null
-      : readRuns({ client, topology: guardDeps.topology, registry: metrics, log: log, signal: stop.signal });
+      : readRuns({ client, topology: guardDeps.topology, registry: metrics, log, signal: stop.signal });
   const filing =
     place.region === null
       ? keepReports({
           temporal: temporalOf(client, connection),
           topology: deps.topology,
-          log: log,
+          log,
           signal: stop.signal,
         })
       : null;

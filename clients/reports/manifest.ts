@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { phasesOf, timesOf } from '../../evidence/clocks.ts';
-import { drillEvidence, isDrill, verdictOfDrill } from '../../evidence/drill.ts';
+import { drillEvidence, drillProves, isDrill, verdictOfDrill } from '../../evidence/drill.ts';
 import { recoveryPointMs } from '../../evidence/objectives.ts';
 import type { DrillRecord } from '../../evidence/record.ts';
 import { ENDINGS, FORMATS, renderDrill, renderReport } from '../../evidence/render.ts';
@@ -159,8 +159,7 @@ export function summaryOfDrill(drill: DrillRecord): Summary {
     rpoMs: there?.rpoMs ?? null,
     machineMs: sum('machineMs'),
     peopleMs: sum('peopleMs'),
-    // A plan, checks, or part of the traffic show nothing of the data's way.
-    proves: drill.verdict === 'passed' && (drill.kind ?? 'full') === 'full',
+    proves: drillProves(drill),
     nextDueAt: there?.nextDueAt ?? null,
   };
 }

@@ -134,6 +134,10 @@ const EXCEPTIONS: Record<string, { may: string[]; because: string }> = {
     may: ['clients/connection.ts', 'clients/reports/open.ts', 'clients/reports/sweep.ts'],
     because: 'it files by itself what `rampart report file` files',
   },
+  'workers/guard-deps.ts': {
+    may: ['evidence/drill.ts'],
+    because: 'the guard and the reports say alike which drills are a proof',
+  },
   'workers/drill-deps.ts': {
     may: ['clients/reports/file.ts', 'clients/reports/open.ts'],
     because: 'whether a drill has ever passed stands in the reports that are filed',

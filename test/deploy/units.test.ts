@@ -42,7 +42,7 @@ describe('systemd units', () => {
   });
 
   it('wait longer than a worker may take to end', () => {
-    const force = /SHUTDOWN_FORCE = '(\d+)s'/.exec(file('workers/main.ts'))![1];
+    const force = /SHUTDOWN_FORCE = '(\d+)s'/.exec(file('workers/temporal-workers.ts'))![1];
     for (const { service } of workers) expect(Number(service.TimeoutStopSec![0])).toBeGreaterThan(Number(force));
     // The webhooks' answers are due within the slowest message's time.
     const slowest = /DEADLINE_MS = (\d)_(\d+);/.exec(file('clients/webhooks/server.ts'))!.slice(1).join('');

@@ -54,6 +54,7 @@ describe('who holds the lock', () => {
   function temporal() {
     const state = {
       ...{ lists: true, listed: true, runId: 'a', running: false, asked: 0, type: 'failover' },
+      newer: [] as object[],
       result: { outcome: 'completed', pointOfNoReturn: { crossedAt: AT } } as unknown,
     };
     const client = {
@@ -70,6 +71,7 @@ describe('who holds the lock', () => {
         async *list() {
           state.asked += 1;
           if (!state.lists) throw new Error('visibility is away');
+          yield* state.newer;
           if (state.listed) yield { runId: 'a', type: state.type, closeTime: new Date(AT + 1_000) };
         },
       },
@@ -117,6 +119,13 @@ describe('who holds the lock', () => {
     Object.assign(state, { type: 'drill', result });
     const lastProof = proves ? { ...proof, type: 'drill' } : null;
     expect(await guard.lock('failover/checkout')).toEqual({ run: null, lastProof });
+  });
+
+  test('with a proof that is older than any number of drills which could be none', async () => {
+    const { state, guard } = temporal();
+    const drill = { runId: 'd', type: 'drill', memo: { kind: 'rampOnly' }, closeTime: new Date(AT + 2_000) };
+    Object.assign(state, { runId: 'b', running: true, newer: Array.from({ length: 20 }, () => drill) });
+    expect(await guard.lock('failover/checkout')).toEqual({ run, lastProof: proof });
   });
 
   test('and lists that are away are not asked with every look', async () => {

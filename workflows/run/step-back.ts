@@ -1,4 +1,5 @@
 /** The ramp's way back (I5, I7): every edge router returns to the last weights that passed their bake. */
+import { patched } from '@temporalio/workflow';
 import type { Weights } from '../../drivers/ports.ts';
 import type { Stage, Step } from '../../plan/model.ts';
 import { causeOf } from './errors.ts';
@@ -44,7 +45,11 @@ export async function stepBack(run: Run, ramp: Stage): Promise<string> {
       run.weights[router] = weights;
       run.trafficPercent = passed?.percent ?? 0;
       for (const r of run.record.ramp)
-        if (r.router === router && r !== passed && r.bake !== 'passed') r.steppedBack = true;
+        if (r.router === router && r !== passed && r.bake !== 'passed') {
+          r.steppedBack = true;
+          // Nobody has watched it, and what a later try comes to is no verdict on this one.
+          if (r.bake === 'running' && patched('bake-that-never-ran')) r.bake = 'inconclusive';
+        }
       said.push(receipt.summary);
     } catch (error) {
       const cause = causeOf(error);

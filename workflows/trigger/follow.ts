@@ -90,7 +90,7 @@ async function start(
     return null;
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    const text = `${lock} is held by a run, which is told; to turn that one into the rescue: rampart escalate ${trigger.service} (a ramp takes none: abort it, then rampart start failover ${trigger.service} --mode unplanned)`;
+    const text = `${lock} is held by a run, which is told; to turn that one into the rescue: rampart escalate ${trigger.service} (a traffic ramp takes none: rampart abort ${trigger.service}, then rampart start failover ${trigger.service} --to ${trigger.to} --mode unplanned)`;
     if (state.kept !== text) {
       state.kept = text;
       state.note(text);

@@ -252,7 +252,11 @@ describe('a lock that is held', () => {
     await run.harness.advance(3 * MINUTE);
     const messages = ((await other.query('evidence')) as RunRecord).messages.filter(({ verb }) => verb === 'note');
     expect(messages).toHaveLength(1);
-    expect(run.told).toEqual([expect.stringContaining('rampart escalate checkout')]);
+    expect(run.told).toEqual([
+      expect.stringMatching(
+        /rampart escalate checkout .*rampart start failover checkout --to eu-central --mode unplanned/,
+      ),
+    ]);
     await other.update('abort', { by: 'bob', reason: 'the alert is about the same' });
     await run.until(({ run: child }) => child !== null);
     expect((await run.gate()).name).toBe('cutover');

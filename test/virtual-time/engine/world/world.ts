@@ -290,6 +290,9 @@ export class ModelWorld {
         return this.database(name).rejoin(at, token, input.primary as string);
       case 'rebuild':
         return this.database(name).rebuild(at, token, input.primary as string);
+      case 'release':
+        this.log.push({ at: this.now, what: `the old data of ${name} in ${at} is let go of` });
+        return this.#receipt(`deleted what was kept in ${at}`);
       case 'finalObservation':
         return this.#oneWritable(name);
       case 'saveRouter':
