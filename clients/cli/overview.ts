@@ -7,17 +7,19 @@ import { lockOf, type Service, type Topology } from '../../topology/model.ts';
 import { inTime } from '../ask.ts';
 import { connect, runLink, type Temporal } from '../connection.ts';
 import { type View, viewOf } from '../follow.ts';
-import { findRun } from '../runs.ts';
+import { findOpenHalt } from '../halts.ts';
+import { findRun, type RunRef } from '../runs.ts';
 import { startPlan } from '../start.ts';
 import type { Cli } from './cli.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { explain } from './explain.ts';
 import { lookHere } from './look-here.ts';
 import { clock } from './render/facts.ts';
+import { haltedAnswer } from './render/halt.ts';
 import { activeRegion } from './render/look.ts';
 import { changeLine, overviewLines } from './render/overview.ts';
 import { Screen } from './render/screen.ts';
-import { requireTopology } from './topology.ts';
+import { haltOfLock, requireTopology } from './topology.ts';
 
 export interface OverviewOptions {
   watch: boolean;
@@ -42,6 +44,8 @@ export interface ServiceRow {
   observed: Observed | null;
   /** The run that is on, or the last one; `null` when there is none or Temporal does not answer. */
   view: View | null;
+  /** The halt that is open; `null` when there is none or Temporal does not answer. */
+  halt: RunRef | null;
 }
 
 const INTERVAL_MS = 2_000;
@@ -169,11 +173,12 @@ async function rowOf(
   lost: (error: unknown) => null,
 ): Promise<ServiceRow> {
   const lock = lockOf(service);
-  const [observed, view] = await Promise.all([
+  const [observed, view, halt] = await Promise.all([
     how === 'no' ? null : how === 'here' ? observeHere(cli, topology, service) : observeByWorkers(temporal, service),
     temporal === null ? null : newest(temporal, lock).catch(lost),
+    temporal === null ? null : findOpenHalt(temporal, haltOfLock(lock)).catch(lost),
   ]);
-  return { service, lock, observed, view };
+  return { service, lock, observed, view, halt };
 }
 
 async function newest(temporal: Temporal, lock: string): Promise<View | null> {
@@ -212,7 +217,7 @@ async function observeByWorkers(temporal: Temporal | null, service: Service): Pr
 }
 
 /** A service as programs get it. Field names are a promise, see docs/cli.md. */
-function rowAnswer({ service, lock, observed, view }: ServiceRow, temporal: Temporal | null): object {
+function rowAnswer({ service, lock, observed, view, halt }: ServiceRow, temporal: Temporal | null): object {
   const run = view?.run ?? null;
   const ended = view?.ending ?? null;
   const common = run !== null && {
@@ -236,6 +241,7 @@ function rowAnswer({ service, lock, observed, view }: ServiceRow, temporal: Temp
     unseen: observed?.unseen ?? [],
     weights: observed?.weights ?? {},
     lag: observed?.lag ?? {},
+    halted: haltedAnswer(halt),
     run:
       common && ended === null
         ? {

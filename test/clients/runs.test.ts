@@ -54,7 +54,20 @@ describe('before any run', () => {
     expect(keys(answer.temporal)).toEqual(['address', 'error', 'namespace', 'ui']);
     expect(keys(answer.services[0])).toEqual(
       [
-        ...['active', 'home', 'lag', 'last', 'lock', 'observedAt', 'observedBy', 'owner', 'run', 'service', 'state'],
+        ...[
+          'active',
+          'halted',
+          'home',
+          'lag',
+          'last',
+          'lock',
+          'observedAt',
+          'observedBy',
+          'owner',
+          'run',
+          'service',
+          'state',
+        ],
         ...['text', 'tier', 'unseen', 'weights'],
       ].sort(),
     );
@@ -151,7 +164,7 @@ describe('a move', () => {
     expect(out).toContain('Gate cutover.1: ');
     expect(code).toBe(3);
     const { json, code: again } = await run(['status', 'checkout', '--json']);
-    expect(keys(json())).toEqual(RUN_KEYS);
+    expect(keys(json())).toEqual([...RUN_KEYS, 'halted'].sort());
     expect(json()).toMatchObject({ state: 'running', outcome: null, status: { gate: { id: 'cutover.1' } } });
     expect(again).toBe(3);
   });

@@ -399,6 +399,12 @@ test('a halt: the run pauses, the replica applies no more, a new run needs the o
   expect(record.observed!.samples['orders-db']!.length).toBeGreaterThan(0);
   expect((await run.status()).paused).toMatchObject({ by: 'halt/checkout' });
   expect((await cli('status', 'checkout')).out).toMatch(/^HALTED since .*rampart halt checkout says why/);
+  expect((await cli('status', '--observe', 'no')).out).toMatch(/checkout: HALTED since .*rampart resume checkout/);
+  const open = { workflowId: 'halt/checkout', startedAt: expect.any(Number) };
+  const answer = async (...args: string[]): Promise<object> =>
+    JSON.parse((await cli('status', ...args, '--json')).out) as object;
+  expect(await answer('checkout')).toMatchObject({ action: 'failover', halted: open });
+  expect(await answer('--observe', 'no')).toMatchObject({ services: [{ service: 'checkout', halted: open }] });
   await run.send('abort', { by: PERSON });
   await run.ended();
   // Data is not moved without a word about the halt, and with it only after the replica goes on.

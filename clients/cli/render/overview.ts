@@ -4,6 +4,7 @@ import type { Paint } from '../cli.ts';
 import type { Observed, ServiceRow } from '../overview.ts';
 import { nextCommands } from './commands.ts';
 import { ago, lagText } from './facts.ts';
+import { haltedLine } from './halt.ts';
 import { activeRegion } from './look.ts';
 import { outcomePainted, phaseText } from './run.ts';
 import { table } from './table.ts';
@@ -11,7 +12,8 @@ import { table } from './table.ts';
 export function overviewLines(rows: readonly ServiceRow[], paint: Paint, now: number): string[] {
   const head = ['SERVICE', 'TIER', 'ACTIVE', 'TRAFFIC', 'LAG', 'RUN'].map((text) => paint.dim(text));
   const lines = table([head, ...rows.map((row) => cells(row, paint, now))]);
-  for (const { service, observed } of rows) {
+  for (const { service, observed, halt } of rows) {
+    if (halt !== null) lines.push(`${service.name}: ${haltedLine(service.name, halt, paint)}`);
     if (observed === null) continue;
     if (activeRegion(observed) === null || observed.classified.state !== 'steady') {
       lines.push(`${service.name}: ${observed.classified.text}`);
@@ -32,9 +34,9 @@ export function overviewLines(rows: readonly ServiceRow[], paint: Paint, now: nu
 }
 
 /** What of a service is worth a line when it changes: nothing in it moves with the clock alone. */
-export function changeLine({ service, observed, view }: ServiceRow, paint: Paint): string {
+export function changeLine({ service, observed, view, halt }: ServiceRow, paint: Paint): string {
   const running = view !== null && view.ending === null;
-  const parts = [active(observed, service.home, paint), traffic(observed)];
+  const parts = [halt === null ? '' : paint.red('HALTED'), active(observed, service.home, paint), traffic(observed)];
   if (running) parts.push(run(view, paint, 0));
   else if (view?.ending) parts.push(`last: ${actionText(view.run.type)} ${outcomePainted(view.ending.outcome, paint)}`);
   return `${service.name}: ${parts.filter((part) => part !== '').join('; ')}`;

@@ -8,6 +8,7 @@ import { badInput, EXIT, type ExitCode } from '../exit.ts';
 import { lookHere } from '../look-here.ts';
 import { readTimeout } from '../options.ts';
 import { overview } from '../overview.ts';
+import { haltedAnswer, haltedLine } from '../render/halt.ts';
 import { lookLines } from '../render/look.ts';
 import { endingLines, runLines } from '../render/run.ts';
 import { runAnswer } from '../render/run-json.ts';
@@ -31,23 +32,26 @@ export async function run(cli: Cli, args: string[], options: StatusOptions): Pro
   return withTemporal(cli, service, async (temporal) => {
     const lock = await lockFor(cli, service);
     const halt = await findOpenHalt(temporal, haltOfLock(lock));
-    if (halt !== null)
-      cli.print(
-        `${cli.paint.red('HALTED')} since ${new Date(halt.startedAt).toISOString()}: rampart halt ${service} says why, rampart resume ${service} ends it\n`,
-      );
+    if (halt !== null) cli.print(`${haltedLine(service, halt, cli.paint)}\n`);
     const ref = await findRun(temporal, lock);
     if (options.watch === true && ref !== null && ref.closedAt === null) {
       cli.print(linkLine(temporal, ref));
       return watch(cli, temporal, ref, { service, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
     }
-    if (ref === null) return neverRun(cli, service, how !== 'no');
-    return once(cli, temporal, service, ref);
+    if (ref === null) return neverRun(cli, service, how !== 'no', halt);
+    return once(cli, temporal, service, ref, halt);
   });
 }
 
-async function once(cli: Cli, temporal: Temporal, service: string, ref: RunRef): Promise<ExitCode> {
+async function once(
+  cli: Cli,
+  temporal: Temporal,
+  service: string,
+  ref: RunRef,
+  halt: RunRef | null,
+): Promise<ExitCode> {
   const view = await viewOf(temporal, ref);
-  cli.answer(runAnswer(temporal, service, view));
+  cli.answer({ ...runAnswer(temporal, service, view), halted: haltedAnswer(halt) });
   const now = Date.now();
   if (view.ending !== null) {
     for (const line of endingLines(view.ending, { ...ref, service }, cli.paint, now)) cli.print(line);
@@ -68,10 +72,11 @@ async function once(cli: Cli, temporal: Temporal, service: string, ref: RunRef):
 }
 
 /** A service that has never been moved: what can be seen of it from here. */
-async function neverRun(cli: Cli, name: string, observe: boolean): Promise<ExitCode> {
+async function neverRun(cli: Cli, name: string, observe: boolean, halt: RunRef | null): Promise<ExitCode> {
   const topology = await findTopology(cli);
+  const halted = haltedAnswer(halt);
   if (topology === null || !observe) {
-    cli.answer({ service: name, state: 'none', text: 'no run yet' });
+    cli.answer({ service: name, state: 'none', text: 'no run yet', halted });
     cli.print(`${name}: no run yet`);
     return EXIT.done;
   }
@@ -84,6 +89,7 @@ async function neverRun(cli: Cli, name: string, observe: boolean): Promise<ExitC
     observed: look.classified,
     observedAt: look.at,
     unseen: look.unseen,
+    halted,
   });
   cli.print(`${cli.paint.bold(name)}: no run yet`);
   for (const line of lookLines(look, cli.paint, Date.now())) cli.print(line);
