@@ -2,13 +2,16 @@
 // Arguments go to vitest, and then only the tests run: `./rampart test test/lab`, `./rampart test -t ramp`.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const bin = (file) => join(root, 'node_modules', file);
 const chosen = process.argv.slice(2);
-const counts = { passed: 0, failed: 0 };
+let passed = 0;
+/** A line for everything that failed: said once more at the end, where a log that was cut still has it. */
+const failures = [];
 
 function run(file, args) {
   return spawnSync(process.execPath, [file, ...args], { cwd: root, stdio: 'inherit' });
@@ -17,7 +20,20 @@ function run(file, args) {
 function check(title, file, args) {
   console.log(`\n${title}`);
   const { status } = run(file, args);
-  counts[status === 0 ? 'passed' : 'failed'] += 1;
+  if (status === 0) passed += 1;
+  else failures.push(title);
+}
+
+/** What failed of one file: its tests, or the file itself where none of them ran. */
+function failuresOf(file) {
+  const name = relative(root, file.name);
+  const tests = file.assertionResults.filter((test) => test.status === 'failed');
+  if (tests.length === 0) return file.status === 'failed' ? [`${name}: ${firstLine(file.message)}`] : [];
+  return tests.map((test) => `${name} > ${test.fullName}: ${firstLine(test.failureMessages[0])}`);
+}
+
+function firstLine(message = '') {
+  return stripVTControlCharacters(message).split('\n', 1)[0].slice(0, 300);
 }
 
 if (chosen.length === 0) {
@@ -37,12 +53,14 @@ const vitest = run(bin('vitest/vitest.mjs'), [
 ]);
 try {
   const results = JSON.parse(readFileSync(output, 'utf8'));
-  counts.passed += results.numPassedTests;
-  counts.failed += results.numFailedTests;
-  // A file that does not load has no tests to count, and an error outside a test fails the run as well.
-  if (results.numFailedTests === 0 && vitest.status !== 0) counts.failed += Math.max(1, results.numFailedTestSuites);
+  passed += results.numPassedTests;
+  failures.push(...results.testResults.flatMap(failuresOf));
+  // An error outside every test fails the run as well.
+  if (vitest.status !== 0 && results.testResults.every((file) => file.status !== 'failed'))
+    failures.push('an error outside the tests, told above');
 } catch {
-  counts.failed += 1;
+  failures.push('vitest left no results');
 }
-console.log(`\n${counts.passed} passed, ${counts.failed} failed`);
-process.exitCode = counts.failed === 0 ? 0 : 1;
+for (const failure of failures) console.log(`failed: ${failure}`);
+console.log(`\n${passed} passed, ${failures.length} failed`);
+process.exitCode = failures.length === 0 ? 0 : 1;
