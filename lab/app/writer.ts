@@ -48,8 +48,9 @@ export class Writer {
   async run(text: string, values: unknown[], deadline: number): Promise<pg.QueryResult> {
     for (;;) {
       await this.#untilWritable(deadline);
-      await this.#slot();
+      // Taken before the wait: a pool made meanwhile is the prober's, until it has found a writer.
       const pool = this.#pool;
+      await this.#slot();
       try {
         return await query(pool, text, values);
       } catch (error) {

@@ -5,6 +5,7 @@ import type { Acknowledgement } from '../../lab/load/ledger.ts';
 import type { GateView } from '../../workflows/contract.ts';
 import {
   type Actor,
+  asksOf,
   emptyTrace,
   type ProofSeen,
   type Trace,
@@ -151,6 +152,7 @@ function runEvents({ id, lock, history, record, gates, snapshots }: RunSeen): Tr
     };
     const decidedAt = record.decisions.filter((d) => d.gate === gate.id).map((d) => d.at);
     events.push({ at: gate.openedAt, ...shown, state: 'opened' });
+    for (const asks of asksOf(id, gate)) events.push({ at: gate.openedAt, ...asks });
     const next = gates[i + 1]?.openedAt ?? end;
     events.push({ at: Math.max(next, ...decidedAt) + 0.001, ...shown, state: 'closed' });
   }

@@ -408,6 +408,25 @@ const BAD: Array<[rule: string, name: string, says: string, trace: Trace]> = [
     ]),
   ],
   [
+    'I10',
+    'an override for what is mended',
+    'asks for targetCheck by name, and nothing that it shows needs it',
+    trace([
+      [0, gate('opened')],
+      [1, { kind: 'asks', run: RUN, gate: 'cutover.1', override: ['lowerTimeline'], shown: ['lowerTimeline'] }],
+      [
+        2,
+        {
+          kind: 'asks',
+          run: RUN,
+          gate: 'cutover.1',
+          override: ['lowerTimeline', 'targetCheck'],
+          shown: ['lowerTimeline'],
+        },
+      ],
+    ]),
+  ],
+  [
     'I11',
     'a password in a log',
     'a secret is in the worker',

@@ -701,6 +701,10 @@ const decisionsCountOnce: Predicate = {
         const key = `${event.run} ${event.gate}`;
         if (event.state === 'opened') open.set(key, event);
         else open.delete(key);
+      } else if (event.kind === 'asks') {
+        const gone = event.override.filter((code) => !event.shown.includes(code));
+        if (gone.length > 0)
+          broken(event.at, `${event.gate} asks for ${gone.join(', ')} by name, and nothing that it shows needs it`);
       } else if (event.kind === 'loss') stated.set(`${event.run} ${event.store}`, event);
       else if (event.kind === 'decision' && event.applied) {
         const gate = open.get(`${event.run} ${event.gate}`);

@@ -12,6 +12,7 @@
  */
 import type { FenceStrength, Json, LossStatement, Weights } from '../../drivers/ports.ts';
 import type { RunRecord } from '../../evidence/record.ts';
+import type { GateView } from '../../workflows/contract.ts';
 
 export type Actor = 'rampart' | 'system' | 'person' | 'unknown';
 
@@ -126,6 +127,8 @@ export type Happening =
       expiresAt: number;
       loss: LossStatement | null;
     }
+  /** Somebody looked at an open gate: what it asks to be accepted by name, and what of that its own facts stand for. */
+  | { kind: 'asks'; run: string; gate: string; override: string[]; shown: string[] }
   | {
       kind: 'decision';
       run: string;
@@ -193,4 +196,11 @@ export function parseTrace(text: string): Trace {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as unknown);
   return { ...(head as Omit<Trace, 'events'>), events: events as TraceEvent[] };
+}
+
+/** What somebody sees who looks at an open gate. The one before a promotion asks for reasons of its own: nothing of it. */
+export function asksOf(run: string, { id, name, needsOverride, facts }: GateView): Happening[] {
+  if (name === 'promote') return [];
+  const shown = facts.blockers.flatMap(({ override }) => (override === undefined ? [] : [override]));
+  return [{ kind: 'asks', run, gate: id, override: needsOverride, shown }];
 }

@@ -575,6 +575,18 @@ export const MUTATIONS: readonly Mutation[] = [
     patch: [{ find: 'if (open.approvals.some((d) => d.by === input.by))', put: 'if (false)' }],
   },
   {
+    name: 'asks-for-what-is-gone',
+    what: 'a gate goes on asking for an override that its facts no longer need',
+    focus: {
+      actions: PLANNED,
+      people: { ...CALM, lateMs: 70_000 },
+      gateMs: 120_000,
+      approvals: 1,
+      faults: [{ what: 'breakApp', region: B, ms: 12_000, when: { ms: 0 } }],
+    },
+    patch: [{ find: 'dropOverrides(run, open);', put: ';' }],
+  },
+  {
     name: 'holds-without-a-word',
     what: 'a run that holds does not say why',
     focus: {

@@ -1,5 +1,6 @@
 /** The people around a run: they look when they are called, decide well or badly, and say things out of turn. */
 import type { RunStatus } from '../../workflows/contract.ts';
+import { asksOf } from '../judge/trace.ts';
 import { Unavailable, type Workflow, type World } from '../virtual-time/harness.ts';
 import type { Fault, Scenario } from './scenario.ts';
 import type { SimWorld } from './world/world.ts';
@@ -62,6 +63,7 @@ export class Bystanders {
     }
     if (status.gate !== null) {
       this.#gatesSeen += 1;
+      for (const asks of asksOf(this.#workflow.runId, status.gate)) this.#world.say(asks);
       const first = !this.#keptWaiting.has(status.gate.name);
       this.#keptWaiting.add(status.gate.name);
       const expires = people.atPromotion === 'expire' && status.gate.name === 'promote';

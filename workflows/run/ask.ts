@@ -357,8 +357,17 @@ function showFacts(run: Run, open: OpenGate, facts: Facts): void {
     open.reason = `asked again: ${facts.classified.text}; loss ${lossText(facts.loss)}`;
     run.note(`gate ${was} is asked again as ${open.id}: the facts changed: ${facts.classified.text}`);
     run.tell('approval-required', asking(open), urgency(open));
-  }
+  } else dropOverrides(run, open);
   showProgress(run);
+}
+
+/** What a gate asked people to accept by name, and its facts no longer show, it asks no more: the asking stays. */
+function dropOverrides(run: Run, open: OpenGate): void {
+  const needs = needsOf(run, open.facts);
+  const gone = open.needsOverride.filter((code) => !needs.includes(code));
+  if (gone.length === 0 || !patched('overrides-of-shown-facts')) return;
+  open.needsOverride = open.needsOverride.filter((code) => needs.includes(code));
+  run.note(`gate ${open.id} needs the override ${gone.map((code) => `"${code}"`).join(', ')} no more`);
 }
 
 /** Override codes that an approval of these facts must carry. */

@@ -351,6 +351,60 @@ describe('overrides', () => {
   });
 });
 
+describe('an override of what is mended while somebody decides', () => {
+  const low = { component: 'orders-db', region: B, message: 'low on disk', remedy: 'Look at it.' };
+  const asked = async (): Promise<string> => {
+    run.model.findings = [{ ...low, code: 'postgres.disk', severity: 'blocker', override: 'diskLow' }];
+    await approve('bob');
+    await run.harness.runUntil(() => run.workflow.trace.some(({ name }) => name === 'assessFacts'));
+    const { id, needsOverride } = await run.gate();
+    expect([id, needsOverride]).toEqual(['cutover.2', ['diskLow']]);
+    await expect(approve('bob', { gate: id })).rejects.toThrow('approving this needs the override "diskLow"');
+    return id;
+  };
+
+  it('is asked for no more, at the same asking, and the log says so', async () => {
+    await start();
+    await run.gate();
+    const gate = await asked();
+    run.model.findings = [];
+    await run.harness.advance(2 * MINUTE);
+    const { id, needsOverride, facts } = await run.gate();
+    expect([id, needsOverride, facts.blockers]).toEqual([gate, [], []]);
+    expect(await run.workflow.currentDetails()).not.toContain('diskLow');
+    await approve('bob', { gate });
+    const record = await run.end();
+    expect(record.outcome).toBe('completed');
+    expect(record.decisions.map(({ override }) => override)).toEqual([[], []]);
+    expect(record.log.map(({ text }) => text)).toContain('gate cutover.2 needs the override "diskLow" no more');
+  });
+
+  it('lets the approval of whoever gave it stand, beside one without it', async () => {
+    await start({ required: 2 });
+    await run.gate();
+    await approve('eve');
+    const gate = await asked();
+    await approve('bob', { gate, override: ['diskLow'] });
+    run.model.findings = [];
+    await run.harness.advance(2 * MINUTE);
+    expect(await run.gate()).toMatchObject({ id: gate, needsOverride: [], approvedBy: ['bob'] });
+    await approve('eve', { gate });
+    expect((await run.end()).outcome).toBe('completed');
+  });
+
+  it('is asked for anew when it is there again', async () => {
+    await start();
+    await run.gate();
+    const gate = await asked();
+    run.model.findings = [];
+    await run.harness.advance(2 * MINUTE);
+    run.model.findings = [{ ...low, code: 'postgres.disk', severity: 'blocker', override: 'diskLow' }];
+    await approve('bob', { gate });
+    await run.harness.advance(MINUTE);
+    expect(await run.gate()).toMatchObject({ id: 'cutover.3', needsOverride: ['diskLow'] });
+  });
+});
+
 describe('a gate that stays open for a day', () => {
   it.each(['planned', 'unplanned'])('keeps its history short: %s', async (mode) => {
     await start(
