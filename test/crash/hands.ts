@@ -101,6 +101,32 @@ export async function openHands(suffix: string): Promise<Hands> {
     for (const pid of frozen) signal(pid, 'SIGCONT');
     frozen.clear();
   };
+  const startDead = async (): Promise<void> => {
+    const { members } = await lab.status();
+    const dead = members.filter(({ state }) => state === 'stopped');
+    for (const { kind, region } of dead)
+      await lab.start({
+        what: kind,
+        ...(kind === 'worker' || kind === 'app' ? { where: region ?? 'control' } : {}),
+      } as Target);
+    if (dead.length > 0) pids = pidsOf(await lab.status());
+  };
+  /**
+   * A worker that was frozen while it ran workflow code may die as it wakes: the SDK gives that code 5 s by the clock,
+   * and Node does not survive that bound (nodejs/node#38503). An init system starts it again.
+   */
+  const untilWorkers = async (): Promise<void> => {
+    let ready = false;
+    const waiting = world.untilWorkers().finally(() => {
+      ready = true;
+    });
+    waiting.catch(() => {});
+    while (!ready) {
+      await Promise.race([waiting.catch(() => {}), breathe(1_000)]);
+      if (!ready) await startDead();
+    }
+    await waiting;
+  };
   return {
     world,
     client,
@@ -165,20 +191,13 @@ export async function openHands(suffix: string): Promise<Hands> {
     wakeWorkers,
     mend: async () => {
       wakeWorkers();
-      const { members } = await lab.status();
-      const dead = members.filter(({ state }) => state === 'stopped');
-      for (const { kind, region } of dead)
-        await lab.start({
-          what: kind,
-          ...(kind === 'worker' || kind === 'app' ? { where: region ?? 'control' } : {}),
-        } as Target);
-      if (dead.length > 0) pids = pidsOf(await lab.status());
+      await startDead();
       await until(
         'the Temporal server answers',
         () => client.connection.ensureConnected().then(() => true as const),
         60_000,
       );
-      await world.untilWorkers();
+      await untilWorkers();
     },
     thaw: async () => {
       for (const region of frozenDatabases) freezePostgres(dataDir(region), false);
