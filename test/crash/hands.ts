@@ -117,15 +117,16 @@ export async function openHands(suffix: string): Promise<Hands> {
    */
   const untilWorkers = async (): Promise<void> => {
     let ready = false;
-    const waiting = world.untilWorkers().finally(() => {
+    const startWhatDied = async (): Promise<void> => {
+      while (!ready) {
+        await startDead();
+        await breathe(1_000);
+      }
+    };
+    const answering = world.untilWorkers().finally(() => {
       ready = true;
     });
-    waiting.catch(() => {});
-    while (!ready) {
-      await Promise.race([waiting.catch(() => {}), breathe(1_000)]);
-      if (!ready) await startDead();
-    }
-    await waiting;
+    await Promise.all([answering, startWhatDied()]);
   };
   return {
     world,

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import type { Action } from '../../plan/model.ts';
 import { SETTINGS } from './hands.ts';
 import { ABOUT, runMatrix } from './matrix.ts';
-import { commit, keepResults, readResults, sourcesDigest } from './results.ts';
+import { commit, keepOnly, keepResults, readResults, sourcesDigest } from './results.ts';
 
 const USAGE = `npm run crash-matrix -- [--only TEXT]… [--action failover,failback,trafficRamp] [--budget 20m] [--lanes N] [--again] [--red] [--missing]
 
@@ -62,6 +62,7 @@ export async function main(args: string[]): Promise<number> {
     isGreen: (id) => kept.get(id)?.verdict === 'green' && kept.get(id)?.sources === sources,
     until: values.budget === undefined ? Number.POSITIVE_INFINITY : Date.now() + millisOf(values.budget),
     lanes: values.lanes === undefined ? 1 : lanesOf(values.lanes),
+    exist: keepOnly,
     keep: (results, versions) =>
       keepResults(
         results[0]!.action,

@@ -27,6 +27,8 @@ export interface MatrixOptions {
   isGreen: (id: string) => boolean;
   /** No cell is begun after this moment, milliseconds since the epoch. */
   until: number;
+  /** Gets every cell that an action has, before any is run: results of others are of a plan that is no more. */
+  exist: (action: Action, ids: readonly string[]) => Promise<void>;
   /** Gets each result as it is there, with those of the cells that it stands for. */
   keep: (results: CellResult[], versions: Record<string, string>) => Promise<void>;
   /** Worlds side by side. */
@@ -65,10 +67,14 @@ export async function runMatrix(options: MatrixOptions): Promise<MatrixEnd> {
   let work: Work;
   try {
     for (const action of options.actions) {
-      const cells = await cellsFor(first, action, options.wanted);
+      const cells = await cellsFor(first, action);
+      await options.exist(
+        action,
+        cells.map(({ id }) => id),
+      );
       queues.set(
         action,
-        cells.sort((a, b) => options.rank(a) - options.rank(b)),
+        cells.filter(options.wanted).sort((a, b) => options.rank(a) - options.rank(b)),
       );
     }
     const total = left(queues);
@@ -237,15 +243,15 @@ function take({ queues, green, options }: Work, action: Action): Cell | undefine
 }
 
 /** The cells of an action, from the plan that it compiles to now. A failback is planned from the other side. */
-async function cellsFor(ground: Ground, action: Action, wanted: (cell: Cell) => boolean): Promise<Cell[]> {
+async function cellsFor(ground: Ground, action: Action): Promise<Cell[]> {
   const { active, other } = await ground.hands.world.sides();
   const home = ground.spec.regions[0]!.name;
   if (action === 'failback' && active === home) {
     // Same steps, the other way round: the compiler knows no other difference between them.
     const plan = await ground.plan('failover', { service: 'checkout', to: other });
-    return cellsOf(action, boundariesOf(plan)).filter(wanted);
+    return cellsOf(action, boundariesOf(plan));
   }
-  return cellsOf(action, boundariesOf(await ground.plan(action, { service: 'checkout', to: other }))).filter(wanted);
+  return cellsOf(action, boundariesOf(await ground.plan(action, { service: 'checkout', to: other })));
 }
 
 export const ABOUT =

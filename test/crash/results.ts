@@ -51,18 +51,32 @@ export async function keepResults(
   settings: object,
 ): Promise<void> {
   mkdirSync(folder(), { recursive: true });
+  await withLock(`${fileOf(action)}.lock`, () => {
+    const others = readResults(action).filter(({ id }) => !fresh.some((cell) => cell.id === id));
+    write(action, { about, versions, settings, cells: [...others, ...fresh] });
+  });
+}
+
+/**
+ * Drops the results of cells that an action no longer has: of steps with another name, say. They count for nothing.
+ * @param ids - of every cell that the action has
+ */
+export async function keepOnly(action: string, ids: readonly string[]): Promise<void> {
+  if (!existsSync(fileOf(action))) return;
+  await withLock(`${fileOf(action)}.lock`, () => {
+    const file = JSON.parse(readFileSync(fileOf(action), 'utf8')) as ResultFile;
+    const cells = file.cells.filter(({ id }) => ids.includes(id));
+    if (cells.length < file.cells.length) write(action, { ...file, cells });
+  });
+}
+
+function write(action: string, { cells, ...about }: ResultFile): void {
   const file = fileOf(action);
   const beside = `${file}.${process.pid}`;
-  await withLock(`${file}.lock`, () => {
-    const others = readResults(action).filter(({ id }) => !fresh.some((cell) => cell.id === id));
-    const cells = [...others, ...fresh].sort((a, b) => (a.id < b.id ? -1 : 1));
-    const head = JSON.stringify({ about, versions, settings }, null, 1).replace(/\n}$/, '');
-    writeFileSync(
-      beside,
-      `${head},\n "cells": [\n${cells.map((one) => `  ${JSON.stringify(one)}`).join(',\n')}\n ]\n}\n`,
-    );
-    renameSync(beside, file);
-  });
+  const head = JSON.stringify(about, null, 1).replace(/\n}$/, '');
+  const lines = cells.sort((a, b) => (a.id < b.id ? -1 : 1)).map((one) => `  ${JSON.stringify(one)}`);
+  writeFileSync(beside, `${head},\n "cells": [\n${lines.join(',\n')}\n ]\n}\n`);
+  renameSync(beside, file);
 }
 
 /** Digest of everything a cell's outcome depends on. */
