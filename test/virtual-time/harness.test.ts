@@ -107,6 +107,15 @@ describe('the harness', () => {
     await it.dispose();
   });
 
+  it('tells that a replay asked for something else than the first time', async () => {
+    const it = await world({});
+    const workflow = await it.start('wavering', { workflowId: 'w' });
+    await expect(it.replay()).rejects.toThrow(/w is not deterministic, activation 1:\nfirst .*\nreplay /);
+    await workflow.runUntilClosed();
+    await expect(it.replay()).rejects.toThrow(/w is not deterministic, activation 1:/);
+    await it.dispose();
+  });
+
   it('hands waiting activities to the workers that come up', async () => {
     const it = await world({});
     it.removeWorkers('rampart.eu');

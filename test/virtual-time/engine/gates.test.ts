@@ -352,9 +352,16 @@ describe('overrides', () => {
 });
 
 describe('an override of what is mended while somebody decides', () => {
-  const low = { component: 'orders-db', region: B, message: 'low on disk', remedy: 'Look at it.' };
+  const low = {
+    ...{ component: 'orders-db', region: B, code: 'postgres.disk', message: 'low on disk', remedy: 'Look at it.' },
+    ...{ severity: 'blocker' as const, override: 'diskLow' as const },
+  };
+  const mended = async (): Promise<void> => {
+    run.model.findings = [];
+    await run.harness.advance(2 * MINUTE);
+  };
   const asked = async (): Promise<string> => {
-    run.model.findings = [{ ...low, code: 'postgres.disk', severity: 'blocker', override: 'diskLow' }];
+    run.model.findings = [low];
     await approve('bob');
     await run.harness.runUntil(() => run.workflow.trace.some(({ name }) => name === 'assessFacts'));
     const { id, needsOverride } = await run.gate();
@@ -367,8 +374,7 @@ describe('an override of what is mended while somebody decides', () => {
     await start();
     await run.gate();
     const gate = await asked();
-    run.model.findings = [];
-    await run.harness.advance(2 * MINUTE);
+    await mended();
     const { id, needsOverride, facts } = await run.gate();
     expect([id, needsOverride, facts.blockers]).toEqual([gate, [], []]);
     expect(await run.workflow.currentDetails()).not.toContain('diskLow');
@@ -385,8 +391,7 @@ describe('an override of what is mended while somebody decides', () => {
     await approve('eve');
     const gate = await asked();
     await approve('bob', { gate, override: ['diskLow'] });
-    run.model.findings = [];
-    await run.harness.advance(2 * MINUTE);
+    await mended();
     expect(await run.gate()).toMatchObject({ id: gate, needsOverride: [], approvedBy: ['bob'] });
     await approve('eve', { gate });
     expect((await run.end()).outcome).toBe('completed');
@@ -396,9 +401,8 @@ describe('an override of what is mended while somebody decides', () => {
     await start();
     await run.gate();
     const gate = await asked();
-    run.model.findings = [];
-    await run.harness.advance(2 * MINUTE);
-    run.model.findings = [{ ...low, code: 'postgres.disk', severity: 'blocker', override: 'diskLow' }];
+    await mended();
+    run.model.findings = [low];
     await approve('bob', { gate });
     await run.harness.advance(MINUTE);
     expect(await run.gate()).toMatchObject({ id: 'cutover.3', needsOverride: ['diskLow'] });

@@ -42,6 +42,11 @@ export async function oneActivity(options: wf.ActivityOptions): Promise<unknown>
   return await outcome(work('input'));
 }
 
+/** Breaks the first rule on purpose: a replay asks for something else than the first time. */
+export async function wavering(): Promise<void> {
+  await wf.sleep(wf.workflowInfo().unsafe.isReplaying ? 2_000 : 1_000);
+}
+
 /** As `oneActivity`, but a failure fails the workflow. */
 export async function strictActivity(options: wf.ActivityOptions): Promise<unknown> {
   return await wf.proxyActivities<Activities>({ retry: FAST_RETRY, cancellationType: WAIT, ...options }).work('input');
