@@ -117,15 +117,15 @@ export async function openHands(suffix: string): Promise<Hands> {
    */
   const untilWorkers = async (): Promise<void> => {
     let ready = false;
-    const startWhatDied = async (): Promise<void> => {
-      while (!ready) {
-        await startDead();
-        await breathe(1_000);
-      }
-    };
     const answering = world.untilWorkers().finally(() => {
       ready = true;
     });
+    const startWhatDied = async (): Promise<void> => {
+      while (!ready) {
+        await startDead();
+        await Promise.race([answering, breathe(1_000)]);
+      }
+    };
     await Promise.all([answering, startWhatDied()]);
   };
   return {

@@ -1,5 +1,6 @@
 /** Gates: a decision counts once, for one asking, before its expiry, for the facts it saw (I10). */
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Finding } from '../../../drivers/ports.ts';
 import { buildReport } from '../../../evidence/report.ts';
 import type { ApprovalPolicy, GateName } from '../../../topology/model.ts';
 import { approvals } from '../../plan/world.ts';
@@ -352,9 +353,14 @@ describe('overrides', () => {
 });
 
 describe('an override of what is mended while somebody decides', () => {
-  const low = {
-    ...{ component: 'orders-db', region: B, code: 'postgres.disk', message: 'low on disk', remedy: 'Look at it.' },
-    ...{ severity: 'blocker' as const, override: 'diskLow' as const },
+  const low: Finding = {
+    severity: 'blocker',
+    component: 'orders-db',
+    region: B,
+    code: 'postgres.disk',
+    message: 'low on disk',
+    remedy: 'Look at it.',
+    override: 'diskLow',
   };
   const mended = async (): Promise<void> => {
     run.model.findings = [];

@@ -287,7 +287,8 @@ export class WorkflowRun {
         });
         const first = this.#recorded(commands);
         const again = this.#recorded(replayed.commands);
-        // Compared as they are: as texts they would be many times as long, and most are equal.
+        // Texts of payloads are many times as long: made only where the objects differ, and then they decide, because
+        // a field that is undefined and one that is not there are the same command.
         if (!isDeepStrictEqual(again, first)) {
           const [one, other] = [JSON.stringify(first), JSON.stringify(again)];
           if (one !== other)
