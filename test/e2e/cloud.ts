@@ -91,23 +91,32 @@ const BEGIN = '<!-- plan: written by the test of this example -->\n\n```text\n';
 const END = '\n```';
 
 /**
+ * What `rampart plan failover` prints about the live state.
+ * @throws with all it printed when it found a blocker: the exit code alone says nothing
+ */
+async function plannedFailover(world: TestWorld): Promise<string> {
+  const launcher = join(repositoryRoot(), 'dist/clients/cli/main.js');
+  const env = {
+    ...process.env,
+    RAMPART_CONFIG: world.report.config,
+    TEMPORAL_ADDRESS: world.report.temporal.address,
+    NO_COLOR: '1',
+  };
+  const args = [launcher, 'plan', 'failover', 'checkout', '--to', 'eu-central'];
+  try {
+    return (await promisify(execFile)(process.execPath, args, { env })).stdout;
+  } catch (error) {
+    const { message, stdout } = error as Error & { stdout?: string };
+    throw new Error(`${message}\n${stdout ?? ''}`);
+  }
+}
+
+/**
  * The plan of a failover against the live state is the one that the example's README shows.
  * `RAMPART_UPDATE_DOCS=1` writes it there.
  */
 export async function expectPlanInReadme(world: TestWorld, cloud: Cloud): Promise<void> {
-  const launcher = join(repositoryRoot(), 'dist/clients/cli/main.js');
-  const { stdout: out } = await promisify(execFile)(
-    process.execPath,
-    [launcher, 'plan', 'failover', 'checkout', '--to', 'eu-central'],
-    {
-      env: {
-        ...process.env,
-        RAMPART_CONFIG: world.report.config,
-        TEMPORAL_ADDRESS: world.report.temporal.address,
-        NO_COLOR: '1',
-      },
-    },
-  );
+  const out = await plannedFailover(world);
   const plan = out
     .replaceAll(/[0-9a-f]{64}/g, '4f5a…')
     // Under load a replica is a moment behind, and a reading has an age.
